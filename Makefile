@@ -1,0 +1,53 @@
+# Each target is a call of the library that does the work. The plain lines stand in README.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := $(shell grep '^torch==' constraints.txt)
+TORCH_ARGS ?=   # where pip finds another build of torch, for example --index-url URL
+LAB_ARGS ?=     # for example --no-browser
+NB ?=           # notebooks to make, for example NB=02; all by default
+
+.PHONY: help lab test lint notebooks figures book bench clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:[^#]*## /:	/'
+
+lab: $(VENV)/.lab  ## open JupyterLab on notebook 00
+	$(BIN)/companion lab $(LAB_ARGS)
+
+test: $(VENV)/.test lint  ## everything: lint, unit tests, doctests, browser, every notebook
+	$(BIN)/python -m pytest --doctest-modules companion tests
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+		--nbval-cell-timeout=120 --ignore=notebooks/assignments notebooks
+
+lint: $(VENV)/.test  ## format, lint and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+notebooks: $(VENV)/.test  ## make each .ipynb from its .py, where that has changed
+	$(BIN)/python tools/notebooks.py $(NB)
+
+figures: $(VENV)/.test  ## draw every figure and table of the papers
+	$(BIN)/companion figure
+
+book: $(VENV)/.test  ## build book/_build/html
+	$(BIN)/sphinx-build -n -W --keep-going -b html book book/_build/html
+
+bench: $(VENV)/.test  ## measure speed, as ratios in one run
+	$(BIN)/companion bench
+
+clean:  ## remove what these targets made, but not the environment
+	rm -rf book/_build book/jupyter_execute .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.lab: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install "$(TORCH)" $(TORCH_ARGS)
+	$(BIN)/python -m pip install -e . -c constraints.txt
+	touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	$(BIN)/python -m pip install -e ".[dev]" -c constraints.txt
+	touch $@

@@ -1,0 +1,134 @@
+"""The command ``companion``: each subcommand is a thin layer over the library that does the work.
+
+What a subcommand needs is imported when it runs, so that ``companion --help`` answers at once.
+"""
+
+import argparse
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from companion import __version__
+from companion.cli.places import Problem, find, notebooks_folder
+from companion.parameters import DEVICES, PROFILES
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return the exit status."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command not in ("lab", "bench"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return arguments.function(arguments) or 0
+    except Problem as problem:
+        print(f"companion {arguments.command}: {problem}", file=sys.stderr)
+        return problem.code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="companion", description=__doc__.split(":")[0] + ".")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, function, help):
+        added = commands.add_parser(name, help=help, description=help)
+        added.set_defaults(function=function)
+        return added
+
+    command("lab", lab, "open JupyterLab on notebook 00; further arguments go to JupyterLab")
+    one = command("run", run, "run a notebook without a screen and keep what it found")
+    one.add_argument("notebook", metavar="NN", help="its number, such as 02")
+    one.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    one.add_argument("--profile", choices=PROFILES)
+    one.add_argument("--seed", type=int)
+    one.add_argument("--device", choices=DEVICES)
+    one.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default: runs/NN_name-PROFILE"
+    )
+    one = command("figure", figure, "draw the figures and tables of the papers: all, or some")
+    one.add_argument("names", nargs="*", metavar="NAME", help="such as fig03_sinusoid")
+    command("bench", bench, "measure speed; further arguments go to pytest")
+    one = command("rebuild", rebuild, "retrain the explorables' lattices, or check them")
+    one.add_argument("name", nargs="?", help="one explorable; default: all")
+    one.add_argument("--check", action="store_true", help="retrain a point and compare")
+    command("doctor", doctor, "look for what is missing here and say how to mend it")
+    return parser
+
+
+def lab(arguments: argparse.Namespace) -> int:
+    """Become JupyterLab, on notebook 00."""
+    folder = notebooks_folder()
+    os.chdir(folder.parent)
+    command = lab_command(folder, arguments.rest)
+    quiet = Path(__file__).parent / "jupyter"  # no question about news on the first picture
+    paths = [str(quiet), os.environ.get("JUPYTER_CONFIG_PATH")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    if os.name == "nt":  # where exec would return to the prompt at once
+        return subprocess.call(command)
+    os.execv(command[0], command)
+
+
+def lab_command(folder: Path, rest: Sequence[str] = ()) -> list[str]:
+    """JupyterLab on this machine only, behind its token, asking the network for nothing."""
+    first = next(iter(sorted(folder.glob("00*.ipynb"))), folder)
+    options = [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={folder.parent}",
+        f"--LabApp.default_url=/lab/tree/{first.relative_to(folder.parent).as_posix()}",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")  # in a container; elsewhere Jupyter would refuse to start
+    return [sys.executable, "-m", "jupyterlab", *options, *rest]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Execute a notebook and keep what it found."""
+    from companion.cli import execute
+
+    return execute.run(arguments)
+
+
+def figure(arguments: argparse.Namespace) -> int:
+    """Run the scripts of figures/, each as if called itself."""
+    folder = notebooks_folder().parent / "figures"
+    pattern = "[ft][ia][gb][0-9]*_*.py"  # figNN_name.py, tabNN_name.py
+    names = arguments.names or [path.stem for path in sorted(folder.glob(pattern))]
+    for script in [find(folder, name, pattern) for name in names]:
+        print(script.stem)
+        runpy.run_path(str(script), run_name="__main__")
+    return 0
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Run the benchmarks with pytest-benchmark."""
+    folder = notebooks_folder().parent / "tests" / "benchmarks"
+    command = [sys.executable, "-m", "pytest", str(folder), "--benchmark-only", *arguments.rest]
+    return subprocess.call(command, cwd=folder.parents[1])
+
+
+def rebuild(arguments: argparse.Namespace) -> int:
+    """Make the lattices that ship with the package again, or check them."""
+    from companion import explorables
+
+    try:
+        lines = explorables.rebuild(arguments.name, check=arguments.check)
+    except ValueError as error:
+        raise Problem(str(error), 2) from error
+    print(*lines, sep="\n")
+    return int(any(line.endswith("OUTSIDE") for line in lines))
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print what is here, what is missing, and one line that mends it."""
+    from companion.cli import health
+
+    findings = health.findings()
+    for state, what, cure in findings:
+        print(f"{state:8}{what}" + (f"\n        -> {cure}" if cure else ""))
+    return int(any(state == "MISSING" for state, _, _ in findings))

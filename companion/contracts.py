@@ -1,0 +1,57 @@
+"""The words that every other module uses: the axes, the maps and the bundles of tensors.
+
+Axes, always in this order:
+
+=========  ==========================================================================
+``probe``   random directions of a trace estimator, ``num_probes`` of them (the papers' K)
+``batch``   samples
+``dim``     one sample of the data, of any shape ``*data`` (the papers' D numbers)
+``latent``  one code (the papers' d numbers)
+=========  ==========================================================================
+
+An encoder is any callable ``(batch, *data) -> (batch, latent)`` and a decoder any callable back.
+With a condition they take it as their second argument, with the same batch.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+Map = Callable[..., Tensor]
+
+
+class Surrogate(NamedTuple):
+    """What one pass of the log-volume surrogate gives: code, reconstruction, surrogate."""
+
+    z: Tensor  # (batch, latent)
+    x_hat: Tensor  # (batch, *data)
+    surrogate: Tensor  # (batch,) its gradient matters, its value is no log-determinant
+
+
+class LogProb(NamedTuple):
+    """Log-densities in nats and, in words, what kind of number they are."""
+
+    value: Tensor  # (batch,)
+    kind: str  # "exact, …", "lower bound, …" or "importance-sampled, …"
+
+
+@runtime_checkable
+class Terms(Protocol):
+    """A model's named per-sample terms: a NamedTuple of ``(batch,)`` tensors with a ``loss``."""
+
+    loss: Tensor
+
+    def _asdict(self) -> dict[str, Tensor]: ...
+
+
+def bind(function: Map, condition: Tensor | None) -> Map:
+    """Close a map over its condition, so that only its first argument is left.
+
+    >>> import torch
+    >>> bind(lambda x, c: x + c, torch.ones(2))(torch.zeros(2))
+    tensor([1., 1.])
+    """
+    if condition is None:
+        return function
+    return lambda point: function(point, condition)

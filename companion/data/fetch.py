@@ -1,0 +1,99 @@
+"""Verified files: found in a data directory, or downloaded, checked, and only then put there."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+
+ATTEMPTS_FAIL = (OSError, ValueError)  # what a closed network, a 404 or a wrong sum raises
+
+
+class DataNotFoundError(FileNotFoundError):
+    """A file is neither there nor to be had; the message says which one to put where."""
+
+
+class ChecksumError(ValueError):
+    """A file is not the one that its sum promises."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a data set.
+
+    Args:
+        name: path below the data directory, with forward slashes.
+        urls: mirrors, tried in order.
+        known_hash: ``md5:…`` or ``sha256:…``, as public lists give it.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    known_hash: str
+
+
+def data_directory(root: str | Path | None = None) -> Path:
+    """Where data lie: the argument, else ``COMPANION_DATA``, else the platform's cache folder.
+
+    >>> data_directory("somewhere").name
+    'somewhere'
+    """
+    if root is not None:
+        return Path(root)
+    return Path(os.environ.get("COMPANION_DATA") or pooch.os_cache("companion"))
+
+
+def fetch(file: RemoteFile, root: str | Path | None = None, download: bool = True) -> Path:
+    """The path of a verified file, downloaded first if need be.
+
+    The download goes to a temporary file in the same folder, is checked there and renamed only when
+    its sum is right, so that nothing unchecked ever has the final name.
+
+    Args:
+        file: what.
+        root: data directory, see :func:`data_directory`.
+        download: whether the network may be used.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ChecksumError: when the file that is already there has another sum.
+        DataNotFoundError: when it is not there and no mirror gives it.
+    """
+    path = data_directory(root) / file.name
+    algorithm, expected = file.known_hash.split(":")
+    if path.exists():
+        got = pooch.file_hash(str(path), alg=algorithm)
+        if got != expected:
+            raise ChecksumError(
+                f"fetch: {path} has {algorithm} {got}, expected {expected}; "
+                "it is damaged or another file: delete it and try again"
+            )
+        return path
+    failures = _download(file, path) if download else ["downloading was not allowed"]
+    if path.exists():
+        return path
+    source = f", for example from {file.urls[0]}" if file.urls else ""
+    raise DataNotFoundError(
+        f"fetch: put the file {path.name} ({algorithm} {expected}) into {path.parent}{source}. "
+        f"It is not there, and: {'; '.join(failures)}"
+    )
+
+
+def _download(file: RemoteFile, path: Path) -> list[str]:
+    """Try every mirror; pooch checks the sum and renames. Returns why each mirror failed."""
+    failures = []
+    for url in file.urls:
+        try:
+            pooch.retrieve(
+                url,
+                known_hash=file.known_hash,
+                fname=path.name,
+                path=path.parent,
+                downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
+            )
+            return failures
+        except ATTEMPTS_FAIL as error:
+            failures.append(f"{url}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+    return failures

@@ -1,0 +1,30 @@
+"""Explorables: pictures that answer to β and γ, each in a file of its own."""
+
+from companion.explorables import sinusoid
+from companion.explorables.base import Control, Explorable
+
+BY_NAME = {sinusoid.NAME: sinusoid}
+
+
+def rebuild(name: str | None = None, check: bool = False) -> list[str]:
+    """Retrain the lattice of one explorable, or of all; with ``check`` only compare one point.
+
+    Returns:
+        Lines to print; with ``check`` a line that ends in OUTSIDE is a failure.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name is not None and name not in BY_NAME:
+        raise ValueError(f"rebuild: no explorable {name!r}; there are {', '.join(BY_NAME)}")
+    lines = []
+    for module in [BY_NAME[name]] if name else BY_NAME.values():
+        if check:
+            lines += module.check()
+        else:
+            module.build()
+            lines.append(f"{module.NAME}: rebuilt")
+    return lines
+
+
+__all__ = ["BY_NAME", "Control", "Explorable", "rebuild"]

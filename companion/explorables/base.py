@@ -1,0 +1,105 @@
+"""What an explorable is: a pure render over a lattice of controls, with words to go with it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from math import isclose
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Control:
+    """One slider: its values in order, how they are called, and where it starts."""
+
+    label: str
+    values: tuple[float, ...]
+    start: float
+    text: str = "{:g}"
+
+    def nearest(self, value: float) -> float:
+        """The lattice value closest to ``value`` on a logarithmic axis if all are positive."""
+        scale = np.log if min(self.values) > 0 and value > 0 else np.asarray
+        distance = np.abs(scale(np.asarray(self.values)) - scale(value))
+        return self.values[int(distance.argmin())]
+
+
+@dataclass(frozen=True)
+class Explorable:
+    """A picture that answers to controls.
+
+    Args:
+        name: of the lattice's files and of the command line.
+        title: one line.
+        controls: by name, in the order of ``render``'s keywords.
+        seeds: the seeds of the lattice.
+        render: ``(seed, **controls) -> Figure``; the same numbers always give the same picture.
+        describe: ``(seed, **controls) -> str``, the alt text, made from the same numbers.
+        presets: named settings of the controls.
+        prompts: what to predict before moving.
+        train: ``(seed, callback, **controls) -> Figure`` retrains one point live, or nothing.
+    """
+
+    name: str
+    title: str
+    controls: dict[str, Control]
+    seeds: tuple[int, ...]
+    render: Callable[..., Figure]
+    describe: Callable[..., str]
+    presets: dict[str, dict[str, float]] = field(default_factory=dict)
+    prompts: tuple[str, ...] = ()
+    train: Callable[..., Figure] | None = None
+
+
+def check_point(
+    name: str, controls: dict[str, Control], seeds: tuple[int, ...], seed: int, values: dict
+) -> None:
+    """Refuse a point that is not on the lattice, naming the nearest that is.
+
+    Raises:
+        ValueError: for an unknown seed, control or value.
+    """
+    if seed not in seeds:
+        raise ValueError(f"{name}: seed must be one of {list(seeds)}, got {seed}")
+    for key, value in values.items():
+        if key not in controls:
+            raise ValueError(f"{name}: unknown control {key!r}; it has {', '.join(controls)}")
+        if not any(isclose(value, v, rel_tol=1e-6) for v in controls[key].values):
+            near = controls[key].nearest(value)
+            raise ValueError(f"{name}: {key} = {value:g} is not on the lattice, but {near:g} is")
+
+
+def load_lattice(name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """The precomputed numbers of an explorable and the parameters that made them.
+
+    Raises:
+        ValueError: when the file is not the one whose SHA-256 sum its description gives.
+    """
+    folder = files("companion.explorables") / "lattices"
+    about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    path = folder / f"{name}.npz"
+    got = hashlib.sha256(path.read_bytes()).hexdigest()
+    if got != about["sha256"]:
+        raise ValueError(
+            f"lattice {name}: {path.name} has SHA-256 {got[:12]}…, "
+            f"expected {about['sha256'][:12]}…; restore the file or run: companion rebuild {name}"
+        )
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}, about
+
+
+def save_lattice(name: str, arrays: dict[str, np.ndarray], about: dict) -> None:
+    """Write a lattice and its description into the package, each atomically."""
+    folder = Path(str(files("companion.explorables") / "lattices"))
+    folder.mkdir(exist_ok=True)
+    partial = folder / f"{name}.partial.npz"
+    np.savez_compressed(partial, **arrays)
+    about = about | {"sha256": hashlib.sha256(partial.read_bytes()).hexdigest()}
+    text = folder / f"{name}.partial.json"
+    text.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / f"{name}.npz")
+    text.replace(folder / f"{name}.json")

@@ -1,0 +1,285 @@
+"""The noisy sinusoid under β and noise: what does one latent dimension keep (MLAE Figs 3, 6)?"""
+
+import platform
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion import plots
+from companion.data.toy import Sinusoid
+from companion.evaluation import evaluate, normal_alignment, rank_correlation
+from companion.explorables.base import (
+    Control,
+    Explorable,
+    check_point,
+    load_lattice,
+    save_lattice,
+)
+from companion.models import MLAE
+from companion.networks import MLP
+from companion.sweep import grid, sweep
+from companion.training import TrainConfig, fit
+
+NAME = "sinusoid"
+BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 14))
+NOISES = (0.1, 0.2, 0.3)
+SEEDS = (0, 1, 2, 3, 4)
+CONTROLS = {
+    "beta": Control("β, weight of the reconstruction", BETAS, BETAS[-5]),
+    "noise": Control("noise σ of the data", NOISES, 0.1),
+}
+NUM_TRAIN, NUM_TEST, NUM_SHOWN = 7680, 1000, 400
+CODES = np.linspace(-2.5, 2.5, 101)  # where the decoder's curve is drawn
+METRICS = ("nll", "reconstruction", "alignment", "correlation")
+
+
+class Numbers(NamedTuple):
+    """Everything that a picture of one trained model shows."""
+
+    points: np.ndarray  # (shown, 2) test data
+    codes: np.ndarray  # (shown,) their latent codes
+    curve: np.ndarray  # (codes, 2) the decoder at evenly spaced codes
+    nll: float  # exact, in nats, on the manifold at the reconstruction
+    reconstruction: float  # mean ‖x̂ − x‖²
+    alignment: float  # mean cos² between the code's gradient and the sinusoid's normal
+    correlation: float  # |rank correlation| of code and x₁
+
+
+def make_model(beta: float, seed: int) -> MLAE:
+    """Residual networks of three hidden layers of 64, one latent dimension, seeded weights.
+
+    >>> make_model(10.0, seed=0).latent_dim
+    1
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        options = {"hidden": (64, 64, 64), "residual": True}
+        return MLAE(MLP(2, 1, **options), MLP(1, 2, **options), (2,), 1, beta=beta)
+
+
+def make_data(noise: float, seed: int) -> torch.Tensor:
+    """The training data of one run: ``(7680, 2)``."""
+    return Sinusoid(noise).sample(NUM_TRAIN, torch.Generator().manual_seed(1000 + seed))
+
+
+def make_config(seed: int, epochs: int = 50) -> TrainConfig:
+    """1,500 one-cycle Adam steps of batch 256 in 50 epochs."""
+    return TrainConfig(epochs=epochs, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
+
+
+def train(
+    points: Sequence[dict],
+    epochs: int = 50,
+    progress: bool = True,
+    callback: Callable | None = None,
+) -> list[MLAE]:
+    """Train one model for each ``{"beta", "noise", "seed"}``, all at once; in eval mode after."""
+    models = [make_model(p["beta"], p["seed"]) for p in points]
+    data = [make_data(p["noise"], p["seed"]) for p in points]
+    configs = [make_config(p["seed"], epochs) for p in points]
+    sweep(models, data, configs, progress=progress, callback=callback)
+    return [model.eval() for model in models]
+
+
+def measure(model: MLAE, noise: float) -> Numbers:
+    """Judge a trained model on test data that are the same for all models of one noise level."""
+    toy = Sinusoid(noise)
+    x = toy.sample(NUM_TEST, torch.Generator().manual_seed(2000))
+    quality = evaluate(model, x, chunk=NUM_TEST)
+    with torch.no_grad():
+        codes = model.encode(x)[:, 0]
+        curve = model.decode(torch.tensor(CODES, dtype=x.dtype)[:, None])
+    alignment = normal_alignment(model.encode, x, toy.normal(toy.nearest(x)))
+    correlation = abs(rank_correlation(codes, x[:, 0]))
+    shown = slice(NUM_SHOWN)
+    return Numbers(
+        x[shown].numpy(), codes[shown].numpy(), curve.numpy(),
+        quality.nll, quality.reconstruction, alignment, correlation,
+    )  # fmt: skip
+
+
+@cache
+def _lattice() -> dict[str, np.ndarray]:
+    return load_lattice(NAME)[0]
+
+
+def numbers(seed: int, beta: float, noise: float) -> Numbers:
+    """The numbers of one lattice point.
+
+    Raises:
+        ValueError: for a point that is not on the lattice.
+
+    >>> numbers(0, beta=100.0, noise=0.1).reconstruction < 0.02
+    True
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "noise": noise})
+    at = (_at(NOISES, noise), _at(BETAS, beta), SEEDS.index(seed))
+    arrays = _lattice()
+    points = arrays["points"][at[0]].astype(float)
+    metrics = (float(arrays[name][at]) for name in METRICS)
+    return Numbers(
+        points, arrays["codes"][at].astype(float), arrays["curve"][at].astype(float), *metrics
+    )
+
+
+def _at(values: Sequence[float], value: float) -> int:
+    return int(np.abs(np.asarray(values) - value).argmin())
+
+
+def trade_off(noise: float) -> dict[str, np.ndarray]:
+    """NLL and reconstruction error of all runs at one noise level: each ``(beta, seed)``."""
+    arrays, at = _lattice(), _at(NOISES, noise)
+    return {"beta": np.asarray(BETAS), **{name: arrays[name][at].astype(float) for name in METRICS}}
+
+
+def transitions(noise: float) -> np.ndarray:
+    """For each seed the β above which the code follows the curve for good: ``(seed,)``.
+
+    Where the mean cos² to the normal falls through ½ for the last time, log-interpolated.
+
+    >>> transitions(0.1).shape
+    (5,)
+    """
+    log_beta, found = np.log(BETAS), []
+    for alignment in trade_off(noise)["alignment"].T:
+        last = int(np.flatnonzero(alignment >= 0.5).max(initial=0))
+        high, low = alignment[last], alignment[last + 1]
+        share = np.clip((high - 0.5) / (high - low), 0, 1)
+        found.append(np.exp(log_beta[last] + share * (log_beta[last + 1] - log_beta[last])))
+    return np.array(found)
+
+
+def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> tuple[Figure, str]:
+    """Manifolds at several β side by side, as MLAE Fig. 3 shows them, with the alt text."""
+    figure = plots.figure(len(betas), size=(3.2, 2.9))
+    texts = []
+    for ax, beta in zip(
+        figure.subplots(1, len(betas)), map(CONTROLS["beta"].nearest, betas), strict=True
+    ):
+        result = numbers(seed, beta, noise)
+        plots.manifold(ax, result.points, result.codes, result.curve, CODES)
+        ax.set_title(f"β = {beta:g}")
+        texts.append(describe_numbers(result, beta, noise))
+    return figure, " ".join(texts)
+
+
+def draw(result: Numbers, beta: float, noise: float) -> Figure:
+    """One model's manifold beside where it stands among all runs of its noise level."""
+    figure = plots.figure(2, layout=None)  # fixed margins: a slider cannot wait for the layout
+    figure.subplots_adjust(0.07, 0.14, 0.92, 0.92, wspace=0.25)
+    left, right = figure.subplots(1, 2, width_ratios=(5, 4))
+    plots.manifold(left, result.points, result.codes, result.curve, CODES)
+    left.set_title(f"β = {beta:g}, σ = {noise:g}")
+    plots.trade_off(right, **trade_off(noise), here=(beta, result.reconstruction, result.nll))
+    return figure
+
+
+def render(seed: int, beta: float, noise: float = 0.1) -> Figure:
+    """Data coloured by code, the decoder's curve, and the trade-off, at one lattice point.
+
+    >>> render(0, beta=100.0, noise=0.1).axes[0].get_title()
+    'β = 100, σ = 0.1'
+    """
+    return draw(numbers(seed, beta, noise), beta, noise)
+
+
+def describe(seed: int, beta: float, noise: float = 0.1) -> str:
+    """The alt text of :func:`render`, made from the same numbers.
+
+    >>> describe(0, beta=100.0).startswith("Noisy sinusoid, β = 100, σ = 0.1: the code follows the")
+    True
+    """
+    return describe_numbers(numbers(seed, beta, noise), beta, noise)
+
+
+def describe_numbers(result: Numbers, beta: float, noise: float) -> str:
+    """The alt text of any trained model's picture."""
+    follows = "noise across the curve" if result.alignment > 0.5 else "position along the curve"
+    return (
+        f"Noisy sinusoid, β = {beta:g}, σ = {noise:g}: the code follows the {follows} "
+        f"(mean cos² to the normal {result.alignment:.2f}); reconstruction error "
+        f"{result.reconstruction:.3g}, negative log-likelihood {result.nll:.2f} nats."
+    )
+
+
+def train_live(
+    seed: int, callback: Callable | None = None, *, beta: float, noise: float = 0.1
+) -> Figure:
+    """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
+    model = make_model(beta, seed)
+    fit(model, make_data(noise, seed), None, make_config(seed), progress=False, callback=callback)
+    return draw(measure(model.eval(), noise), beta, noise)
+
+
+def build(betas: Sequence[float] = BETAS, progress: bool = True) -> None:
+    """Train every point of the lattice and write it into the package."""
+    shape = (len(NOISES), len(betas), len(SEEDS))
+    arrays = {
+        "points": np.zeros((len(NOISES), NUM_SHOWN, 2), np.float16),
+        "codes": np.zeros((*shape, NUM_SHOWN), np.float16),
+        "curve": np.zeros((*shape, len(CODES), 2), np.float16),
+        **{name: np.zeros(shape, np.float32) for name in METRICS},
+    }
+    for n, noise in enumerate(NOISES):
+        points = grid(beta=betas, noise=[noise], seed=SEEDS)
+        results = [measure(model, noise) for model in train(points, progress=progress)]
+        arrays["points"][n] = results[0].points
+        for name in ("codes", "curve", *METRICS):
+            stacked = np.stack([getattr(r, name) for r in results])
+            arrays[name][n] = stacked.reshape(len(betas), len(SEEDS), *stacked.shape[1:])
+    about = {
+        "made_by": f"companion rebuild {NAME}",
+        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
+        "seeds": list(SEEDS),
+        "training": {
+            "steps": 1500,
+            "batch_size": 256,
+            "learning_rate": 5e-3,
+            "num_train": NUM_TRAIN,
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
+    }
+    save_lattice(NAME, arrays, about)
+
+
+def check(seed: int = 0, beta: float = BETAS[-5], noise: float = 0.1) -> list[str]:
+    """Retrain one point by itself and compare it with the band of the lattice's seeds there.
+
+    Returns:
+        One line for each metric: lattice band, retrained value, and whether it lies within the band
+        widened by its own width on both sides (a run is chaotic: rounding alone moves it).
+    """
+    (model,) = train([{"beta": beta, "noise": noise, "seed": seed}], progress=False)
+    result, at = measure(model, noise), (_at(NOISES, noise), _at(BETAS, beta))
+    lines = []
+    for name in METRICS:
+        band = _lattice()[name][at].astype(float)
+        low, high = band.min(), band.max()
+        value, slack = getattr(result, name), high - low
+        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
+        lines.append(f"{name:15} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
+    return lines
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="The noisy sinusoid",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "β → 0: likelihood alone": {"beta": BETAS[0]},
+        "the transition": {"beta": BETAS[4]},
+        "β → ∞: reconstruction alone": {"beta": BETAS[-1]},
+    },
+    prompts=(
+        "With a small β, which direction of the data does one number describe most cheaply?",
+        "More noise: does the change from one regime to the other come at a smaller or a larger β?",
+    ),
+    train=train_live,
+)

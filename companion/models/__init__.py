@@ -1,0 +1,6 @@
+"""Models on one contract: what each adds is its loss."""
+
+from companion.models.base import Model, by_epoch, constant, linear
+from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+
+__all__ = ["MLAE", "MLAETerms", "Model", "by_epoch", "constant", "linear", "mlae_loss"]

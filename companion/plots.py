@@ -1,0 +1,207 @@
+"""Pictures of numbers: every function draws into given axes and knows no model.
+
+Figures are made without pyplot, so that they can be drawn in any thread and leave no global state.
+The colours keep apart in all common kinds of colour-blindness.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"
+CODE_MAP = "viridis"
+
+
+def figure(
+    columns: int = 1,
+    rows: int = 1,
+    size: tuple[float, float] = (4.3, 3.5),
+    layout: str | None = "constrained",
+) -> Figure:
+    """An empty figure with room for a grid of panels.
+
+    >>> figure(2).get_size_inches().tolist()
+    [8.6, 3.5]
+    """
+    return Figure(figsize=(size[0] * columns, size[1] * rows), dpi=96, layout=layout)
+
+
+def png(picture: Figure) -> bytes:
+    """A figure as PNG bytes; equal figures give equal bytes.
+
+    >>> png(figure())[1:4]
+    b'PNG'
+    """
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def show(picture: Figure, alt: str, extra: dict | None = None) -> None:
+    """Display a figure in a notebook with its alt text, which is also its plain text.
+
+    Args:
+        picture: the figure.
+        alt: what it shows, made from the same numbers.
+        extra: further MIME types of the same output.
+    """
+    from IPython.display import display
+
+    bundle = {"image/png": png(picture), "text/plain": alt} | (extra or {})
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def manifold(ax: Axes, points, codes, curve, curve_codes) -> None:
+    """Data coloured by their one-dimensional code, and the decoder's curve in the same colours.
+
+    Args:
+        ax: axes to draw into.
+        points: ``(n, 2)`` data.
+        codes: ``(n,)`` their codes.
+        curve: ``(m, 2)`` the decoder's output at ``curve_codes``.
+        curve_codes: ``(m,)``.
+    """
+    low, high = -2.5, 2.5
+    ax.scatter(
+        *np.transpose(points), c=codes, cmap=CODE_MAP, vmin=low, vmax=high, s=9, linewidths=0
+    )
+    ax.plot(*np.transpose(curve), color="black", linewidth=3.2, solid_capstyle="round")
+    ax.scatter(
+        *np.transpose(curve), c=curve_codes, cmap=CODE_MAP, vmin=low, vmax=high, s=4, zorder=3
+    )
+    ax.set(xlim=(-3.3, 3.3), ylim=(-2.2, 2.2), xlabel="x₁", ylabel="x₂")
+    ax.text(0.02, 0.02, "colour: code z;  line: decoder", transform=ax.transAxes, fontsize=8)
+
+
+def band(ax: Axes, x, values, color: str, label: str) -> None:
+    """The median over runs as a line and their full spread as a band.
+
+    Args:
+        ax: axes to draw into.
+        x: ``(m,)``.
+        values: ``(m, runs)``.
+        color: of both.
+        label: for the legend.
+    """
+    values = np.asarray(values)
+    ax.fill_between(x, values.min(1), values.max(1), color=color, alpha=0.22, linewidth=0)
+    ax.plot(
+        x, np.median(values, 1), color=color, marker="o", markersize=3, linewidth=1.4, label=label
+    )
+
+
+def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> None:
+    """Reconstruction error and NLL against β, medians and bands over seeds (MLAE Fig. 3, middle).
+
+    Args:
+        ax: axes to draw into.
+        beta: ``(m,)``.
+        reconstruction: ``(m, runs)`` mean ‖x̂ − x‖².
+        nll: ``(m, runs)`` in nats.
+        here: ``(beta, reconstruction, nll)`` of one run to mark, or nothing.
+    """
+    band(ax, beta, reconstruction, BLUE, "reconstruction error")
+    ax.set(xscale="log", yscale="log", xlabel="β")
+    ax.set_ylabel("mean ‖x̂ − x‖²", color=BLUE)
+    ax.minorticks_off()
+    twin = ax.twinx()
+    band(twin, beta, nll, ORANGE, "NLL")
+    twin.set_ylabel("exact NLL (nats)", color=ORANGE)
+    if here is not None:
+        ax.axvline(here[0], color=GREY, linewidth=1, linestyle=":")
+        ax.plot(here[0], here[1], "o", color=BLUE, markeredgecolor="black", markersize=8)
+        twin.plot(here[0], here[2], "s", color=ORANGE, markeredgecolor="black", markersize=8)
+    ax.set_title("trade-off: median and range over seeds", fontsize=9)
+
+
+def image_grid(
+    ax: Axes, images, columns: int, title: str = "", separators: Sequence[int] = ()
+) -> None:
+    """Grey or colour images side by side, row by row.
+
+    Args:
+        ax: axes to draw into.
+        images: ``(n, channels, height, width)`` in [0, 1]; values outside are clipped.
+        columns: images per row.
+        title: above the grid.
+        separators: rows before which a line is drawn.
+    """
+    images = np.clip(np.asarray(images, dtype=float), 0, 1)
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    padded = np.ones((rows * columns, channels, height + 1, width + 1))
+    padded[:n, :, :height, :width] = images
+    sheet = padded.reshape(rows, columns, channels, height + 1, width + 1)
+    sheet = sheet.transpose(0, 3, 1, 4, 2).reshape(
+        rows * (height + 1), columns * (width + 1), channels
+    )
+    grey = channels == 1
+    ax.imshow(sheet.squeeze(-1) if grey else sheet, cmap="gray_r" if grey else None, vmin=0, vmax=1)
+    for row in separators:
+        ax.axhline(row * (height + 1) - 0.5, color=ORANGE, linewidth=1.2)
+    ax.set(xticks=[], yticks=[], title=title)
+    for side in ax.spines.values():
+        side.set_visible(False)
+
+
+def spectrum(ax: Axes, mean, std, label: str = "", color: str = BLUE) -> None:
+    """Singular values of the decoder, mean and standard deviation over codes (MLAE Fig. 7, left).
+
+    Args:
+        ax: axes to draw into.
+        mean: ``(latent,)`` largest first.
+        std: ``(latent,)``.
+        label: for the legend.
+        color: of the line.
+    """
+    mean, std = np.asarray(mean), np.asarray(std)
+    index = np.arange(1, len(mean) + 1)
+    ax.fill_between(
+        index,
+        np.maximum(mean - std, mean.min() / 10),
+        mean + std,
+        color=color,
+        alpha=0.2,
+        linewidth=0,
+    )
+    ax.plot(index, mean, "o-", color=color, markersize=3.5, linewidth=1.3, label=label)
+    ax.set(yscale="log", xlabel="index of the singular value", ylabel="singular value of g'(z)")
+    if label:
+        ax.legend(frameon=False, fontsize=8)
+
+
+def codes_against_normal(ax: Axes, codes) -> None:
+    """A histogram of all entries of the codes beside the standard normal density.
+
+    Args:
+        ax: axes to draw into.
+        codes: ``(n, latent)``.
+    """
+    grid = np.linspace(-4, 4, 200)
+    ax.hist(
+        np.asarray(codes).ravel(),
+        bins=60,
+        range=(-4, 4),
+        density=True,
+        color=BLUE,
+        alpha=0.5,
+        label="codes",
+    )
+    ax.plot(
+        grid,
+        np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi),
+        color=ORANGE,
+        linewidth=1.6,
+        label="N(0, 1)",
+    )
+    ax.set(xlabel="entry of z", ylabel="density")
+    ax.legend(frameon=False, fontsize=8)
+
+
+def learning_curve(ax: Axes, epochs, values, label: str, color: str = BLUE) -> None:
+    """One logged quantity over the epochs of a run."""
+    ax.plot(epochs, values, color=color, linewidth=1.5, label=label)
+    ax.set(xlabel="epoch", ylabel=label)

@@ -1,0 +1,151 @@
+"""Any explorable as sliders in JupyterLab; the only module that imports ipywidgets."""
+
+import threading
+from functools import lru_cache
+
+import ipywidgets as w
+from IPython.display import display
+
+from companion.explorables.base import Explorable
+from companion.plots import png, show
+
+MIME = "application/vnd.companion.explorable+json"  # marks where the book puts its own sliders
+
+
+def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
+    """Show an explorable: a static picture for readers without a kernel, then its sliders.
+
+    Args:
+        explorable: which one.
+        seed: where the seed slider starts.
+        fixed: starting values of controls; a control given as a one-element tuple is held there.
+
+    Raises:
+        ValueError: for a control or value that the explorable does not have.
+    """
+    start = starting_point(explorable, fixed)
+    held = {name for name, value in fixed.items() if isinstance(value, tuple)}
+    mark = {"name": explorable.name, "seed": seed, "start": start, "held": sorted(held)}
+    picture, alt = explorable.render(seed, **start), explorable.describe(seed, **start)
+    show(picture, alt, extra={MIME: mark})
+    display(panel(explorable, seed, start, held))
+
+
+def starting_point(explorable: Explorable, fixed: dict) -> dict[str, float]:
+    """The lattice point where the sliders start: defaults, replaced by what is given."""
+    unknown = set(fixed) - set(explorable.controls)
+    if unknown:
+        raise ValueError(
+            f"explore: {explorable.name} has no control {', '.join(sorted(unknown))}; "
+            f"it has {', '.join(explorable.controls)}"
+        )
+    start = {name: control.start for name, control in explorable.controls.items()}
+    given = {name: v[0] if isinstance(v, tuple) else v for name, v in fixed.items()}
+    return start | {name: explorable.controls[name].nearest(v) for name, v in given.items()}
+
+
+def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = frozenset()) -> w.VBox:
+    """The live panel: sliders, presets, the picture, and "train here" where there is one."""
+
+    @lru_cache(maxsize=512)
+    def picture(seed: int, **values: float) -> bytes:
+        return png(explorable.render(seed, **values))
+
+    sliders = {
+        name: w.SelectionSlider(
+            options=[(control.text.format(v), v) for v in control.values],
+            value=start[name],
+            description=control.label,
+            continuous_update=True,
+            style={"description_width": "initial"},
+            layout=w.Layout(width="420px"),
+        )
+        for name, control in explorable.controls.items()
+        if name not in held
+    }
+    seeds = w.SelectionSlider(options=explorable.seeds, value=seed, description="seed")
+    image = w.Image(format="png", layout=w.Layout(max_width="100%"))
+    caption = w.HTML()
+
+    def values() -> dict[str, float]:
+        return start | {name: slider.value for name, slider in sliders.items()}
+
+    def redraw(*_) -> None:
+        image.value = picture(seeds.value, **values())
+        image.alt = explorable.describe(seeds.value, **values())
+        caption.value = f'<p aria-live="polite">{image.alt}</p>'
+
+    for slider in (*sliders.values(), seeds):
+        slider.observe(redraw, "value")
+    redraw()
+    rows = [w.HTML(f"<b>{explorable.title}</b>"), *_prompts(explorable), *sliders.values(), seeds]
+    rows += [_presets(explorable, sliders), image, caption]
+    if explorable.train is not None:
+        rows.append(trainer(explorable, lambda: (seeds.value, values())))
+    box = w.VBox(rows)
+    box.add_class(f"companion-{explorable.name}")
+    return box
+
+
+def _prompts(explorable: Explorable) -> list[w.Widget]:
+    if not explorable.prompts:
+        return []
+    items = "".join(f"<li>{prompt}</li>" for prompt in explorable.prompts)
+    return [w.HTML(f"<i>Predict before you move:</i><ul>{items}</ul>")]
+
+
+def _presets(explorable: Explorable, sliders: dict[str, w.SelectionSlider]) -> w.HBox:
+    buttons = []
+    for name, setting in explorable.presets.items():
+        button = w.Button(description=name, layout=w.Layout(width="auto"))
+
+        def go(_, setting=setting) -> None:
+            for control, value in setting.items():
+                if control in sliders:
+                    sliders[control].value = value
+
+        button.on_click(go)
+        buttons.append(button)
+    return w.HBox(buttons)
+
+
+def trainer(explorable: Explorable, point) -> w.VBox:
+    """A "train here" row: retrain the current point in a thread, with progress and a stop button.
+
+    Args:
+        explorable: one with a ``train``.
+        point: called for ``(seed, values)`` when training starts.
+    """
+    start = w.Button(description="train here", icon="play")
+    stop = w.Button(description="stop", icon="stop", disabled=True)
+    bar = w.IntProgress(min=0, max=50, description="epoch")
+    image, message = w.Image(format="png", layout=w.Layout(max_width="100%")), w.HTML()
+    image.layout.display = "none"
+    wanted = threading.Event()
+
+    def progress(row: dict) -> bool:
+        bar.value = int(row["epoch"])
+        message.value = f"epoch {row['epoch']}: loss {row['loss']:.3f}"
+        return wanted.is_set()
+
+    def work() -> None:
+        seed, values = point()
+        try:
+            figure = explorable.train(seed, progress, **values)
+            image.value, image.alt = png(figure), f"{explorable.title}, retrained here"
+            image.layout.display = ""
+            ended = "stopped early" if wanted.is_set() else "done"
+            message.value = f"{ended} after epoch {bar.value}: retrained at {values}, seed {seed}"
+        except Exception as error:  # a thread's traceback would go unseen
+            message.value = f"training failed: {error}"
+        finally:
+            start.disabled, stop.disabled = False, True
+
+    def begin(_) -> None:
+        wanted.clear()
+        start.disabled, stop.disabled, bar.value = True, False, 0
+        threading.Thread(target=work, daemon=True).start()
+
+    start.on_click(begin)
+    stop.on_click(lambda _: wanted.set())
+    return w.VBox([w.HBox([start, stop, bar]), message, image])

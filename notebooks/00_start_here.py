@@ -1,0 +1,167 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# **Question.** An autoencoder squeezes data through a bottleneck and unpacks them again. Train it by
+# *maximum likelihood* and one number, β, decides what it keeps. What does β do to what it learns?
+#
+# Grey areas of theory can wait; here is the picture. Points near a sinusoid, squeezed into one number
+# each (the colour); the thick line is everything the decoder can say.
+
+# %% mystnb={"image": {"alt": "Noisy sinusoid under a small and a large beta: the learned line crosses the data at small beta and follows the curve at large beta."}}
+from companion.explorables import sinusoid
+from companion.plots import show
+
+show(*sinusoid.gallery((0.01, 100.0), seed=0, noise=0.1))
+
+# %% [markdown]
+# After this notebook you can
+#
+# 1. run a notebook of this course, set its parameters and move its sliders;
+# 2. train a maximum-likelihood autoencoder in six lines;
+# 3. find your way: which notebook answers which question.
+#
+# It takes less than a minute.
+
+# %% tags=["parameters"]
+profile = "quick"  # quick, standard or full
+seed = 0
+device = "cpu"
+beta = 7.02  # weight of the reconstruction error
+
+# %%
+from companion.parameters import PROFILES, device_name, guard, positive, whole
+
+guard(globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive)
+
+# %% [markdown]
+# Every notebook starts like this: defaults in one cell, then a guard that refuses what it does not
+# know. `companion run 00 -p beta 0.1` runs the whole notebook with another β, without a browser.
+#
+# ## Predict, commit, move, explain
+#
+# Four words, in this order, in every notebook. **Predict:** at the smallest β, will the line run along
+# the sinusoid or across it? **Commit:** write it down.
+
+# %%
+prediction = "along"  # "along" or "across"
+
+# %% [markdown]
+# **Move** the slider from one end to the other. (Without a kernel, on the web page of this course, it
+# moves too.)
+
+# %%
+from companion.widgets import explore
+
+explore(sinusoid.EXPLORABLE, seed=min(seed, 4), beta=beta, noise=(0.1,))
+
+# %%
+smallest = sinusoid.numbers(0, beta=0.01, noise=0.1)
+answer = "across" if smallest.alignment > 0.5 else "along"
+print(f"at β = 0.01 it runs {answer} the sinusoid; you predicted {prediction}")
+
+# %% [markdown]
+# **Explain:** that is what notebook 02 is for. In one sentence: likelihood is measured on the line that
+# the model chose itself, and a short line, across the data, makes the data look likely; only the
+# reconstruction error, weighted by β, objects.
+#
+# ## Six lines
+#
+# Any encoder and any decoder will do, as long as they map a batch to a batch.
+
+# %%
+import torch
+
+from companion.data.toy import Sinusoid
+from companion.models import MLAE
+from companion.networks import MLP
+from companion.training import TrainConfig, fit
+
+# %%
+torch.manual_seed(seed)
+x = Sinusoid(noise=0.1).sample(7680, torch.Generator().manual_seed(seed))
+encoder, decoder = MLP(2, 1, [64, 64]), MLP(1, 2, [64, 64])
+model = MLAE(encoder, decoder, data_shape=(2,), latent_dim=1, beta=beta)
+log = fit(model, x, x[:500], TrainConfig(epochs=20, learning_rate=5e-3, seed=seed), progress=False)
+samples = model.sample(500, generator=torch.Generator().manual_seed(seed)).detach()
+
+# %% mystnb={"image": {"alt": "Left: validation error falling over the epochs of training. Right: data in grey and samples of the model as orange points on its one-dimensional manifold."}}
+from companion import plots
+
+figure = plots.figure(2)
+left, right = figure.subplots(1, 2)
+plots.learning_curve(left, log.column("epoch"), log.column("valid_reconstruction"), "mean ‖x̂ − x‖²")
+right.plot(*x[:500].T, ".", color=plots.GREY, markersize=3, label="data")
+right.plot(*samples.T, ".", color=plots.ORANGE, markersize=3, label="samples")
+right.set(xlabel="x₁", ylabel="x₂")
+right.legend(frameon=False)
+show(figure, f"Error falls to {log.column('valid_reconstruction')[-1]:.3f}; samples lie on a line.")
+
+# %% [markdown]
+# The model generates by decoding standard normal codes: all samples lie on its line.
+
+# %%
+from companion.claims import record
+
+record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconstruction")[-1])
+
+# %% [markdown]
+# ## Exercise
+#
+# Change `beta` in the parameters cell to 0.05 and run all cells again. Where do the samples go? And is
+# the NLL, which is smaller now, good news?
+#
+# <details><summary>Solution</summary>
+#
+# With so small a β most seeds give a line that leaves the sinusoid. The NLL is smaller because the
+# projected data have less entropy, not because the model is better: likelihoods on different manifolds
+# cannot be compared. Notebook 02 shows both over many seeds.
+#
+# </details>
+#
+# ## Recall
+#
+# 1. What does the colour of a point show in the first picture?
+# 2. Which term of the loss does β weigh?
+# 3. How does the model generate new data?
+# 4. Where do all samples of a model with one latent dimension lie?
+# 5. What does the guard cell protect you from?
+#
+# <details><summary>Answers</summary>
+#
+# 1. Its latent code, one number.
+# 2. The squared reconstruction error.
+# 3. It draws a standard normal code and decodes it.
+# 4. On a curve: the image of the decoder.
+# 5. From a misspelt parameter, which would otherwise be ignored, and from values that make no sense.
+#
+# </details>
+#
+# ## The map of the course
+#
+# | | notebook | control |
+# |---|---|---|
+# | 00 | start here | β |
+# | 02 | [the noisy sinusoid](02_noisy_sinusoid.ipynb): too little β learns the noise | β, noise |
+# | 11 | [digits](11_mnist.ipynb): real images, samples, spectra | β |
+#
+# In the making: 01 change of variables across dimensions · 03 the semicircle · 04 the linear model ·
+# 05 trace estimators · 06 rectangular flows · 07 relaxed injective flows · 08 autoencoders within flows ·
+# 09 learned decoder variance · 10 the VAE without sampling · 12 CelebA · 13 all models side by side.
+#
+# ## Summary
+#
+# - A maximum-likelihood autoencoder is a plain autoencoder with one more term in its loss.
+# - β prices reconstruction against likelihood; too small a β learns the noise.
+# - Predict, commit, move, explain.
+#
+# ## References
+#
+# Sorrenson et al. (2023), *Maximum Likelihood Training of Autoencoders*, Fig. 3.

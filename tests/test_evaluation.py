@@ -1,0 +1,84 @@
+"""Evaluation: each number against an independent way to compute it."""
+
+from math import e, log, pi
+
+import pytest
+import torch
+from helpers import data
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from companion.evaluation import (
+    decoder_spectrum,
+    evaluate,
+    gaussian_w2,
+    normal_alignment,
+    rank_correlation,
+)
+from companion.models import MLAE
+
+
+def linear_model(scales=(2.0, 0.5)):
+    """Encoder and decoder that stretch the first axes of ℝ³ by ``scales``."""
+    encoder, decoder = nn.Linear(3, 2, bias=False).double(), nn.Linear(2, 3, bias=False).double()
+    decoder.weight.data = torch.eye(3, 2, dtype=torch.float64) * torch.tensor(scales)
+    encoder.weight.data = torch.linalg.pinv(decoder.weight.data)
+    return MLAE(encoder, decoder, (3,), 2)
+
+
+def test_evaluate_averages_over_chunks():
+    x = data((3,), batch=10)
+    fit = evaluate(linear_model(), x, chunk=3)
+    expected = -linear_model().log_prob(x).value.mean()
+    assert fit.nll == pytest.approx(float(expected)) and fit.num_samples == 10
+    assert fit.reconstruction == pytest.approx(float(x[:, 2].square().mean()))
+    assert fit.kind.startswith("exact")
+    with pytest.raises(ValueError, match="at least one sample"):
+        evaluate(linear_model(), x[:0])
+
+
+def test_spectrum_and_entropy_of_a_linear_decoder():
+    spectrum = decoder_spectrum(linear_model(), n=5)
+    assert torch.allclose(spectrum.mean, torch.tensor([2.0, 0.5], dtype=torch.float64))
+    assert spectrum.std.max() < 1e-12
+    assert spectrum.entropy == pytest.approx(log(2 * pi * e) + log(2.0 * 0.5))
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_w2_of_gaussians_obeys_its_laws(seed, size):
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.randn(50, size, generator=generator, dtype=torch.float64)
+    b = a @ torch.randn(size, size, generator=generator, dtype=torch.float64) + 1
+    assert gaussian_w2(a, a).value < 1e-6
+    assert gaussian_w2(a, b).value == pytest.approx(gaussian_w2(b, a).value, rel=1e-5, abs=1e-6)
+    assert gaussian_w2(a, b).value >= float((a.mean(0) - b.mean(0)).square().sum()) - 1e-6
+
+
+def test_w2_is_squared_and_states_its_counts():
+    a = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    distance = gaussian_w2(a, 3 * a[:1000])
+    expected = (a.std() - 3 * a[:1000].std()) ** 2 + (a.mean() - 3 * a[:1000].mean()) ** 2
+    assert distance.value == pytest.approx(float(expected))
+    assert (distance.num_first, distance.num_second) == (4000, 1000)
+    with pytest.raises(ValueError, match="gaussian_w2: expected"):
+        gaussian_w2(a, torch.zeros(5, 2))
+
+
+@given(st.integers(0, 1000))
+def test_ranks_ignore_monotone_maps(seed):
+    generator = torch.Generator().manual_seed(seed)
+    a, b = torch.randn(2, 30, generator=generator, dtype=torch.float64)
+    assert rank_correlation(a, b) == pytest.approx(rank_correlation(a**3, b.exp()))
+    assert rank_correlation(a, -a.exp()) == pytest.approx(-1.0)
+
+
+def test_alignment_is_the_cosine_squared():
+    x = data((2,), batch=12)
+    normal = torch.tensor([[0.6, 0.8]]).double().expand(12, 2)
+    assert normal_alignment(lambda p: p[:, :1], x, normal) == pytest.approx(0.36)
+    assert normal_alignment(lambda p: (p @ normal[0])[:, None] ** 3, x, normal) == pytest.approx(
+        1.0
+    )
+    with pytest.raises(ValueError, match="one shape"):
+        normal_alignment(lambda p: p[:, :1], x, normal[:3])

@@ -1,0 +1,174 @@
+"""One render, four faces: widget, report, page and printed figure show the same numbers."""
+
+import hashlib
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nbformat import read
+
+from companion import explorables, plots, widgets
+from companion.explorables import base, sinusoid
+
+EXPLORABLES = [module.EXPLORABLE for module in explorables.BY_NAME.values()]
+ROOT = Path(__file__).parents[1]
+
+
+def corners(explorable):
+    """First and last value of every control, at the first seed."""
+    names = list(explorable.controls)
+    for pick in (0, -1):
+        yield explorable.seeds[0], {n: explorable.controls[n].values[pick] for n in names}
+
+
+@pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
+def test_render_is_pure(explorable):
+    for seed, values in corners(explorable):
+        first, second = (plots.png(explorable.render(seed, **values)) for _ in range(2))
+        assert first == second
+        assert explorable.describe(seed, **values) == explorable.describe(seed, **values)
+
+
+@pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
+def test_controls_change_the_picture_and_its_description(explorable):
+    (seed, low), (_, high) = corners(explorable)
+    assert plots.png(explorable.render(seed, **low)) != plots.png(explorable.render(seed, **high))
+    assert explorable.describe(seed, **low) != explorable.describe(seed, **high)
+
+
+@pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
+def test_presets_and_starts_are_on_the_lattice(explorable):
+    for control in explorable.controls.values():
+        assert control.start in control.values and list(control.values) == sorted(control.values)
+    for setting in explorable.presets.values():
+        for name, value in setting.items():
+            assert value in explorable.controls[name].values
+
+
+@pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
+def test_the_widget_shows_what_render_draws(explorable):
+    (seed, low), (_, high) = corners(explorable)
+    box = widgets.panel(explorable, seed, low)
+    image = next(w for w in walk(box) if type(w).__name__ == "Image")
+    assert image.value == plots.png(explorable.render(seed, **low))
+    sliders = {w.description: w for w in walk(box) if type(w).__name__ == "SelectionSlider"}
+    for name, control in explorable.controls.items():
+        sliders[control.label].value = high[name]
+    assert image.value == plots.png(explorable.render(seed, **high))
+    assert image.alt == explorable.describe(seed, **high)
+
+
+def walk(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from walk(child)
+
+
+def test_presets_move_the_sliders():
+    box = widgets.panel(sinusoid.EXPLORABLE, 0, {"beta": sinusoid.BETAS[-5], "noise": 0.1})
+    button = next(w for w in walk(box) if getattr(w, "description", "").startswith("β → 0"))
+    button.click()
+    slider = next(w for w in walk(box) if type(w).__name__ == "SelectionSlider")
+    assert slider.value == sinusoid.BETAS[0]
+
+
+def test_the_committed_report_shows_the_same_numbers():
+    """The picture stored in notebook 02 describes itself exactly as render does now."""
+    path = next((ROOT / "notebooks").glob("02_*.ipynb"))
+    outputs = [o for cell in read(path, 4).cells for o in cell.get("outputs", ())]
+    marks = [o for o in outputs if widgets.MIME in o.get("data", {})]
+    assert marks
+    for output in marks:
+        mark = output["data"][widgets.MIME]
+        module = explorables.BY_NAME[mark["name"]]
+        assert output["data"]["text/plain"] == module.describe(mark["seed"], **mark["start"])
+
+
+def test_the_printed_figures_hold_the_same_numbers():
+    record = json.loads((ROOT / "figures" / "data" / "fig03_sinusoid.json").read_text("utf-8"))
+    about = sinusoid.load_lattice(sinusoid.NAME)[1]
+    assert record["parameters"]["lattice"] == about["sha256"]
+    curves = sinusoid.trade_off(record["parameters"]["noise"])
+    assert np.allclose(record["numbers"]["reconstruction"], curves["reconstruction"], atol=1e-4)
+
+
+def test_a_lattice_whose_sum_is_wrong_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "lattices").mkdir()
+    monkeypatch.setattr(base, "files", lambda _: tmp_path)
+    base.save_lattice("toy", {"a": np.arange(3)}, {"made_by": "a test"})
+    arrays, about = base.load_lattice("toy")
+    path = tmp_path / "lattices" / "toy.npz"
+    assert arrays["a"].tolist() == [0, 1, 2]
+    assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sorted(p.name for p in path.parent.iterdir()) == ["toy.json", "toy.npz"]
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(
+        ValueError, match="lattice toy: toy.npz has SHA-256 .* companion rebuild toy"
+    ):
+        base.load_lattice("toy")
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        ({"seed": 9, "beta": 0.01}, r"seed must be one of \[0, 1, 2, 3, 4\], got 9"),
+        ({"seed": 0, "beta": 0.012}, "beta = 0.012 is not on the lattice, but 0.01 is"),
+        ({"seed": 0, "beta": 0.01, "noise": 0.5}, "noise = 0.5 is not on the lattice, but 0.3 is"),
+    ],
+)
+def test_points_off_the_lattice_are_refused(point, message):
+    with pytest.raises(ValueError, match=message):
+        sinusoid.render(**point)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="no explorable 'sinus'; there are sinusoid"):
+        explorables.rebuild("sinus")
+    with pytest.raises(ValueError, match="no control gamma; it has beta, noise"):
+        widgets.starting_point(sinusoid.EXPLORABLE, {"gamma": 1.0})
+
+
+def test_the_sinusoid_lattice_says_what_the_paper_says():
+    """Small β: the code follows the noise, at a large reconstruction error; large β: the curve."""
+    for noise in sinusoid.NOISES[:1]:
+        curves = sinusoid.trade_off(noise)
+        assert curves["alignment"][0].mean() > 0.7 > 0.35 > curves["alignment"][-4].max()
+        assert curves["reconstruction"][0].mean() > 30 * curves["reconstruction"][-4].mean()
+
+
+def test_train_here_runs_in_a_thread_and_can_be_stopped():
+    seen = []
+
+    def train(seed, callback, *, knob):
+        for epoch in range(1, 1000):
+            time.sleep(0.01)
+            seen.append(epoch)
+            if callback({"epoch": epoch, "loss": 1.0 / epoch}):
+                break
+        return plots.figure()
+
+    toy = base.Explorable(
+        "toy", "A toy", {"knob": base.Control("knob", (1.0, 2.0), 1.0)}, (0,),
+        lambda seed, knob: plots.figure(), lambda seed, knob: f"knob at {knob:g}", train=train,
+    )  # fmt: skip
+    box = widgets.trainer(toy, lambda: (0, {"knob": 2.0}))
+    start, stop = (w for w in walk(box) if type(w).__name__ == "Button")
+    start.click()
+    wait_for(lambda: len(seen) > 3)
+    assert start.disabled and not stop.disabled
+    stop.click()
+    wait_for(lambda: not start.disabled)
+    assert seen[-1] < 999 and "stopped early" in next(
+        w.value for w in walk(box) if type(w).__name__ == "HTML"
+    )
+    assert threading.active_count() < 20
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.01)

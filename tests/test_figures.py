@@ -1,0 +1,29 @@
+"""Every figure script runs and its committed record is what it writes."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+FIGURES = Path(__file__).parents[1] / "figures"
+SCRIPTS = sorted(p for p in FIGURES.glob("*.py") if p.name != "common.py")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_the_committed_numbers_are_the_scripts(script, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(FIGURES), *sys.path])
+    saved = {}
+    import common
+
+    monkeypatch.setattr(common, "_replace", lambda path, content: saved.update({path: content}))
+    runpy.run_path(str(script), run_name="__main__")
+    picture, data = FIGURES / "out" / f"{script.stem}.png", FIGURES / "data" / f"{script.stem}.json"
+    assert set(saved) == {picture, data} and saved[picture][1:4] == b"PNG" and picture.exists()
+    ours, committed = json.loads(saved[data]), json.loads(data.read_text(encoding="utf-8"))
+    assert ours["numbers"] == committed["numbers"] and ours["parameters"] == committed["parameters"]
+
+
+def test_there_are_scripts():
+    assert SCRIPTS

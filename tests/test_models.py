@@ -1,0 +1,193 @@
+"""Every model of the contract through one table of tests, then what is MLAE's own."""
+
+import pytest
+import torch
+from helpers import data, gradients, pair
+from torch import nn
+
+from companion import jacobians
+from companion.models import MLAE, by_epoch, linear, mlae_loss
+from companion.networks import MLP, ConvDecoder, ConvEncoder
+
+
+def toy(**options):
+    torch.manual_seed(0)
+    return MLAE(MLP(4, 2, [8]), MLP(2, 4, [8]), (4,), 2, **options)
+
+
+def images(norm="none", **options):
+    torch.manual_seed(0)
+    nets = {"channels": (4,), "hidden": (8,), "norm": norm, "condition_dim": 3}
+    shape = (1, 4, 4)
+    return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(shape, 2, **nets), shape, 2, **options)
+
+
+MODELS = {
+    "mlae": (toy, 0),
+    "mlae decoder side": (lambda: toy(side="decoder"), 0),
+    "mlae quarter": (lambda: toy(fraction=0.25), 0),
+    "mlae two probes": (lambda: toy(num_probes=2, space="data", kind="rademacher"), 0),
+    "mlae images": (images, 3),
+    "mlae beta as a condition": (
+        lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
+    "mlae soft flow": (
+        lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+}  # fmt: skip
+DTYPES = [torch.float32, torch.float64]
+
+
+@pytest.fixture(params=MODELS, ids=lambda name: name.replace(" ", "-"))
+def case(request):
+    make, condition_dim = MODELS[request.param]
+    model = make()
+    x = data(model.data_shape, batch=8).float()
+    condition = data((condition_dim,), batch=8, seed=4).float() if condition_dim else None
+    return model, x, condition
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_shapes_and_dtypes(case, dtype):
+    model, x, c = case
+    model, x = model.to(dtype), x.to(dtype)
+    c = None if c is None else c.to(dtype)
+    z = model.encode(x, c)
+    assert z.shape == (8, model.latent_dim) and model.decode(z, c).shape == x.shape
+    terms = model.loss(x, c)
+    assert all(term.shape == (8,) and term.dtype == dtype for term in terms)
+    log_prob = model.log_prob(x, c)
+    assert log_prob.value.shape == (8,) and log_prob.kind
+    assert model.sample(8, c).shape == x.shape
+
+
+def test_gradients_are_finite_and_reach_every_parameter(case):
+    model, x, c = case
+    for gradient in gradients(model.loss(x, c).loss, model):
+        assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
+
+
+def test_one_seed_one_result(case):
+    model, x, c = case
+
+    def run():
+        generator = torch.Generator().manual_seed(3)
+        return model.loss(x, c, generator).loss, model.sample(8, c, generator=generator)
+
+    for first, second in zip(run(), run(), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_the_drawn_chance_is_all_the_chance(case):
+    model, x, c = case
+    draws = model.draw(x, torch.Generator().manual_seed(3))
+    given = model.loss(x, c, **draws).loss
+    drawn = model.loss(x, c, torch.Generator().manual_seed(3)).loss
+    assert torch.equal(given, drawn)
+
+
+def test_temperature_zero_gives_the_mean_code(case):
+    model, x, c = case
+    zeros = torch.zeros(8, model.latent_dim)
+    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(zeros, c))
+    with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
+        model.sample(8, c, temperature=-1)
+
+
+def test_state_goes_through_a_file(case, tmp_path):
+    model, x, c = case
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    before = model.encode(x, c)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    model.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    assert torch.equal(model.encode(x, c), before)
+
+
+def test_log_prob_of_a_linear_pair_is_the_gaussian_on_its_plane():
+    A = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]], dtype=torch.float64)
+    encoder, decoder = nn.Linear(3, 2, bias=False).double(), nn.Linear(2, 3, bias=False).double()
+    encoder.weight.data, decoder.weight.data = A, torch.linalg.pinv(A)
+    model = MLAE(encoder, decoder, (3,), 2)
+    x = data((3,))
+    plane = torch.distributions.MultivariateNormal(
+        torch.zeros(2).double(), (A[:, :2] @ A[:, :2]).inverse()
+    )
+    assert torch.allclose(model.log_prob(x).value, plane.log_prob(x[:, :2]))
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_the_loss_moves_toward_likelihood(side):
+    """At a pseudo-inverse pair the gradient of the loss is that of NLL + β‖x − x̂‖², exactly."""
+    A = nn.Parameter(
+        torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    )
+    encode, decode = (lambda x: x @ A.T), (lambda z: z @ torch.linalg.pinv(A).T)
+    x = data((3,))
+    terms = mlae_loss(x, encode, decode, 3.0, side=side, num_probes=2, kind="basis")
+    nll = terms.prior + jacobians.log_volume(decode, encode(x), differentiable=True)
+    exact = (nll + 3.0 * terms.reconstruction).sum()
+    (ours,) = torch.autograd.grad(terms.loss.sum(), A, retain_graph=True)
+    (expected,) = torch.autograd.grad(exact, A)
+    assert torch.allclose(ours, expected, atol=1e-9)
+
+
+def test_beta_may_differ_per_sample():
+    model, x = toy().double(), data((4,))
+    v = model.draw(x)["probes"]
+    beta = torch.linspace(0.1, 9.0, len(x), dtype=torch.float64)
+    many = mlae_loss(x, model.encoder, model.decoder, beta, probes=v).loss
+    each = [
+        mlae_loss(x, model.encoder, model.decoder, float(b), probes=v).loss[i]
+        for i, b in enumerate(beta)
+    ]
+    assert torch.allclose(many, torch.stack(each), atol=1e-6)
+
+
+def test_schedules_move_beta():
+    model = toy(beta=linear(1.0, 10.0))
+    assert float(model.beta) == 1.0
+    assert float(model.advance(0.5, 3)["beta"]) == 5.5
+    model = toy(beta=by_epoch({0: 1.0, 5: 2.0}))
+    assert [float(model.advance(0.0, e)["beta"]) for e in (4, 5, 9)] == [1.0, 2.0, 2.0]
+
+
+def test_the_condition_tells_beta_and_noise_level():
+    model = MLAE(
+        MLP(4, 2, [8], 5), MLP(2, 4, [8], 5), (4,), 2, noise_levels=0.5, beta_range=(0.1, 10)
+    )
+    labels = torch.eye(3)[:2]
+    whole = model.extend(labels, torch.zeros(2, 4), 0.3, torch.tensor([0.1, 10.0]))
+    expected = torch.tensor([[1, 0, 0, 0.3, -1], [0, 1, 0, 0.3, 1.0]])
+    assert torch.allclose(whole, expected)
+
+
+def test_batch_norm_warns_once_and_works():
+    with pytest.warns(UserWarning, match="normalises over the batch") as warned:
+        model = images("batch")
+    assert len(warned) == 1
+    x, c = data((1, 4, 4), batch=8).float(), data((3,), batch=8).float()
+    model.loss(x, c).loss.mean().backward()
+    mean = model.encoder.features[1].running_mean
+    assert mean.abs().sum() > 0
+
+
+def test_plain_batch_norm_is_refused_by_name():
+    encoder = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    with pytest.raises(
+        ValueError, match=r"layer 'encoder.1' \(BatchNorm1d\).*num_batches_tracked = None"
+    ):
+        MLAE(encoder, MLP(2, 4), (4,), 2)
+
+
+@pytest.mark.filterwarnings("ignore:layer")
+def test_refusals():
+    with pytest.raises(ValueError, match="beta must not be negative, got -1"):
+        toy(beta=-1.0)
+    with pytest.raises(ValueError, match="beta must not be negative, got -0.5"):
+        mlae_loss(data(), *pair(), beta=-0.5)
+    with pytest.raises(ValueError, match="beta_range must be 0 < low < high"):
+        toy(beta_range=(2.0, 1.0))
+    with pytest.raises(ValueError, match="fraction < 1 needs networks that treat samples"):
+        images("batch", fraction=0.5)
+    with pytest.raises(ValueError, match=r"epoch 0 needs a value, got epochs \[3\]"):
+        by_epoch({3: 1.0})

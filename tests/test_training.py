@@ -1,0 +1,235 @@
+"""The loop: it learns, it is reproducible, it stops well; and the sweep takes the same steps."""
+
+import csv
+
+import pytest
+import torch
+from torch import nn
+
+from companion.models import MLAE, linear
+from companion.networks import MLP
+from companion.sweep import grid, sweep
+from companion.training import NonFiniteLossError, Stream, TrainConfig, fit
+
+
+def line(n=512, seed=0):
+    """Points near a line in the plane."""
+    generator = torch.Generator().manual_seed(seed)
+    t = torch.randn(n, 1, generator=generator)
+    return torch.cat([t, 0.5 * t], 1) + 0.05 * torch.randn(n, 2, generator=generator)
+
+
+def make(beta=10.0, seed=0, **options):
+    torch.manual_seed(seed)
+    return MLAE(MLP(2, 1, [16]), MLP(1, 2, [16]), (2,), 1, beta=beta, **options)
+
+
+def config(**changes):
+    return TrainConfig(
+        **({"epochs": 4, "batch_size": 64, "device": "cpu", "learning_rate": 5e-3} | changes)
+    )
+
+
+def quiet_fit(model, *args, **kwargs):
+    return fit(model, *args, progress=False, **kwargs)
+
+
+def same_state(a, b):
+    return all(
+        torch.equal(p, q)
+        for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "plateau", "constant"])
+def test_it_learns(schedule):
+    model = make()
+    log = quiet_fit(model, line(), line(seed=1), config(epochs=10, schedule=schedule, clip=1.0))
+    rows = log.rows
+    assert [row["epoch"] for row in rows] == list(range(1, 11))
+    assert rows[-1]["valid_reconstruction"] < 0.2 * rows[0]["valid_reconstruction"]
+
+
+def test_the_seed_decides_everything_but_the_weights():
+    first, second, third = make(), make(), make()
+    for model, seed in ((first, 0), (second, 0), (third, 1)):
+        quiet_fit(model, line(), None, config(seed=seed, noise=0.1))
+    assert same_state(first, second) and not same_state(first, third)
+
+
+def test_the_logged_nll_is_exact():
+    model, x = make(), line(seed=1)
+    log = quiet_fit(model, line(), x, config(epochs=1, validate_on=40))
+    expected = -model.log_prob(x[:40]).value.mean()
+    assert log.rows[-1]["valid_nll"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_defect_and_the_cosine_can_be_logged():
+    log = quiet_fit(make(), line(), line(seed=1), config(epochs=8, log_defect=True))
+    defect, cosine = log.column("defect_identity"), log.column("gradient_cosine")
+    assert defect[-1] < defect[0] and -1 <= cosine[0] <= 1
+
+
+def test_the_log_is_a_csv_file(tmp_path):
+    log = quiet_fit(make(), line(), None, config(), directory=tmp_path / "run")
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == pytest.approx(log.column("loss"))
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["log.csv"]
+
+
+def test_a_callback_stops_the_run():
+    log = quiet_fit(make(), line(), None, config(epochs=9), callback=lambda row: row["epoch"] == 2)
+    assert log.stopped and len(log.rows) == 2
+
+
+class Explodes(MLAE):
+    """Turns non-finite at one given step."""
+
+    def advance(self, progress, epoch):
+        self.broken = epoch == 2
+        return super().advance(progress, epoch)
+
+    def loss(self, x, condition=None, generator=None, **draws):
+        terms = super().loss(x, condition, generator, **draws)
+        return terms._replace(loss=terms.loss * float("nan")) if self.broken else terms
+
+
+def test_a_non_finite_loss_stops_with_the_last_good_state():
+    torch.manual_seed(0)
+    model = Explodes(MLP(2, 1, [16]), MLP(1, 2, [16]), (2,), 1)
+    with pytest.raises(
+        NonFiniteLossError, match="not finite in epoch 3.*smaller learning_rate"
+    ) as caught:
+        quiet_fit(model, line(), None, config())
+    assert len(caught.value.history.rows) == 2
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    # the state is that after epoch 2: a run stopped there is the same
+    torch.manual_seed(0)
+    other = Explodes(MLP(2, 1, [16]), MLP(1, 2, [16]), (2,), 1)
+    quiet_fit(other, line(), None, config(), callback=lambda row: row["epoch"] == 2)
+    assert same_state(model, other)
+
+
+def test_images_of_bytes_are_scaled():
+    x = torch.randint(0, 256, (128, 1, 2, 2), dtype=torch.uint8)
+    torch.manual_seed(0)
+    model = MLAE(MLP((1, 2, 2), 1, [8]), MLP(1, (1, 2, 2), [8]), (1, 2, 2), 1)
+    step = next(Stream(model, x, None, config()).epoch())
+    assert step.x.dtype == torch.float32 and step.x.min() >= 0 and step.x.max() <= 1
+    quiet_fit(model, x, x, config(epochs=1))
+
+
+def test_conditions_travel_with_their_samples():
+    x = torch.arange(256.0).view(-1, 1).expand(-1, 2).contiguous()
+    stream = Stream(make(), x, x[:, :1], config())
+    for step in stream.epoch():
+        assert torch.equal(step.x[:, :1], step.condition)
+
+
+def test_a_beta_schedule_moves_with_the_run():
+    seen = []
+    model = make(beta=linear(1.0, 10.0))
+    quiet_fit(
+        model, line(), None, config(epochs=3), callback=lambda row: seen.append(float(model.beta))
+    )
+    assert seen == sorted(seen) and seen[-1] > 9.0
+
+
+def test_compiled_and_eager_agree(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda f, **_: _compile(f))
+    compiled, eager = make(), make()
+    quiet_fit(compiled, line(), None, config(epochs=2, compile=True))
+    monkeypatch.undo()
+    quiet_fit(eager, line(), None, config(epochs=2))
+    for p, q in zip(compiled.parameters(), eager.parameters(), strict=True):
+        assert torch.allclose(p, q, atol=1e-5)
+
+
+_real_compile = torch.compile
+
+
+def _compile(function):
+    return _real_compile(function, backend="aot_eager")  # no C++ compiler needed
+
+
+def test_without_a_compiler_it_trains_eagerly_and_says_so(monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match="torch.compile does not work here"):
+        log = quiet_fit(make(), line(), None, config(epochs=1, compile=True))
+    assert len(log.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (torch.zeros(8, 3), r"must be \(n, 2\) with n > 0, got \(8, 3\)"),
+        (torch.zeros(0, 2), "with n > 0"),
+        (torch.tensor([[0.0, float("nan")], [0.0, 0.0]]), "1 rows with NaN or infinity"),
+        (torch.zeros(8, 2, dtype=torch.int64), "floating point or uint8, got torch.int64"),
+    ],
+)
+def test_bad_data_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        quiet_fit(make(), data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be positive, got 0"),
+        ({"noise": -1.0}, "noise must not be negative"),
+        ({"schedule": "cosine"}, "schedule must be one-cycle, plateau or constant, got 'cosine'"),
+    ],
+)
+def test_bad_configs_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        config(**changes)
+
+
+OPTIONS = [{}, {"side": "decoder", "num_probes": 1}, {"fraction": 0.25}, {"at": "manifold"}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_sweep_is_the_same_as_one_by_one(options):
+    points = grid(beta=[0.1, 10.0], noise=[0.0, 0.2], seed=[0, 1])
+    data = [line(seed=p["seed"]).double() for p in points]
+    configs = [
+        config(epochs=3, clip=0.5, weight_decay=1e-3, noise=p["noise"], seed=p["seed"])
+        for p in points
+    ]
+    one_by_one = [make(p["beta"], p["seed"], **options).double() for p in points]
+    logs = [quiet_fit(m, x, None, c) for m, x, c in zip(one_by_one, data, configs, strict=True)]
+    together = [make(p["beta"], p["seed"], **options).double() for p in points]
+    stacked_logs = sweep(together, data, configs, progress=False)
+    for a, b, log, stacked_log in zip(one_by_one, together, logs, stacked_logs, strict=True):
+        for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
+            assert (p - q).abs().max() < 1e-5
+        assert stacked_log.column("loss") == pytest.approx(log.column("loss"), abs=1e-5)
+
+
+def test_a_sweep_moves_schedules():
+    models = [make(beta=linear(1.0, end)) for end in (2.0, 20.0)]
+    sweep(models, [line()] * 2, [config()] * 2, progress=False)
+    assert float(models[0].beta) < 2.0 < 10.0 < float(models[1].beta)
+
+
+def test_a_sweep_refuses_what_it_cannot_stack():
+    with pytest.raises(ValueError, match="got 1 models, 2 data sets, 1 configs"):
+        sweep([make()], [line()] * 2, [config()])
+    with pytest.raises(ValueError, match="configs may differ in seed and noise only, run 1"):
+        sweep([make(), make()], [line()] * 2, [config(), config(epochs=5)])
+    with pytest.raises(ValueError, match="all data sets must have one shape"):
+        sweep([make(), make()], [line(), line(64)], [config()] * 2)
+    with pytest.raises(ValueError, match="plateau differs between runs"):
+        sweep([make()], [line()], [config(schedule="plateau")])
+
+
+def test_a_sweep_names_the_runs_that_diverge():
+    broken = make()
+    nn.init.constant_(broken.encoder.body[0].weight, float("nan"))
+    with pytest.raises(FloatingPointError, match=r"runs \[1\]"):
+        sweep([make(), broken], [line()] * 2, [config(epochs=1)] * 2, progress=False)

@@ -1,0 +1,151 @@
+"""Make each notebook's .ipynb from its .py: cells from the source, outputs from one run at quick.
+
+Called as ``tools/notebooks.py [--force] [NAME ...]`` with names such as 02 or assignments/ps1. A
+notebook whose source has not changed since it was made is left alone; one that fails keeps its old
+.ipynb. Assignments are not executed.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from jupytext.combine import map_outputs_to_inputs
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+VOLATILE = ("widgets", "papermill", "jupytext")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 02; default: all")
+    parser.add_argument(
+        "--force", action="store_true", help="make it although its source is as before"
+    )
+    arguments = parser.parse_args(argv)
+    os.environ.setdefault("OMP_NUM_THREADS", "2")  # the quick profile's two cores
+    failed = [s for s in sources(NOTEBOOKS, arguments.names) if not make(s, arguments.force)]
+    return int(bool(failed))
+
+
+def sources(folder: Path, names: list[str] = ()) -> list[Path]:
+    """The sources of notebooks and assignments; of those that begin with one of some names."""
+    every = [*sorted(folder.glob("[0-9][0-9]_*.py")), *sorted(folder.glob("assignments/[!_]*.py"))]
+    wanted = lambda path: path.relative_to(folder).as_posix().startswith(tuple(names))  # noqa: E731
+    found = [path for path in every if not names or wanted(path)]
+    if names and not found:
+        raise SystemExit(f"notebooks: no source in {folder} begins with {' or '.join(names)}")
+    return found
+
+
+def make(source: Path, force: bool = False) -> bool:
+    """Make one notebook; False, with the reason printed and nothing written, when it fails."""
+    target = source.with_suffix(".ipynb")
+    old = nbformat.read(target, as_version=4) if target.exists() else None
+    stamp = fingerprint(source)
+    notebook = paired(source, old)
+    if not force and fresh(notebook, old, stamp):
+        return True
+    print(f"{source.stem} ...", end=" ", flush=True)
+    began = time.perf_counter()
+    try:
+        if source.parent.name != "assignments":
+            execute(notebook, source.parent)
+    except (CellExecutionError, DeadKernelError, TimeoutError) as error:
+        print(f"failed\nnotebooks: {where(notebook, source)}: {error}", file=sys.stderr)
+        return False
+    seconds = round(time.perf_counter() - began, 1)
+    clean(notebook)
+    notebook.metadata["companion"] = {"source_sha256": stamp, "seconds": seconds}
+    write(notebook, target)
+    print(f"{seconds} s")
+    return True
+
+
+def fingerprint(source: Path) -> str:
+    """SHA-256 of the text, whatever the platform's line ends."""
+    return hashlib.sha256(source.read_text("utf-8").encode()).hexdigest()
+
+
+def paired(source: Path, old: NotebookNode | None) -> NotebookNode:
+    """The source as a notebook without outputs; cells that the old one has keep their ids."""
+    notebook = jupytext.read(source)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first with cell ids
+    twins = map_outputs_to_inputs(notebook.cells, old.cells) if old else ()
+    for cell, twin in zip(notebook.cells, twins, strict=bool(old)):
+        if twin is not None:
+            cell.id = old.cells[twin].id
+    return notebook
+
+
+def fresh(notebook: NotebookNode, old: NotebookNode | None, stamp: str) -> bool:
+    """Whether the old notebook was made from this source and not edited since."""
+    texts = [[(c.cell_type, c.source) for c in n.cells] for n in (notebook, old) if n]
+    return bool(old) and texts[0] == texts[1] and stamped(old) == stamp
+
+
+def stamped(notebook: NotebookNode) -> str | None:
+    """The fingerprint of the source that a notebook was made from."""
+    return notebook.metadata.get("companion", {}).get("source_sha256")
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run all cells in the notebook's folder."""
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],
+    ).execute()
+
+
+def where(notebook: NotebookNode, source: Path) -> str:
+    """The notebook and the cell that ran last."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    ran = [cell for cell in code if cell.execution_count or cell.outputs] or code[:1]
+    first = ran[-1].source.strip().partition("\n")[0] if ran else "no cell"
+    return f"{source.name}, code cell {len(ran)} ({first})"
+
+
+def clean(notebook: NotebookNode) -> None:
+    """Drop what differs from run to run though the notebook is the same."""
+    for key in VOLATILE:
+        notebook.metadata.pop(key, None)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        cell.metadata.pop("papermill", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not live(output)]
+
+
+def live(output: NotebookNode) -> bool:
+    """Whether an output is nothing but a widget; from others, take the widget's random id away."""
+    data = output.get("data", {})
+    return data.pop(WIDGET, None) is not None and set(data) <= {"text/plain"}
+
+
+def write(notebook: NotebookNode, target: Path) -> None:
+    """Put the notebook in place in one step."""
+    nbformat.validate(notebook)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".made-") as scratch:
+        made = Path(scratch) / target.name
+        nbformat.write(notebook, made)
+        os.replace(made, target)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
