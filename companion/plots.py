@@ -131,14 +131,14 @@ def image_grid(
     """
     images = np.clip(np.asarray(images, dtype=float), 0, 1)
     n, channels, height, width = images.shape
-    rows = -(-n // columns)
-    padded = np.ones((rows * columns, channels, height + 1, width + 1))
+    rows, grey = -(-n // columns), channels == 1
+    paper = 0.0 if grey else 1.0  # grey images are drawn as ink, so that zero is white
+    padded = np.full((rows * columns, channels, height + 1, width + 1), paper)
     padded[:n, :, :height, :width] = images
     sheet = padded.reshape(rows, columns, channels, height + 1, width + 1)
     sheet = sheet.transpose(0, 3, 1, 4, 2).reshape(
         rows * (height + 1), columns * (width + 1), channels
     )
-    grey = channels == 1
     ax.imshow(sheet.squeeze(-1) if grey else sheet, cmap="gray_r" if grey else None, vmin=0, vmax=1)
     for row in separators:
         ax.axhline(row * (height + 1) - 0.5, color=ORANGE, linewidth=1.2)
@@ -169,6 +169,8 @@ def spectrum(ax: Axes, mean, std, label: str = "", color: str = BLUE) -> None:
     )
     ax.plot(index, mean, "o-", color=color, markersize=3.5, linewidth=1.3, label=label)
     ax.set(yscale="log", xlabel="index of the singular value", ylabel="singular value of g'(z)")
+    low, high = np.floor(np.log10(max(mean.min(), 1e-12))), np.ceil(np.log10(mean.max() * 1.01))
+    ax.set_ylim(10.0 ** min(low, high - 1), 10.0**high)
     if label:
         ax.legend(frameon=False, fontsize=8)
 

@@ -179,8 +179,8 @@ record(
 # %% mystnb={"image": {"alt": "Samples of all ten digits at three temperatures, one block of rows for each temperature."}}
 temperatures = (0.5, 0.7, 1.0)
 which = torch.arange(20) % 10
-figure = plots.figure(3, size=(3.4, 2.0))
-for ax, t in zip(figure.subplots(1, 3), temperatures, strict=True):
+figure = plots.figure(1, 3, size=(6.4, 1.6))
+for ax, t in zip(figure.subplots(3, 1), temperatures, strict=True):
     generator = torch.Generator().manual_seed(seed)
     sample = model.sample(20, images.one_hot(which, 10), t, generator).detach()
     plots.image_grid(ax, sample, columns=10, title=f"T = {t:g}")

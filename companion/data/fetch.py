@@ -60,6 +60,14 @@ def fetch(file: RemoteFile, root: str | Path | None = None, download: bool = Tru
     Raises:
         ChecksumError: when the file that is already there has another sum.
         DataNotFoundError: when it is not there and no mirror gives it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> file = RemoteFile("set/a.txt", (), "md5:0cc175b9c0f1b6a831c399e269772661")
+    >>> with TemporaryDirectory() as root:
+    ...     (Path(root) / "set").mkdir()
+    ...     _ = (Path(root) / "set" / "a.txt").write_bytes(b"a")  # filled in by hand
+    ...     fetch(file, root, download=False).name
+    'a.txt'
     """
     path = data_directory(root) / file.name
     algorithm, expected = file.known_hash.split(":")
@@ -95,5 +103,6 @@ def _download(file: RemoteFile, path: Path) -> list[str]:
             )
             return failures
         except ATTEMPTS_FAIL as error:
-            failures.append(f"{url}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+            reason = str(error).partition("\n")[0][:200]
+            failures.append(f"{url}: {type(error).__name__}: {reason}")
     return failures

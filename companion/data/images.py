@@ -90,7 +90,8 @@ def load(
         name: ``digits``, ``mnist``, ``fashion-mnist`` or ``kmnist``.
         root: data directory; see :func:`companion.data.fetch.data_directory`.
         download: whether missing files may be downloaded.
-        test_files_only: use only the 10,000 official test images, split 8,000/1,000/1,000.
+        test_files_only: use only the 10,000 official test images, split 8,000/1,000/1,000;
+            the digits have no such files and stay as they are.
         seed: of the split where there is no official one.
 
     Returns:
@@ -177,6 +178,13 @@ def read_idx(path: str | Path) -> np.ndarray:
 
     Raises:
         IdxError: saying what is wrong with the file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "labels-idx1-ubyte"
+    ...     _ = path.write_bytes(bytes([0, 0, 8, 1]) + bytes([0, 0, 0, 3]) + bytes([7, 2, 1]))
+    ...     read_idx(path)
+    array([7, 2, 1], dtype=uint8)
     """
     path = Path(path)
     content = _content(path)

@@ -170,7 +170,7 @@ def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> tuple[
 def draw(result: Numbers, beta: float, noise: float) -> Figure:
     """One model's manifold beside where it stands among all runs of its noise level."""
     figure = plots.figure(2, layout=None)  # fixed margins: a slider cannot wait for the layout
-    figure.subplots_adjust(0.07, 0.14, 0.92, 0.92, wspace=0.25)
+    figure.subplots_adjust(0.08, 0.15, 0.92, 0.91, wspace=0.25)
     left, right = figure.subplots(1, 2, width_ratios=(5, 4))
     plots.manifold(left, result.points, result.codes, result.curve, CODES)
     left.set_title(f"β = {beta:g}, σ = {noise:g}")

@@ -1,0 +1,236 @@
+"""What the book needs before Sphinx reads it: chapters, their outputs, pictures for the sliders.
+
+The build runs no notebook. Each ``notebooks/NN_*.py`` is a chapter; its outputs come from the
+executed ``.ipynb`` beside it, through MyST-NB's cache. Where a notebook shows an explorable, the
+chapter gets a panel of plain HTML whose sliders choose among pictures drawn here.
+"""
+
+import hashlib
+import html
+import inspect
+import io
+import json
+import re
+import shutil
+from base64 import b64decode
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import jupytext
+import matplotlib
+import nbformat
+from docutils import nodes
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbformat import NotebookNode
+from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+from companion import plots
+from companion.claims import MIME as RESULTS
+from companion.explorables import BY_NAME, base
+from companion.explorables.base import Explorable
+from companion.widgets import MIME as EXPLORABLE
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+WORKERS = 2
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_config_value("companion_notebooks", str(NOTEBOOKS), "env", str)
+    app.connect("builder-inited", prepare)
+    app.connect("source-read", adapt)
+    app.connect("doctree-read", describe_pictures)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def prepare(app: Sphinx) -> None:
+    """Everything that must exist before the first page is read."""
+    folder = Path(app.config.companion_notebooks)
+    sources = sorted(folder.glob("[0-9][0-9]_*.py"))
+    copy_chapters(sources, Path(app.srcdir) / "notebooks")
+    cache, app.companion_alts, shown = get_cache(app.config.nb_execution_cache_path), {}, set()
+    for source in sources:
+        notebook = executed(source)
+        app.companion_alts |= alt_texts(notebook)
+        shown |= for_the_web(notebook)
+        cache.cache_notebook_bundle(CacheBundleIn(notebook, str(source)), overwrite=True)
+    for name in sorted(shown):
+        draw_lattice(BY_NAME[name].EXPLORABLE, Path(app.srcdir) / "_static" / "explorables")
+
+
+# Chapters
+
+
+def copy_chapters(sources: list[Path], target: Path) -> None:
+    """Make ``target`` hold these files and no other; what has not changed is left alone."""
+    target.mkdir(exist_ok=True)
+    for old in target.glob("*.py"):
+        if old.name not in {source.name for source in sources}:
+            old.unlink()
+    for source in sources:
+        copy = target / source.name
+        if not copy.exists() or copy.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, copy)
+
+
+def executed(source: Path) -> NotebookNode:
+    """The source as a notebook, with the outputs of the executed file beside it.
+
+    Raises:
+        ExtensionError: when that file is missing or its code is not the source's.
+    """
+    made = source.with_suffix(".ipynb")
+    cure = f"run: make notebooks NB={source.stem[:2]}"
+    if not made.exists():
+        raise ExtensionError(f"book: {made.name} is missing; {cure}")
+    notebook, outputs = jupytext.read(source), nbformat.read(made, as_version=4)
+    ours, theirs = code_cells(notebook), code_cells(outputs)
+    if [cell.source for cell in ours] != [cell.source for cell in theirs]:
+        raise ExtensionError(f"book: {made.name} was not made from {source.name} as it is; {cure}")
+    for number, (cell, ran) in enumerate(zip(ours, theirs, strict=True), 1):
+        if ran.execution_count != number:
+            raise ExtensionError(f"book: {made.name} did not run from top to bottom; {cure}")
+        cell.execution_count, cell.outputs = number, ran.outputs
+    return notebook
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs_with_data(notebook: NotebookNode) -> list[NotebookNode]:
+    return [out for cell in code_cells(notebook) for out in cell.outputs if "data" in out]
+
+
+def alt_texts(notebook: NotebookNode) -> dict[str, str]:
+    """The alt text of each picture, by the SHA-256 sum of the picture."""
+    pictures = [out for out in outputs_with_data(notebook) if "image/png" in out.data]
+    return {
+        hashlib.sha256(b64decode(out.data["image/png"])).hexdigest(): alt
+        for out in pictures
+        if (alt := out.metadata.get("image/png", {}).get("alt"))
+    }
+
+
+def for_the_web(notebook: NotebookNode) -> set[str]:
+    """Replace explorables by panels, drop what a page cannot show; which explorables there are."""
+    shown = set()
+    for cell in code_cells(notebook):
+        cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", ())]
+    for output in outputs_with_data(notebook):
+        output.data.pop(RESULTS, None)
+        if mark := output.data.get(EXPLORABLE):
+            shown.add(mark["name"])
+            alt = output.metadata["image/png"]["alt"]
+            output.data, output.metadata = {"text/html": panel(mark, alt)}, {}
+    return shown
+
+
+def adapt(app: Sphinx, docname: str, text: list[str]) -> None:
+    """Point links between notebooks at chapters; say in the map which chapters there are."""
+    if docname.startswith("notebooks/"):
+        made = Path(app.config.companion_notebooks) / Path(docname).with_suffix(".ipynb").name
+        app.env.note_dependency(str(made))  # new outputs make a new page
+        text[0] = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.py)", text[0])
+    if docname == "index":
+        chapters = {Path(name).name[:2]: name for name in app.env.found_docs if "/" in name}
+        text[0] = re.sub(r"^\| (\d\d) \| (.*?) \|", partial(row, chapters), text[0], flags=re.M)
+
+
+def row(chapters: dict[str, str], match: re.Match) -> str:
+    """The start of a row of the map, with a link where there is a chapter."""
+    number, title = match.groups()
+    if number not in chapters:
+        return f"| {number} | {title} *(planned)* |"
+    return f"| {number} | [{title}]({chapters[number]}.py) |"
+
+
+def describe_pictures(app: Sphinx, doctree: nodes.document) -> None:
+    """Give each picture that a notebook made the alt text that came with it."""
+    for image in doctree.findall(nodes.image):
+        if alt := app.companion_alts.get(Path(image["uri"]).stem):  # MyST-NB names it by its sum
+            image["alt"] = alt
+
+
+# Explorables
+
+
+def panel(mark: dict, alt: str) -> str:
+    """The HTML of an explorable at its start; ``explorable.js`` adds the sliders."""
+    explorable: Explorable = BY_NAME[mark["name"]].EXPLORABLE
+    at = point_key(explorable, mark["seed"], mark["start"])
+    title, alt, held = html.escape(explorable.title), html.escape(alt), " ".join(mark["held"])
+    return f"""<figure class="explorable" data-name="{explorable.name}" data-at="{at}"
+ data-held="{held}" data-root="../_static/explorables" aria-label="{title}: move the sliders">
+<noscript><p>The sliders need JavaScript; this is the picture at which they start.</p></noscript>
+<img src="../_static/explorables/{explorable.name}/{at}.png" alt="{alt}" decoding="sync">
+<figcaption><p aria-live="polite">{alt}</p></figcaption>
+</figure>
+<script src="../_static/explorables/{explorable.name}/lattice.js"></script>"""
+
+
+def point_key(explorable: Explorable, seed: int, values: dict[str, float]) -> str:
+    """A lattice point as positions on its sliders: controls in order, then the seed."""
+    where = [c.values.index(values[name]) for name, c in explorable.controls.items()]
+    return "-".join(map(str, [*where, explorable.seeds.index(seed)]))
+
+
+def lattice_points(explorable: Explorable) -> dict[str, tuple[int, dict[str, float]]]:
+    """Every ``(seed, values)`` by its key."""
+    axes = product(*(c.values for c in explorable.controls.values()), explorable.seeds)
+    points = [(seed, dict(zip(explorable.controls, v, strict=True))) for *v, seed in axes]
+    return {point_key(explorable, *point): point for point in points}
+
+
+def draw_lattice(explorable: Explorable, folder: Path) -> None:
+    """Draw all pictures of an explorable and write its ``lattice.js``, unless nothing changed."""
+    target = folder / explorable.name
+    script, stamp = target / "lattice.js", f"// {fingerprint(explorable)}\n"
+    if script.exists() and script.read_text("utf-8").startswith(stamp):
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    points = lattice_points(explorable)
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        jobs = [(explorable.name, *point, target / f"{key}.png") for key, point in points.items()]
+        list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
+    facts = json.dumps(description(explorable, points), ensure_ascii=False, indent=0)
+    assign = f"(window.companionExplorables ??= {{}})[{explorable.name!r}] = {facts};\n"
+    script.write_text(stamp + assign, "utf-8")  # last: it says that all pictures are there
+
+
+def draw(name: str, seed: int, values: dict[str, float], path: Path) -> None:
+    """One picture, in a palette of 128 colours: a third of the size, and it looks the same."""
+    picture = Image.open(io.BytesIO(plots.png(BY_NAME[name].EXPLORABLE.render(seed, **values))))
+    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
+    """What the sliders must know; positions instead of values."""
+    controls = [
+        {"name": name, "label": c.label, "texts": [c.text.format(value) for value in c.values]}
+        for name, c in explorable.controls.items()
+    ]
+    seeds = {"name": "seed", "label": "seed", "texts": [str(seed) for seed in explorable.seeds]}
+    presets = {
+        label: {name: explorable.controls[name].values.index(v) for name, v in setting.items()}
+        for label, setting in explorable.presets.items()
+    }
+    alt = {key: explorable.describe(seed, **values) for key, (seed, values) in points.items()}
+    parts = {"controls": [*controls, seeds], "presets": presets, "prompts": explorable.prompts}
+    return {"title": explorable.title, **parts, "alt": alt}
+
+
+def fingerprint(explorable: Explorable) -> str:
+    """SHA-256 of all that decides what the pictures look like."""
+    sources = [plots, base, BY_NAME[explorable.name]]
+    texts = [Path(inspect.getfile(module)).read_text("utf-8") for module in sources]
+    texts += [base.load_lattice(explorable.name)[1]["sha256"], matplotlib.__version__]
+    texts += [inspect.getsource(f) for f in (draw, description, point_key)]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Closed forms: what the estimators and the training must agree with."""

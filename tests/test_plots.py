@@ -1,0 +1,57 @@
+"""Pictures: what is drawn is what was given."""
+
+import numpy as np
+import pytest
+
+from companion import plots
+
+
+def axes():
+    return plots.figure().subplots()
+
+
+def test_the_band_spans_all_runs():
+    ax, values = axes(), np.array([[1.0, 3.0, 2.0], [4.0, 6.0, 9.0]])
+    plots.band(ax, [0.1, 10.0], values, plots.BLUE, "error")
+    vertices = ax.collections[0].get_paths()[0].vertices
+    assert vertices[:, 1].min() == 1.0 and vertices[:, 1].max() == 9.0
+    assert ax.lines[0].get_ydata().tolist() == [2.0, 6.0]
+
+
+@pytest.mark.parametrize(("channels", "paper"), [(1, 0.0), (3, 1.0)])
+def test_images_keep_their_order_and_are_clipped(channels, paper):
+    images = np.zeros((3, channels, 2, 2))
+    images[1] = 0.5
+    images[2] = 7.0
+    ax = axes()
+    plots.image_grid(ax, images, columns=2, separators=[1])
+    sheet = np.asarray(ax.images[0].get_array()).reshape(6, 6, channels)
+    assert sheet[0, 0].max() == 0 and sheet[0, 3].max() == 0.5 and sheet[3, 0].max() == 1.0
+    assert (sheet[:, 2] == paper).all() and (sheet[3:, 3:] == paper).all()
+
+
+def test_a_shown_picture_carries_its_alt_text(monkeypatch):
+    shown = {}
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, **more: shown.update(more, data=data)
+    )
+    plots.show(plots.figure(), "an empty figure", extra={"application/x-test": 1})
+    assert shown["data"]["text/plain"] == "an empty figure"
+    assert shown["data"]["application/x-test"] == 1 and shown["data"]["image/png"][1:4] == b"PNG"
+    assert shown["metadata"]["image/png"]["alt"] == "an empty figure"
+
+
+def test_the_manifold_is_drawn_through_its_points():
+    ax, curve = axes(), np.array([[0.0, 1.0], [1.0, 2.0]])
+    plots.manifold(ax, np.zeros((4, 2)), np.zeros(4), curve, [-1.0, 1.0])
+    assert np.allclose(np.transpose(ax.lines[0].get_data()), curve)
+
+
+def test_the_spectrum_and_the_codes_are_drawn():
+    ax = axes()
+    plots.spectrum(ax, [3.0, 0.2], [0.1, 0.05], "β = 1")
+    assert ax.lines[0].get_ydata().tolist() == [3.0, 0.2] and ax.get_ylim() == (0.1, 10.0)
+    ax = axes()
+    plots.codes_against_normal(ax, np.random.default_rng(0).normal(size=(1000, 2)))
+    heights = [patch.get_height() for patch in ax.patches]
+    assert max(heights) < 0.6 and len(ax.lines) == 1

@@ -1,0 +1,30 @@
+"""The README's code runs and does what it says."""
+
+import re
+from pathlib import Path
+
+import torch
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_six_lines_train_a_pair(monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    body = [line for line in block.splitlines() if line and not line.startswith(("import", "from"))]
+    assert len(body) <= 6
+    losses = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: (losses.append(0), step(self)))
+    torch.manual_seed(0)
+    names = {}
+    exec(block, names)
+    x = torch.randn(500, 5)
+    error = (names["decoder"](names["encoder"](x)) - x).square().sum(1).mean()
+    assert len(losses) == 100 and error < 4.0  # the best two of five equal directions leave 3
+
+
+def test_every_link_leads_to_a_file():
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert len(targets) >= 5
+    for target in targets:
+        assert (Path(__file__).parents[1] / target).exists(), target
