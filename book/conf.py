@@ -19,6 +19,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinx-mathjax-offline",
     "companion_book",
+    "reference",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "conf.py", "**/jupyter_execute", "**/*.ipynb"]
 

@@ -203,7 +203,7 @@ def codes_against_normal(ax: Axes, codes) -> None:
     ax.legend(frameon=False, fontsize=8)
 
 
-def learning_curve(ax: Axes, epochs, values, label: str, color: str = BLUE) -> None:
-    """One logged quantity over the epochs of a run."""
-    ax.plot(epochs, values, color=color, linewidth=1.5, label=label)
+def learning_curve(ax: Axes, curve, label: str, color: str = BLUE) -> None:
+    """One logged quantity over the epochs of a run: ``curve`` is ``(epochs, values)``."""
+    ax.plot(*curve, color=color, linewidth=1.5, label=label)
     ax.set(xlabel="epoch", ylabel=label)

@@ -101,6 +101,11 @@ class History:
         """One quantity over the epochs that have it."""
         return [row[name] for row in self.rows if name in row]
 
+    def curve(self, name: str) -> tuple[list[float], list[float]]:
+        """One quantity with the epochs that have it, to draw it."""
+        rows = [row for row in self.rows if name in row]
+        return [row["epoch"] for row in rows], [row[name] for row in rows]
+
     def save(self, path: Path) -> None:
         """Write all rows as CSV, atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)

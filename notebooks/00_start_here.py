@@ -44,7 +44,8 @@ guard(globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive
 # %% [markdown]
 # Every notebook starts like this: defaults in one cell, then a guard that refuses what it does not
 # know. `companion run 00 -p beta 0.1` runs the whole notebook with another β, without a browser.
-#
+
+# %% [markdown]
 # ## Predict, commit, move, explain
 #
 # Four words, in this order, in every notebook. **Predict:** at the smallest β, will the line run along
@@ -71,7 +72,8 @@ print(f"at β = 0.01 it runs {answer} the sinusoid; you predicted {prediction}")
 # **Explain:** that is what notebook 02 is for. In one sentence: likelihood is measured on the line that
 # the model chose itself, and a short line, across the data, makes the data look likely; only the
 # reconstruction error, weighted by β, objects.
-#
+
+# %% [markdown]
 # ## Six lines
 #
 # Any encoder and any decoder will do, as long as they map a batch to a batch.
@@ -97,7 +99,7 @@ from companion import plots
 
 figure = plots.figure(2)
 left, right = figure.subplots(1, 2)
-plots.learning_curve(left, log.column("epoch"), log.column("valid_reconstruction"), "mean ‖x̂ − x‖²")
+plots.learning_curve(left, log.curve("valid_reconstruction"), "mean ‖x̂ − x‖²")
 right.plot(*x[:500].T, ".", color=plots.GREY, markersize=3, label="data")
 right.plot(*samples.T, ".", color=plots.ORANGE, markersize=3, label="samples")
 right.set(xlabel="x₁", ylabel="x₂")
@@ -125,7 +127,8 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # cannot be compared. Notebook 02 shows both over many seeds.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Recall
 #
 # 1. What does the colour of a point show in the first picture?
@@ -143,7 +146,8 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # 5. From a misspelt parameter, which would otherwise be ignored, and from values that make no sense.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## The map of the course
 #
 # | | notebook | control |
@@ -155,13 +159,15 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # In the making: 01 change of variables across dimensions · 03 the semicircle · 04 the linear model ·
 # 05 trace estimators · 06 rectangular flows · 07 relaxed injective flows · 08 autoencoders within flows ·
 # 09 learned decoder variance · 10 the VAE without sampling · 12 CelebA · 13 all models side by side.
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - A maximum-likelihood autoencoder is a plain autoencoder with one more term in its loss.
 # - β prices reconstruction against likelihood; too small a β learns the noise.
 # - Predict, commit, move, explain.
-#
+
+# %% [markdown]
 # ## References
 #
 # Sorrenson et al. (2023), *Maximum Likelihood Training of Autoencoders*, Fig. 3.

@@ -183,7 +183,8 @@ print(
 # %% [markdown]
 # The smaller NLL belongs to the *worse* model. A likelihood on a learned manifold cannot be compared
 # between manifolds.
-#
+
+# %% [markdown]
 # ## One run is an anecdote
 #
 # Five seeds for each β, all models trained at once: their parameters are stacked and one call of
@@ -264,7 +265,8 @@ print("the claim of Fig. 6 is", "reproduced" if falls else "not reproduced", "by
 # Read the pictures, too: with more noise the transition is *wider*. The error starts to fall at about the
 # same β and takes longer to settle. Where one says that it "is" depends on the measure; the paper's box
 # plots name none.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1.** The linear model (notebook 04) predicts that the direction of variance λ is a good choice while
@@ -307,7 +309,8 @@ for code, value in zip(codes[:, 0], found.identity, strict=True):
 # %% [markdown]
 # **3.** Send the gradient to the decoder instead (`side="decoder"`) and train again with a small β. What
 # changes? Use `MLAE(model.encoder, model.decoder, (2,), 1, beta=…, side="decoder")` on fresh networks.
-#
+
+# %% [markdown]
 # ## Recall
 #
 # 1. Which of the three terms of the loss depends on the probe, and why not here?
@@ -328,13 +331,15 @@ for code, value in zip(codes[:, 0], found.identity, strict=True):
 # 6. At small β the runs differ; the best one would tell a cleaner story than the method does.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - A maximum-likelihood autoencoder pays $-\log p(z)$, gains log-volume and pays β for errors.
 # - Likelihood on a manifold of its own choice prefers low entropy: too little β learns the noise.
 # - The transition is a tendency over seeds, and more noise widens it.
-#
+
+# %% [markdown]
 # ## References
 #
 # MLAE: Sorrenson et al. (2023), *Maximum Likelihood Training of Autoencoders*: eqs 16, 20; Figs 3, 6;

@@ -19,7 +19,7 @@ def images(norm="none", **options):
     torch.manual_seed(0)
     nets = {"channels": (4,), "hidden": (8,), "norm": norm, "condition_dim": 3}
     shape = (1, 4, 4)
-    return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(shape, 2, **nets), shape, 2, **options)
+    return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
 
 
 MODELS = {

@@ -1,44 +1,37 @@
-"""What the book needs before Sphinx reads it: chapters, their outputs, pictures for the sliders.
+"""Notebooks as chapters, without running any of them.
 
-The build runs no notebook. Each ``notebooks/NN_*.py`` is a chapter; its outputs come from the
-executed ``.ipynb`` beside it, through MyST-NB's cache. Where a notebook shows an explorable, the
-chapter gets a panel of plain HTML whose sliders choose among pictures drawn here.
+Each ``notebooks/NN_*.py`` is a chapter; its outputs come from the executed ``.ipynb`` beside it,
+through MyST-NB's cache. Where a notebook shows an explorable, the chapter gets a panel instead.
 """
 
 import hashlib
-import html
-import inspect
-import io
-import json
 import re
 import shutil
 from base64 import b64decode
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import jupytext
-import matplotlib
 import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbformat import NotebookNode
-from PIL import Image
+from panels import draw_lattice, panel
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
+from sphinx.errors import SphinxError
 
-from companion import plots
 from companion.claims import MIME as RESULTS
-from companion.explorables import BY_NAME, base
-from companion.explorables.base import Explorable
 from companion.widgets import MIME as EXPLORABLE
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-WORKERS = 2
+
+
+class StaleNotebookError(SphinxError):
+    """A notebook's outputs are missing or belong to other code."""
+
+    category = "Stale notebook"
 
 
 def setup(app: Sphinx) -> dict:
@@ -61,10 +54,7 @@ def prepare(app: Sphinx) -> None:
         shown |= for_the_web(notebook)
         cache.cache_notebook_bundle(CacheBundleIn(notebook, str(source)), overwrite=True)
     for name in sorted(shown):
-        draw_lattice(BY_NAME[name].EXPLORABLE, Path(app.srcdir) / "_static" / "explorables")
-
-
-# Chapters
+        draw_lattice(name, Path(app.srcdir) / "_static" / "explorables")
 
 
 def copy_chapters(sources: list[Path], target: Path) -> None:
@@ -83,19 +73,21 @@ def executed(source: Path) -> NotebookNode:
     """The source as a notebook, with the outputs of the executed file beside it.
 
     Raises:
-        ExtensionError: when that file is missing or its code is not the source's.
+        StaleNotebookError: when that file is missing or its code is not the source's.
     """
     made = source.with_suffix(".ipynb")
     cure = f"run: make notebooks NB={source.stem[:2]}"
     if not made.exists():
-        raise ExtensionError(f"book: {made.name} is missing; {cure}")
+        raise StaleNotebookError(f"book: {made.name} is missing; {cure}")
     notebook, outputs = jupytext.read(source), nbformat.read(made, as_version=4)
     ours, theirs = code_cells(notebook), code_cells(outputs)
     if [cell.source for cell in ours] != [cell.source for cell in theirs]:
-        raise ExtensionError(f"book: {made.name} was not made from {source.name} as it is; {cure}")
+        raise StaleNotebookError(
+            f"book: {made.name} was not made from {source.name} as it is; {cure}"
+        )
     for number, (cell, ran) in enumerate(zip(ours, theirs, strict=True), 1):
         if ran.execution_count != number:
-            raise ExtensionError(f"book: {made.name} did not run from top to bottom; {cure}")
+            raise StaleNotebookError(f"book: {made.name} did not run from top to bottom; {cure}")
         cell.execution_count, cell.outputs = number, ran.outputs
     return notebook
 
@@ -156,81 +148,3 @@ def describe_pictures(app: Sphinx, doctree: nodes.document) -> None:
     for image in doctree.findall(nodes.image):
         if alt := app.companion_alts.get(Path(image["uri"]).stem):  # MyST-NB names it by its sum
             image["alt"] = alt
-
-
-# Explorables
-
-
-def panel(mark: dict, alt: str) -> str:
-    """The HTML of an explorable at its start; ``explorable.js`` adds the sliders."""
-    explorable: Explorable = BY_NAME[mark["name"]].EXPLORABLE
-    at = point_key(explorable, mark["seed"], mark["start"])
-    title, alt, held = html.escape(explorable.title), html.escape(alt), " ".join(mark["held"])
-    return f"""<figure class="explorable" data-name="{explorable.name}" data-at="{at}"
- data-held="{held}" data-root="../_static/explorables" aria-label="{title}: move the sliders">
-<noscript><p>The sliders need JavaScript; this is the picture at which they start.</p></noscript>
-<img src="../_static/explorables/{explorable.name}/{at}.png" alt="{alt}" decoding="sync">
-<figcaption><p aria-live="polite">{alt}</p></figcaption>
-</figure>
-<script src="../_static/explorables/{explorable.name}/lattice.js"></script>"""
-
-
-def point_key(explorable: Explorable, seed: int, values: dict[str, float]) -> str:
-    """A lattice point as positions on its sliders: controls in order, then the seed."""
-    where = [c.values.index(values[name]) for name, c in explorable.controls.items()]
-    return "-".join(map(str, [*where, explorable.seeds.index(seed)]))
-
-
-def lattice_points(explorable: Explorable) -> dict[str, tuple[int, dict[str, float]]]:
-    """Every ``(seed, values)`` by its key."""
-    axes = product(*(c.values for c in explorable.controls.values()), explorable.seeds)
-    points = [(seed, dict(zip(explorable.controls, v, strict=True))) for *v, seed in axes]
-    return {point_key(explorable, *point): point for point in points}
-
-
-def draw_lattice(explorable: Explorable, folder: Path) -> None:
-    """Draw all pictures of an explorable and write its ``lattice.js``, unless nothing changed."""
-    target = folder / explorable.name
-    script, stamp = target / "lattice.js", f"// {fingerprint(explorable)}\n"
-    if script.exists() and script.read_text("utf-8").startswith(stamp):
-        return
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    points = lattice_points(explorable)
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        jobs = [(explorable.name, *point, target / f"{key}.png") for key, point in points.items()]
-        list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
-    facts = json.dumps(description(explorable, points), ensure_ascii=False, indent=0)
-    assign = f"(window.companionExplorables ??= {{}})[{explorable.name!r}] = {facts};\n"
-    script.write_text(stamp + assign, "utf-8")  # last: it says that all pictures are there
-
-
-def draw(name: str, seed: int, values: dict[str, float], path: Path) -> None:
-    """One picture, in a palette of 128 colours: a third of the size, and it looks the same."""
-    picture = Image.open(io.BytesIO(plots.png(BY_NAME[name].EXPLORABLE.render(seed, **values))))
-    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
-
-
-def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
-    """What the sliders must know; positions instead of values."""
-    controls = [
-        {"name": name, "label": c.label, "texts": [c.text.format(value) for value in c.values]}
-        for name, c in explorable.controls.items()
-    ]
-    seeds = {"name": "seed", "label": "seed", "texts": [str(seed) for seed in explorable.seeds]}
-    presets = {
-        label: {name: explorable.controls[name].values.index(v) for name, v in setting.items()}
-        for label, setting in explorable.presets.items()
-    }
-    alt = {key: explorable.describe(seed, **values) for key, (seed, values) in points.items()}
-    parts = {"controls": [*controls, seeds], "presets": presets, "prompts": explorable.prompts}
-    return {"title": explorable.title, **parts, "alt": alt}
-
-
-def fingerprint(explorable: Explorable) -> str:
-    """SHA-256 of all that decides what the pictures look like."""
-    sources = [plots, base, BY_NAME[explorable.name]]
-    texts = [Path(inspect.getfile(module)).read_text("utf-8") for module in sources]
-    texts += [base.load_lattice(explorable.name)[1]["sha256"], matplotlib.__version__]
-    texts += [inspect.getsource(f) for f in (draw, description, point_key)]
-    return hashlib.sha256("".join(texts).encode()).hexdigest()

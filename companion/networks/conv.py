@@ -66,17 +66,17 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """The mirror image of :class:`ConvEncoder`: an MLP, then transposed convolutions.
 
-    Arguments and errors are those of the encoder; the output has no final squashing.
+    Arguments, the first two swapped, and errors are those of the encoder; no final squashing.
 
     >>> import torch
-    >>> ConvDecoder((1, 28, 28), 16)(torch.zeros(2, 16)).shape
+    >>> ConvDecoder(16, (1, 28, 28))(torch.zeros(2, 16)).shape
     torch.Size([2, 1, 28, 28])
     """
 
     def __init__(
         self,
-        data_shape: Sequence[int],
         latent_dim: int,
+        data_shape: Sequence[int],
         channels: Sequence[int] = (32, 64),
         hidden: Sequence[int] = (256,),
         condition_dim: int = 0,

@@ -176,7 +176,8 @@ def thresholds(eigenvalues: Sequence[float], latent: int) -> list[Threshold]:
 
     β* = (log λ_large − log λ_small)/(2(λ_large − λ_small)), one over twice the logarithmic mean.
     The paper's text names only ``vanishes``. Between ``appears`` and ``vanishes`` both sets are
-    local minima: sweeping β up and down shows hysteresis. Exchanges of equal eigenvalues are left out.
+    local minima: sweeping β up and down shows hysteresis. Exchanges of equal eigenvalues are left
+    out.
 
     >>> [round(v, 3) for v in thresholds((1.0, 0.05), latent=1)[0]]
     [0.05, 1.0, 0.5, 1.577, 10.0]

@@ -1,0 +1,99 @@
+"""Explorables on a page without a kernel: a panel of HTML, and a picture for each lattice point.
+
+``explorable.js`` adds the sliders to the panel; each of their positions shows one of the pictures.
+"""
+
+import hashlib
+import html
+import inspect
+import io
+import json
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import matplotlib
+from PIL import Image
+
+from companion import plots
+from companion.explorables import BY_NAME, base
+from companion.explorables.base import Explorable
+
+WORKERS = 2
+
+
+def panel(mark: dict, alt: str) -> str:
+    """The HTML of an explorable at its start; ``explorable.js`` adds the sliders."""
+    explorable: Explorable = BY_NAME[mark["name"]].EXPLORABLE
+    at = point_key(explorable, mark["seed"], mark["start"])
+    title, alt, held = html.escape(explorable.title), html.escape(alt), " ".join(mark["held"])
+    return f"""<figure class="explorable" data-name="{explorable.name}" data-at="{at}"
+ data-held="{held}" data-root="../_static/explorables" aria-label="{title}: move the sliders">
+<noscript><p>The sliders need JavaScript; this is the picture at which they start.</p></noscript>
+<img src="../_static/explorables/{explorable.name}/{at}.png" alt="{alt}" decoding="sync">
+<figcaption><p aria-live="polite">{alt}</p></figcaption>
+</figure>
+<script src="../_static/explorables/{explorable.name}/lattice.js"></script>"""
+
+
+def point_key(explorable: Explorable, seed: int, values: dict[str, float]) -> str:
+    """A lattice point as positions on its sliders: controls in order, then the seed."""
+    where = [c.values.index(values[name]) for name, c in explorable.controls.items()]
+    return "-".join(map(str, [*where, explorable.seeds.index(seed)]))
+
+
+def lattice_points(explorable: Explorable) -> dict[str, tuple[int, dict[str, float]]]:
+    """Every ``(seed, values)`` by its key."""
+    axes = product(*(c.values for c in explorable.controls.values()), explorable.seeds)
+    points = [(seed, dict(zip(explorable.controls, v, strict=True))) for *v, seed in axes]
+    return {point_key(explorable, *point): point for point in points}
+
+
+def draw_lattice(name: str, folder: Path) -> None:
+    """Draw all pictures of an explorable and write its ``lattice.js``, unless nothing changed."""
+    explorable, target = BY_NAME[name].EXPLORABLE, folder / name
+    script, stamp = target / "lattice.js", f"// {fingerprint(explorable)}\n"
+    if script.exists() and script.read_text("utf-8").startswith(stamp):
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    points = lattice_points(explorable)
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        jobs = [(name, *point, target / f"{key}.png") for key, point in points.items()]
+        list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
+    facts = json.dumps(description(explorable, points), ensure_ascii=False, indent=0)
+    assign = f"(window.companionExplorables ??= {{}})[{name!r}] = {facts};\n"
+    script.write_text(stamp + assign, "utf-8")  # last: it says that all pictures are there
+
+
+def draw(name: str, seed: int, values: dict[str, float], path: Path) -> None:
+    """One picture, in a palette of 128 colours: a third of the size, and it looks the same."""
+    picture = Image.open(io.BytesIO(plots.png(BY_NAME[name].EXPLORABLE.render(seed, **values))))
+    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
+    """What the sliders must know; positions instead of values."""
+    controls = [
+        {"name": name, "label": c.label, "texts": [c.text.format(value) for value in c.values]}
+        for name, c in explorable.controls.items()
+    ]
+    seeds = {"name": "seed", "label": "seed", "texts": [str(seed) for seed in explorable.seeds]}
+    presets = {
+        label: {name: explorable.controls[name].values.index(v) for name, v in setting.items()}
+        for label, setting in explorable.presets.items()
+    }
+    alt = {key: explorable.describe(seed, **values) for key, (seed, values) in points.items()}
+    parts = {"controls": [*controls, seeds], "presets": presets, "prompts": explorable.prompts}
+    return {"title": explorable.title, **parts, "alt": alt}
+
+
+def fingerprint(explorable: Explorable) -> str:
+    """SHA-256 of all that decides what the pictures look like."""
+    sources = [plots, base, BY_NAME[explorable.name]]
+    texts = [Path(inspect.getfile(module)).read_text("utf-8") for module in sources]
+    texts += [base.load_lattice(explorable.name)[1]["sha256"], matplotlib.__version__]
+    texts += [inspect.getsource(f) for f in (draw, description, point_key)]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
