@@ -8,6 +8,10 @@ TORCH_ARGS ?=   # where pip finds another build of torch, for example --index-ur
 LAB_ARGS ?=     # for example --no-browser
 NB ?=           # notebooks to make, for example NB=02; all by default
 
+test notebooks: export OMP_NUM_THREADS ?= 2
+# idle threads sleep: where others use the cores too, spinning made a small network 14 times slower
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help lab test lint notebooks figures book bench clean
 
 help:  ## what there is
@@ -18,7 +22,7 @@ lab: $(VENV)/.lab  ## open JupyterLab on notebook 00
 
 test: $(VENV)/.test lint  ## everything: lint, unit tests, doctests, browser, every notebook
 	$(BIN)/python -m pytest --doctest-modules companion tests
-	OMP_NUM_THREADS=2 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=120 --ignore=notebooks/assignments notebooks
 
 lint: $(VENV)/.test  ## format, lint and the direction of imports

@@ -39,6 +39,8 @@ bibtex_default_style = "plain"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 80
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -49,6 +51,7 @@ html_title = "companion"
 html_static_path = ["_static"]
 html_css_files = ["explorable.css"]
 html_js_files = [("explorable.js", {"defer": "defer"})]
+html_domain_indices = False
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -56,4 +59,5 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "navigation_with_keys": False,
+    "navbar_persistent": [],  # the sidebar has a search field already
 }

@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "2")  # the quick profile's two cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     failed = [s for s in sources(NOTEBOOKS, arguments.names) if not make(s, arguments.force)]
     return int(bool(failed))
 

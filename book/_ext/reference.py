@@ -10,13 +10,15 @@ from sphinx.environment import BuildEnvironment
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("autodoc-process-docstring", tidy)
     app.connect("missing-reference", find_home)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def keep_bars(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
-    """Show ``|cos θ|`` as an absolute value, not as one of reStructuredText's substitutions."""
+def tidy(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Keep ``|cos θ|`` an absolute value: it is no substitution of reStructuredText."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()  # Python's own words about the fields of a NamedTuple
     for number, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             parts = re.split(r"(``.*?``)", line)

@@ -76,7 +76,7 @@
       const image = new Image();
       image.src = path(key);
       kept.push(image);
-      await image.decode().catch(() => {});
+      await new Promise((done) => (image.onload = image.onerror = done));
     }
     return kept;
   }

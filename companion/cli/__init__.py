@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and arguments.command not in ("lab", "bench"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
+    # idle threads sleep: on busy cores, spinning makes a small network many times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return arguments.function(arguments) or 0
     except Problem as problem:

@@ -1,0 +1,175 @@
+"""DESIGN.md §8: what a step costs, as ratios within one run. Networks 784-512-512-d, batch 512.
+
+Runs with `make bench`, not with the tests. The two sides of a ratio take turns, step by step, so
+that whatever else the machine does hits both; the ratio is that of their medians.
+"""
+
+import subprocess
+import sys
+import time
+from statistics import median
+
+import literal
+import pytest
+import torch
+
+from companion import probes, volume
+from companion.explorables import sinusoid
+from companion.models import mlae_loss
+from companion.networks import MLP
+from companion.sweep import grid, sweep
+from companion.training import fit
+
+BATCH, DIM = 512, 784
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device")])]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Steps:
+    """Training steps of one pair of networks: a plain autoencoder's and MLAE's."""
+
+    def __init__(self, latent=16, device="cpu", compiled=False):
+        torch.manual_seed(0)
+        self.encoder = MLP(DIM, latent, [512, 512]).to(device)
+        self.decoder = MLP(latent, DIM, [512, 512]).to(device)
+        self.parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
+        self.x, self.latent = torch.rand(BATCH, DIM, device=device), latent
+        wrap = (lambda f: torch.compile(f, fullgraph=True)) if compiled else (lambda f: f)
+        self.plain_loss, self.mlae_loss = wrap(self._plain), wrap(self._mlae)
+
+    def _plain(self):
+        return (self.decoder(self.encoder(self.x)) - self.x).square().sum(1).mean()
+
+    def _mlae(self, probes, index):
+        loss = mlae_loss(self.x, self.encoder, self.decoder, 10.0, probes=probes, index=index)
+        return loss.loss.mean()
+
+    def _step(self, loss):
+        for p in self.parameters:
+            p.grad = None
+        loss.backward()
+
+    def plain(self):
+        self._step(self.plain_loss())
+
+    def mlae(self, fraction=1.0, num_probes=1):
+        m = volume.num_chosen(fraction, BATCH)
+        index = volume.draw_index(fraction, BATCH, self.x.device) if m < BATCH else None
+        like = self.x.new_empty(m, self.latent)
+        self._step(self.mlae_loss(probes.sample("orthogonal", num_probes, like), index))
+
+    def literal(self, num_probes=1):
+        self._step(literal.loss(self.x, self.encoder, self.decoder, 10.0, num_probes))
+
+
+def medians(*steps, rounds=31, device="cpu"):
+    """Median seconds of each step, taken in turns after two rounds of warming up."""
+    seconds = [[] for _ in steps]
+    for number in range(rounds + 2):
+        for step, taken in zip(steps, seconds, strict=True):
+            start = time.perf_counter()
+            step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if number >= 2:
+                taken.append(time.perf_counter() - start)
+    return [median(taken) for taken in seconds]
+
+
+def measured(benchmark, function):
+    """Run once under pytest-benchmark and return the result."""
+    return benchmark.pedantic(function, rounds=1)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_step_over_a_plain_autoencoders(benchmark, table, device):
+    eager, compiled = Steps(device=device), Steps(device=device, compiled=True)
+    steps = [eager.plain, eager.mlae, lambda: eager.mlae(0.5), lambda: eager.mlae(0.25)]
+    steps += [compiled.plain, compiled.mlae]
+    times = measured(benchmark, lambda: medians(*steps, device=device))
+    plain, full, half, quarter, compiled_plain, compiled_full = times
+    table(f"{device}, 1 thread: MLAE step / autoencoder step, eager", full / plain, 2.2)
+    table(f"{device}: the same, compiled / compiled", compiled_full / compiled_plain, 2.0, 1.75)
+    table(f"{device}: eager, on half of the batch", half / plain)
+    table(f"{device}: eager, on a quarter of the batch", quarter / plain)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("fraction", "must", "goal"), [(0.5, None, None), (0.25, 1.5, 1.25)])
+def test_a_compiled_step_on_a_fraction(benchmark, table, device, fraction, must, goal):
+    steps = Steps(device=device, compiled=True)
+    work = [steps.plain, lambda: steps.mlae(fraction)]
+    plain, part = measured(benchmark, lambda: medians(*work, device=device))
+    table(f"{device}: compiled, on {fraction:g} of the batch", part / plain, must, goal)
+
+
+def test_against_the_literal_way(benchmark, table):
+    steps, ratios = Steps(), {}
+
+    def run():
+        for k in (1, 4, 16):
+            ours, theirs = medians(
+                lambda k=k: steps.mlae(num_probes=k), lambda k=k: steps.literal(k), rounds=11
+            )
+            ratios[k] = ours / theirs
+
+    measured(benchmark, run)
+    for k, must in ((1, 0.95), (4, ratios[1]), (16, ratios[4])):
+        goal = 0.8 if k == 1 else None
+        table(f"eager MLAE step / the authors' literal one, K = {k}", ratios[k], must, goal)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_latent_size_hardly_matters(benchmark, table, device):
+    ratios = {}
+
+    def run():
+        for latent in (2, 16, 64, 256):
+            steps = Steps(latent, device)
+            plain, full = medians(steps.plain, steps.mlae, rounds=21, device=device)
+            ratios[latent] = full / plain
+
+    measured(benchmark, run)
+    for latent in (2, 16, 64, 256):
+        table(f"{device}: MLAE step / autoencoder step at d = {latent}", ratios[latent])
+    table(f"{device}: the ratio at d = 256 / the ratio at d = 2", ratios[256] / ratios[2], 1.2, 1.1)
+
+
+def test_a_sweep_over_one_by_one(benchmark, table):
+    torch.set_num_threads(2)
+    points = grid(beta=[0.01, 0.1, 10.0], noise=[0.1], seed=range(5))
+    data = [sinusoid.make_data(p["noise"], p["seed"]) for p in points]
+    configs = [sinusoid.make_config(p["seed"], epochs=4) for p in points]
+
+    def models():
+        return [sinusoid.make_model(p["beta"], p["seed"]) for p in points]
+
+    def alone():
+        for model, x, config in zip(models(), data, configs, strict=True):
+            fit(model, x, None, config, progress=False)
+
+    def together():
+        sweep(models(), data, configs, progress=False)
+
+    one_by_one, stacked = measured(benchmark, lambda: medians(alone, together, rounds=3))
+    ratio = one_by_one / stacked
+    table("2 threads: 15 sinusoid models one by one / as a sweep", ratio, 2.0, 3.0, at_least=True)
+
+
+def test_the_import(benchmark, table):
+    def seconds(code):
+        clock = (
+            f"import time, torch; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"
+        )
+        return float(subprocess.check_output([sys.executable, "-c", clock]))
+
+    best = measured(benchmark, lambda: min(seconds("import companion") for _ in range(3)))
+    table("seconds of `import companion` beyond `import torch`", best, 0.5, 0.2)
