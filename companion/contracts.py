@@ -2,12 +2,12 @@
 
 Axes, always in this order:
 
-=========  ==========================================================================
+==========  ==========================================================================
 ``probe``   random directions of a trace estimator, ``num_probes`` of them (the papers' K)
 ``batch``   samples
 ``dim``     one sample of the data, of any shape ``*data`` (the papers' D numbers)
 ``latent``  one code (the papers' d numbers)
-=========  ==========================================================================
+==========  ==========================================================================
 
 An encoder is any callable ``(batch, *data) -> (batch, latent)`` and a decoder any callable back.
 With a condition they take it as their second argument, with the same batch.

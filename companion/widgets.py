@@ -1,7 +1,8 @@
 """Any explorable as sliders in JupyterLab; the only module that imports ipywidgets."""
 
 import threading
-from functools import lru_cache
+from base64 import b64encode
+from html import escape
 
 import ipywidgets as w
 from IPython.display import display
@@ -46,11 +47,7 @@ def starting_point(explorable: Explorable, fixed: dict) -> dict[str, float]:
 
 def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = frozenset()) -> w.VBox:
     """The live panel: sliders, presets, the picture, and "train here" where there is one."""
-
-    @lru_cache(maxsize=512)
-    def picture(seed: int, **values: float) -> bytes:
-        return png(explorable.render(seed, **values))
-
+    pictures = Pictures(explorable)
     sliders = {
         name: w.SelectionSlider(
             options=[(control.text.format(v), v) for v in control.values],
@@ -64,16 +61,16 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
         if name not in held
     }
     seeds = w.SelectionSlider(options=explorable.seeds, value=seed, description="seed")
-    image = w.Image(format="png", layout=w.Layout(max_width="100%"))
-    caption = w.HTML()
+    image, caption = w.HTML(), w.HTML()
 
     def values() -> dict[str, float]:
         return start | {name: slider.value for name, slider in sliders.items()}
 
     def redraw(*_) -> None:
-        image.value = picture(seeds.value, **values())
-        image.alt = explorable.describe(seeds.value, **values())
-        caption.value = f'<p aria-live="polite">{image.alt}</p>'
+        image.value = pictures(seeds.value, values())
+        alt = escape(explorable.describe(seeds.value, **values()))
+        caption.value = f'<p aria-live="polite">{alt}</p>'
+        pictures.ahead(seeds.value, values(), list(sliders))  # the next move finds it drawn
 
     for slider in (*sliders.values(), seeds):
         slider.observe(redraw, "value")
@@ -85,6 +82,45 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
     box = w.VBox(rows)
     box.add_class(f"companion-{explorable.name}")
     return box
+
+
+class Pictures:
+    """An explorable's pictures as HTML, each drawn once; drawing ahead happens in a thread."""
+
+    def __init__(self, explorable: Explorable):
+        self.explorable, self.drawn, self.lock, self.wish = explorable, {}, threading.Lock(), 0
+
+    def __call__(self, seed: int, values: dict[str, float]) -> str:
+        point = (seed, *values.items())
+        if point not in self.drawn:
+            with self.lock:  # one at a time: a picture half drawn elsewhere is waited for
+                if point not in self.drawn:
+                    figure = self.explorable.render(seed, **values)
+                    alt = self.explorable.describe(seed, **values)
+                    self.drawn[point] = tag(png(figure), alt)
+        return self.drawn[point]
+
+    def ahead(self, seed: int, values: dict[str, float], names: list[str]) -> None:
+        """Draw what one further slider could be moved to, nearest first, until the next wish."""
+        self.wish += 1
+        steps = []
+        for name in names:
+            order = self.explorable.controls[name].values
+            here = order.index(values[name])
+            steps += [(abs(i - here), name, value) for i, value in enumerate(order)]
+
+        def work(wish: int) -> None:
+            for _, name, value in sorted(steps):
+                if wish == self.wish:
+                    self(seed, values | {name: value})
+
+        threading.Thread(target=work, args=(self.wish,), daemon=True).start()
+
+
+def tag(picture: bytes, alt: str) -> str:
+    """A PNG as an HTML image with alt text, which the Image widget does not have."""
+    data = b64encode(picture).decode()
+    return f'<img alt="{escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
 
 
 def _prompts(explorable: Explorable) -> list[w.Widget]:
@@ -119,8 +155,7 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     start = w.Button(description="train here", icon="play")
     stop = w.Button(description="stop", icon="stop", disabled=True)
     bar = w.IntProgress(min=0, max=50, description="epoch")
-    image, message = w.Image(format="png", layout=w.Layout(max_width="100%")), w.HTML()
-    image.layout.display = "none"
+    image, message = w.HTML(), w.HTML()
     wanted = threading.Event()
 
     def progress(row: dict) -> bool:
@@ -132,8 +167,9 @@ def trainer(explorable: Explorable, point) -> w.VBox:
         seed, values = point()
         try:
             figure = explorable.train(seed, progress, **values)
-            image.value, image.alt = png(figure), f"{explorable.title}, retrained here"
-            image.layout.display = ""
+            image.value = tag(
+                png(figure), f"{explorable.title}, retrained at {values}, seed {seed}"
+            )
             ended = "stopped early" if wanted.is_set() else "done"
             message.value = f"{ended} after epoch {bar.value}: retrained at {values}, seed {seed}"
         except Exception as error:  # a thread's traceback would go unseen
