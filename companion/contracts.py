@@ -16,6 +16,7 @@ With a condition they take it as their second argument, with the same batch.
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 Map = Callable[..., Tensor]
@@ -43,6 +44,25 @@ class Terms(Protocol):
     loss: Tensor
 
     def _asdict(self) -> dict[str, Tensor]: ...
+
+
+def as_float(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Images of bytes become numbers in [0, 1]; anything else keeps its values.
+
+    >>> as_float(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([0., 1.])
+    """
+    dtype = dtype or (torch.get_default_dtype() if x.dtype == torch.uint8 else x.dtype)
+    return x.to(dtype) / 255 if x.dtype == torch.uint8 else x.to(dtype)
+
+
+def exact(x: Tensor) -> Tensor:
+    """A tensor in float64, on the CPU: some devices have no such numbers.
+
+    >>> exact(torch.ones(1)).dtype
+    torch.float64
+    """
+    return x.detach().cpu().double()
 
 
 def bind(function: Map, condition: Tensor | None) -> Map:

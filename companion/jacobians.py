@@ -105,12 +105,14 @@ def jacobian(
         raise ValueError(f"jacobians.jacobian: chunk_size must be positive, got {chunk_size}")
     with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
         bound = bind(function, condition)
-        value, pull = vjp(bound, point)
+        with torch.no_grad():
+            value = bound(point)
         rows, columns = value[0].numel(), point[0].numel()
         chunk = chunk_size or max(1, 2**24 // max(value.numel(), point.numel()))
         if columns <= rows:
             by_column = vmap(lambda v: jvp(bound, point, v)[1], chunk_size=chunk)
             return by_column(_unit_vectors(point)).flatten(2).permute(1, 2, 0)
+        _, pull = vjp(bound, point)
         by_row = vmap(lambda w: pull(w)[0], chunk_size=chunk)
         return by_row(_unit_vectors(value)).flatten(2).transpose(0, 1)
 
@@ -132,7 +134,22 @@ def singular_values(
     >>> singular_values(lambda z: z * torch.tensor([3.0, 4.0]), torch.zeros(1, 2))
     tensor([[4., 3.]])
     """
-    return torch.linalg.svdvals(jacobian(function, point, condition, **options))
+    if options.get("differentiable", False):
+        return torch.linalg.svdvals(jacobian(function, point, condition, **options))
+    with torch.no_grad():  # in parts of the batch, so that the Jacobians of one part are held
+        size = point[0].numel() * bind(function, _first(condition))(point[:1]).numel()
+        parts = max(1, 2**24 // size)
+        conditions = [condition] * len(point) if condition is None else condition.split(parts)
+        return torch.cat(
+            [
+                torch.linalg.svdvals(jacobian(function, part, c, **options))
+                for part, c in zip(point.split(parts), conditions, strict=False)
+            ]
+        )
+
+
+def _first(condition: Tensor | None) -> Tensor | None:
+    return None if condition is None else condition[:1]
 
 
 def log_volume(decode: Map, z: Tensor, condition: Tensor | None = None, **options) -> Tensor:
@@ -181,8 +198,9 @@ def defect(
     >>> defect(torch.ones(1, 2), lambda x: x @ A.T, lambda z: z @ torch.linalg.pinv(A).T)
     Defect(log_volume=tensor([0.]), identity=tensor([0.]))
     """
-    z = bind(encode, condition)(x)
-    x_hat = bind(decode, condition)(z)
+    with torch.set_grad_enabled(options.get("differentiable", False)):
+        z = bind(encode, condition)(x)
+        x_hat = bind(decode, condition)(z)
     f = jacobian(encode, x_hat, condition, **options)  # (batch, latent, dim)
     g = jacobian(decode, z, condition, **options)  # (batch, dim, latent)
     logs = [torch.linalg.svdvals(j).log().sum(-1) for j in (f, g)]

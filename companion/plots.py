@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"
@@ -64,14 +66,14 @@ def manifold(ax: Axes, points, codes, curve, curve_codes) -> None:
         curve: ``(m, 2)`` the decoder's output at ``curve_codes``.
         curve_codes: ``(m,)``.
     """
-    low, high = -2.5, 2.5
-    ax.scatter(
-        *np.transpose(points), c=codes, cmap=CODE_MAP, vmin=low, vmax=high, s=9, linewidths=0
-    )
-    ax.plot(*np.transpose(curve), color="black", linewidth=3.2, solid_capstyle="round")
-    ax.scatter(
-        *np.transpose(curve), c=curve_codes, cmap=CODE_MAP, vmin=low, vmax=high, s=4, zorder=3
-    )
+    colors = {"cmap": CODE_MAP, "norm": Normalize(-2.5, 2.5)}
+    ax.scatter(*np.transpose(points), c=codes, s=9, alpha=0.55, linewidths=0, **colors)
+    ax.plot(*np.transpose(curve), color="white", linewidth=6.5)
+    ax.plot(*np.transpose(curve), color="black", linewidth=4.5)
+    segments = np.stack([curve[:-1], curve[1:]], axis=1)  # (m - 1, 2 ends, 2)
+    line = LineCollection(segments, linewidths=2.6, zorder=3, **colors)
+    line.set_array(np.asarray(curve_codes)[:-1])
+    ax.add_collection(line)
     ax.set(xlim=(-3.3, 3.3), ylim=(-2.2, 2.2), xlabel="x₁", ylabel="x₂")
     ax.text(0.02, 0.02, "colour: code z;  line: decoder", transform=ax.transAxes, fontsize=8)
 
@@ -93,7 +95,7 @@ def band(ax: Axes, x, values, color: str, label: str) -> None:
     )
 
 
-def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> None:
+def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> Axes:
     """Reconstruction error and NLL against β, medians and bands over seeds (MLAE Fig. 3, middle).
 
     Args:
@@ -102,6 +104,9 @@ def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> None:
         reconstruction: ``(m, runs)`` mean ‖x̂ − x‖².
         nll: ``(m, runs)`` in nats.
         here: ``(beta, reconstruction, nll)`` of one run to mark, or nothing.
+
+    Returns:
+        The axes of the NLL, on the right.
     """
     band(ax, beta, reconstruction, BLUE, "reconstruction error")
     ax.set(xscale="log", yscale="log", xlabel="β")
@@ -115,6 +120,7 @@ def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> None:
         ax.plot(here[0], here[1], "o", color=BLUE, markeredgecolor="black", markersize=8)
         twin.plot(here[0], here[2], "s", color=ORANGE, markeredgecolor="black", markersize=8)
     ax.set_title("trade-off: median and range over seeds", fontsize=9)
+    return twin
 
 
 def image_grid(
@@ -159,18 +165,10 @@ def spectrum(ax: Axes, mean, std, label: str = "", color: str = BLUE) -> None:
     """
     mean, std = np.asarray(mean), np.asarray(std)
     index = np.arange(1, len(mean) + 1)
-    ax.fill_between(
-        index,
-        np.maximum(mean - std, mean.min() / 10),
-        mean + std,
-        color=color,
-        alpha=0.2,
-        linewidth=0,
-    )
+    ax.fill_between(index, mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
     ax.plot(index, mean, "o-", color=color, markersize=3.5, linewidth=1.3, label=label)
-    ax.set(yscale="log", xlabel="index of the singular value", ylabel="singular value of g'(z)")
-    low, high = np.floor(np.log10(max(mean.min(), 1e-12))), np.ceil(np.log10(mean.max() * 1.01))
-    ax.set_ylim(10.0 ** min(low, high - 1), 10.0**high)
+    ax.set(xlabel="index of the singular value", ylabel="singular value of g'(z)")
+    ax.set_ylim(0, 1.1 * float((mean + std).max()))
     if label:
         ax.legend(frameon=False, fontsize=8)
 

@@ -95,6 +95,6 @@ def _orthonormal(normal: Tensor) -> Tensor:
     """The Q of a QR with R's diagonal made positive: uniform on the Stiefel manifold, zero-mean."""
     columns = normal.permute(1, 2, 0)  # (batch, size, probe)
     exact = columns if columns.dtype == torch.float64 else columns.float()  # QR has no bfloat16
-    q, r = torch.linalg.qr(exact)
+    q, r = torch.linalg.qr(exact.cpu() if exact.device.type == "mps" else exact)
     q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
-    return q.to(normal.dtype).permute(2, 0, 1)
+    return q.to(normal).permute(2, 0, 1)

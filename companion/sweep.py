@@ -12,6 +12,7 @@ from itertools import product
 from math import isfinite
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
@@ -19,6 +20,7 @@ from tqdm.auto import tqdm
 from companion.models.base import Model
 from companion.training import (
     History,
+    NonFiniteLossError,
     Step,
     Stream,
     TrainConfig,
@@ -42,6 +44,7 @@ def sweep(
     train: Sequence[Tensor],
     configs: Sequence[TrainConfig],
     *,
+    conditions: Sequence[Tensor] | None = None,
     progress: bool = True,
     callback: Callable[[dict], bool | None] | None = None,
 ) -> list[History]:
@@ -54,6 +57,7 @@ def sweep(
         models: same networks and options; hyper-parameters that are buffers (β, say) may differ.
         train: one ``(n, *data)`` tensor for each model, all of one shape.
         configs: one for each model.
+        conditions: one ``(n, …)`` for each model, or nothing.
         progress: show a progress bar.
         callback: called after each epoch with ``{"epoch": …, "loss": mean over runs}``; returning
             true stops all runs.
@@ -64,7 +68,7 @@ def sweep(
     Raises:
         ValueError: when the numbers of models, data sets and configs differ, when shapes or configs
             do not match, or when a configuration cannot be stacked.
-        FloatingPointError: naming the runs whose loss is not finite.
+        NonFiniteLossError: naming the runs whose loss is not finite, with all histories.
 
     >>> from companion.data.toy import Sinusoid
     >>> from companion.models import MLAE
@@ -76,23 +80,21 @@ def sweep(
     >>> len(logs), logs[0].rows[-1]["epoch"]
     (2, 2)
     """
-    config = _check(models, train, configs)
-    device = torch.device(
-        "cuda"
-        if config.device == "auto" and torch.cuda.is_available()
-        else "cpu"
-        if config.device == "auto"
-        else config.device
-    )
-    models, train = [m.to(device) for m in models], [x.to(device) for x in train]
-    streams = [Stream(m, x, None, c) for m, x, c in zip(models, train, configs, strict=True)]
+    config = _check(models, train, configs, conditions)
+    device = Fabric(accelerator=config.device, devices=1).device
+    conditions = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
+    streams = [
+        Stream(m.to(device).train(), x.to(device), c, run)
+        for m, x, c, run in zip(models, train, conditions, configs, strict=True)
+    ]
     parameters, buffers = stack_module_state(list(models))
     optimizer = make_optimizer(parameters.values(), config)
     scheduler = make_scheduler(optimizer, config, streams[0].num_steps)
     template = models[0]
 
-    def loss_of(parameters: dict, buffers: dict, x: Tensor, draws: dict) -> dict[str, Tensor]:
-        terms = functional_call(_Loss(template), (_named(parameters), _named(buffers)), (x,), draws)
+    def loss_of(parameters: dict, buffers: dict, x: Tensor, condition, draws: dict) -> dict:
+        state = _named(parameters), _named(buffers)
+        terms = functional_call(_Loss(template), state, (x, condition), draws)
         return {name: value.mean() for name, value in terms._asdict().items()}
 
     histories, start = [History() for _ in models], time.perf_counter()
@@ -107,8 +109,8 @@ def sweep(
         for steps in zip(*(stream.epoch() for stream in streams), strict=True):
             changed = [m.advance(s.progress, epoch) for m, s in zip(models, streams, strict=True)]
             buffers |= {name: torch.stack([c[name] for c in changed]) for name in changed[0]}
-            x, draws = _stack(steps)
-            terms = vmap(loss_of)(parameters, buffers, x, draws)  # {name: (run,)}
+            stacked = _stack(steps)
+            terms = vmap(loss_of)(parameters, buffers, *stacked)  # {name: (run,)}
             optimizer.zero_grad()
             terms[
                 "loss"
@@ -142,17 +144,20 @@ class _Loss(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, **draws):
-        return self.model.loss(x, **draws)
+    def forward(self, x: Tensor, condition: dict, **draws):
+        return self.model.loss(x, condition.get("condition"), **draws)
 
 
 def _named(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"model.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _stack(steps: Sequence[Step]) -> tuple[Tensor, dict[str, Tensor]]:
+def _stack(steps: Sequence[Step]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """What vmap maps over: data, the condition if there is one, and the chance of the losses."""
+    given = [s.condition for s in steps if s.condition is not None]
+    condition = {"condition": torch.stack(given)} if given else {}
     draws = {name: torch.stack([s.draws[name] for s in steps]) for name in steps[0].draws}
-    return torch.stack([s.x for s in steps]), draws
+    return torch.stack([s.x for s in steps]), condition, draws
 
 
 def _clip(parameters, max_norm: float) -> None:
@@ -182,12 +187,17 @@ def _unstack(models: Sequence[Model], parameters: dict, buffers: dict) -> None:
 def _refuse_non_finite(histories: Sequence[History]) -> None:
     bad = [r for r, h in enumerate(histories) if h.rows and not isfinite(h.rows[-1]["loss"])]
     if bad:
-        raise FloatingPointError(
-            f"sweep: the loss of runs {bad} is not finite; lower learning_rate"
-        )
+        message = f"sweep: the loss of runs {bad} is not finite; lower learning_rate"
+        raise NonFiniteLossError(message, list(histories))
 
 
-def _check(models, train, configs) -> TrainConfig:
+def _kind(model: Model) -> tuple:
+    """What must be the same for two models to be stacked: networks and options, not numbers."""
+    switches = ("options", "noise_levels", "beta_range")
+    return repr(model), *(getattr(model, name, None) for name in switches)
+
+
+def _check(models, train, configs, conditions) -> TrainConfig:
     counts = (len(models), len(train), len(configs))
     if not len(models) or len(set(counts)) > 1:
         raise ValueError(
@@ -199,11 +209,15 @@ def _check(models, train, configs) -> TrainConfig:
         raise ValueError(f"sweep: all data sets must have one shape, got {sorted(shapes)}")
     first = configs[0]
     for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
-        check_data(f"sweep, run {run}", model, x)
+        check_data(f"sweep, run {run}", model, x, None if conditions is None else conditions[run])
+        if _kind(model) != _kind(models[0]):
+            raise ValueError(f"sweep: run {run} has other networks or options than run 0")
         if replace(config, seed=first.seed, noise=first.noise) != first:
             raise ValueError(
                 f"sweep: configs may differ in seed and noise only, run {run} has {config}"
             )
+    if first.compile or first.precision != "32-true":
+        raise ValueError("sweep: compile and precision are for fit only")
     if first.schedule == "plateau":
         raise ValueError("sweep: schedule plateau differs between runs; use one-cycle or constant")
     return first

@@ -18,7 +18,8 @@ from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
-from companion.models.base import Model
+from companion.contracts import as_float
+from companion.models.base import Model, evaluating
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ class TrainConfig:
                 "TrainConfig: schedule must be one-cycle, plateau or constant, got "
                 f"{self.schedule!r}"
             )
-        for name in ("epochs", "batch_size", "learning_rate", "validate_every", "validate_on"):
+        positive = "epochs batch_size learning_rate validate_every validate_on defect_on".split()
+        for name in positive + ["clip"] * (self.clip is not None):
             if not getattr(self, name) > 0:
                 raise ValueError(f"TrainConfig: {name} must be positive, got {getattr(self, name)}")
-        for name in ("weight_decay", "noise"):
+        for name in ("weight_decay", "noise", "patience"):
             if not getattr(self, name) >= 0:
                 raise ValueError(
                     f"TrainConfig: {name} must not be negative, got {getattr(self, name)}"
@@ -85,7 +87,7 @@ class TrainConfig:
 class NonFiniteLossError(RuntimeError):
     """Training diverged; the model holds the last good state and ``history`` what happened."""
 
-    def __init__(self, message: str, history: "History"):
+    def __init__(self, message: str, history: "History | list[History]"):
         super().__init__(message)
         self.history = history
 
@@ -173,13 +175,20 @@ def fit(
     """
     config = config or TrainConfig()
     check_data("fit", model, train, condition)
+    if valid is not None:
+        check_data("fit, validation", model, valid, valid_condition)
+        valid = valid[: config.validate_on]
+        valid_condition = None if valid_condition is None else valid_condition[: len(valid)]
     fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
-    move = lambda t: None if t is None else fabric.to_device(t)  # noqa: E731
-    stream = Stream(model, move(train), move(condition), config)
-    optimizer = make_optimizer(model.parameters(), config)
-    scheduler = make_scheduler(optimizer, config, stream.num_steps)
+    optimizer = make_optimizer(model.train().parameters(), config)
     wrapped, optimizer = fabric.setup(model, optimizer)
     wrapped.mark_forward_method("loss")
+    train, condition, valid, valid_condition = (
+        None if t is None else fabric.to_device(t)
+        for t in (train, condition, valid, valid_condition)
+    )
+    stream = Stream(model, train, condition, config)
+    scheduler = make_scheduler(optimizer, config, stream.num_steps)
     loss_of = _compiled(wrapped.loss) if config.compile else wrapped.loss
 
     history, start, good = History(), time.perf_counter(), copy.deepcopy(model.state_dict())
@@ -205,12 +214,13 @@ def fit(
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - start}
         row |= {name: float(total) / stream.per_epoch for name, total in sums.items()}
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
-        if not isfinite(row["loss"]):
+        if not isfinite(row["loss"]) or not all(p.isfinite().all() for p in model.parameters()):
+            bar.close()
             model.load_state_dict(good)
             raise NonFiniteLossError(_diverged(row, config), history)
         good = copy.deepcopy(model.state_dict())
         if valid is not None and (epoch + 1) % config.validate_every == 0:
-            row |= validate(model, move(valid), config, move(valid_condition))
+            row |= validate(model, valid, config, valid_condition)
         if config.schedule == "plateau":
             scheduler.step(row.get("valid_nll", row["loss"]))
         history.rows.append(row)
@@ -233,7 +243,8 @@ class Stream:
     def __init__(self, model: Model, x: Tensor, condition: Tensor | None, config: TrainConfig):
         self.model, self.x, self.condition, self.config = model, x, condition, config
         self.order = Generator().manual_seed(config.seed)
-        self.chance = Generator(x.device).manual_seed(config.seed)
+        self.chance = Generator(x.device).manual_seed(config.seed + 2**32)  # another stream
+        self.dtype = next(model.parameters()).dtype
         self.batch = min(config.batch_size, len(x))
         self.per_epoch = len(x) // self.batch
         self.num_steps = self.per_epoch * config.epochs
@@ -249,21 +260,12 @@ class Stream:
         order = torch.randperm(len(self.x), generator=self.order).to(self.x.device)
         for index in order[: self.per_epoch * self.batch].split(self.batch):
             self.done += 1
-            x = as_float(self.x[index])
+            x = as_float(self.x[index], self.dtype)
             if self.config.noise > 0:
                 noise = torch.randn(x.shape, generator=self.chance, device=x.device, dtype=x.dtype)
                 x = x + self.config.noise * noise
             condition = None if self.condition is None else self.condition[index]
             yield Step(x, condition, self.model.draw(x, self.chance))
-
-
-def as_float(x: Tensor) -> Tensor:
-    """Images of bytes become numbers in [0, 1]; anything else passes.
-
-    >>> as_float(torch.tensor([0, 255], dtype=torch.uint8))
-    tensor([0., 1.])
-    """
-    return x / 255 if x.dtype == torch.uint8 else x
 
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Adam:
@@ -283,15 +285,12 @@ def make_scheduler(optimizer: Adam, config: TrainConfig, num_steps: int):
 def validate(
     model: Model, x: Tensor, config: TrainConfig, condition: Tensor | None = None
 ) -> dict[str, float]:
-    """The exact NLL and the reconstruction error on at most ``validate_on`` samples, in eval mode.
+    """The exact NLL and the reconstruction error, in eval mode.
 
     With ``log_defect`` also the pseudo-inverse defect and the gradients' cosine.
     """
-    x, condition = (None if t is None else t[: config.validate_on] for t in (x, condition))
-    x = as_float(x)
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    x = as_float(x, next(model.parameters()).dtype)
+    with evaluating(model), torch.no_grad():
         x_hat = model.decode(model.encode(x, condition), condition)
         row = {
             "valid_nll": -float(model.log_prob(x, condition).value.mean()),
@@ -299,20 +298,14 @@ def validate(
         }
     if config.log_defect:
         x, condition = (None if t is None else t[: config.defect_on] for t in (x, condition))
-        with torch.no_grad():
-            defect = jacobians.defect(x, model.encode, model.decode, condition)
+        maps, parameters = (model.encode, model.decode), list(model.parameters())
+        with evaluating(model):
+            defect = jacobians.defect(x, *maps, condition)
+            options = _surrogate_options(model)
+            cosine = volume.gradient_cosine(x, *maps, parameters, condition, **options)
         row["defect_log_volume"] = float(defect.log_volume.mean())
         row["defect_identity"] = float(defect.identity.mean())
-        cosine = volume.gradient_cosine(
-            x,
-            model.encode,
-            model.decode,
-            list(model.parameters()),
-            condition,
-            **_surrogate_options(model),
-        )
         row["gradient_cosine"] = float(cosine)
-    model.train(training)
     return row
 
 
@@ -331,11 +324,10 @@ def check_data(call: str, model: Model, x: Tensor, condition: Tensor | None = No
             f"{call}: training data must be (n, {', '.join(map(str, model.data_shape))}) "
             f"with n > 0, got {tuple(x.shape)}"
         )
-    if x.is_floating_point() and not torch.isfinite(x).all():
-        bad = int((~torch.isfinite(x.flatten(1)).all(1)).sum())
-        raise ValueError(
-            f"{call}: training data must be finite, got {bad} rows with NaN or infinity"
-        )
+    for what in (x, condition):
+        if what is not None and what.is_floating_point() and not what.isfinite().all():
+            bad = int((~what.flatten(1).isfinite().all(1)).sum())
+            raise ValueError(f"{call}: data must be finite, got {bad} rows with NaN or infinity")
     if not x.is_floating_point() and x.dtype != torch.uint8:
         raise ValueError(f"{call}: training data must be floating point or uint8, got {x.dtype}")
     if condition is not None and len(condition) != len(x):

@@ -19,10 +19,11 @@ def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
     Args:
         explorable: which one.
         seed: where the seed slider starts.
-        fixed: starting values of controls; a control given as a one-element tuple is held there.
+        fixed: starting values of controls, moved to the nearest of the lattice; a control given as
+            a one-element tuple is held there.
 
     Raises:
-        ValueError: for a control or value that the explorable does not have.
+        ValueError: for a control that the explorable does not have, or a seed not on its lattice.
     """
     start = starting_point(explorable, fixed)
     held = {name for name, value in fixed.items() if isinstance(value, tuple)}
@@ -154,7 +155,7 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     """
     start = w.Button(description="train here", icon="play")
     stop = w.Button(description="stop", icon="stop", disabled=True)
-    bar = w.IntProgress(min=0, max=50, description="epoch")
+    bar = w.IntProgress(min=0, max=explorable.epochs, description="epoch")
     image, message = w.HTML(), w.HTML()
     wanted = threading.Event()
 
@@ -166,10 +167,8 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     def work() -> None:
         seed, values = point()
         try:
-            figure = explorable.train(seed, progress, **values)
-            image.value = tag(
-                png(figure), f"{explorable.title}, retrained at {values}, seed {seed}"
-            )
+            figure, alt = explorable.train(seed, progress, **values)
+            image.value = tag(png(figure), alt)
             ended = "stopped early" if wanted.is_set() else "done"
             message.value = f"{ended} after epoch {bar.value}: retrained at {values}, seed {seed}"
         except Exception as error:  # a thread's traceback would go unseen

@@ -19,14 +19,14 @@
 from companion.explorables import sinusoid
 from companion.plots import show
 
-show(*sinusoid.gallery((0.01, 1.19, 100.0), seed=0, noise=0.1))
+show(*sinusoid.gallery((0.01, 1.0, 100.0), seed=0, noise=0.1))
 
 # %% [markdown]
 # After this notebook you can
 #
 # 1. write down the loss of a maximum-likelihood autoencoder and check it against the package;
 # 2. say why likelihood alone prefers the direction of *lowest* entropy;
-# 3. measure what a code has learned, with a number that does not mislead;
+# 3. measure what a code has learned, and read the number beside others;
 # 4. read the trade-off between reconstruction and likelihood, with its spread over seeds.
 #
 # It takes about a minute at the `quick` profile on two CPU cores.
@@ -69,8 +69,11 @@ print(f"{tuple(x.shape)} points; entropy of the density about {entropy:.2f} nats
 # %% [markdown]
 # ## The loss
 #
-# An encoder $f$ gives the code $z = f(x)$, a decoder $g$ the reconstruction $\hat x = g(z)$. The loss
-# of one sample is (MLAE eq. 20)
+# An encoder $f$ gives the code $z = f(x)$, a decoder $g$ the reconstruction $\hat x = g(z)$. An encoder
+# that stretches space spreads the codes, so the density of the data is the density of the codes times
+# the stretching: $-\log p(\hat x) = -\log p(z)$ minus the *log-volume* of $f$,
+# $\tfrac12\log\det f'f'^\top$ (with one latent dimension, $\log\lVert f'\rVert$). The loss of one sample
+# is (MLAE eq. 20)
 #
 # $$
 # \mathcal L(x) = \underbrace{\tfrac12 z^2 + \tfrac12\log 2\pi}_{-\log p(z)}
@@ -78,10 +81,11 @@ print(f"{tuple(x.shape)} points; entropy of the density about {entropy:.2f} nats
 #   \;+\; \beta\,\lVert\hat x - x\rVert^2 .
 # $$
 #
-# The surrogate is no log-determinant. Only its *gradient* counts: that of the log-volume
-# $\tfrac12\log\det f'f'^\top$, as long as $f$ and $g$ are close to a pseudo-inverse pair. `sg` stops the
-# gradient. With one latent dimension the probe is $v = \pm1$, so nothing here is random: let us write it
-# with plain Jacobians.
+# The surrogate is no log-determinant. Only its *gradient* counts: that of the log-volume, as long as $f$
+# and $g$ are close to a *pseudo-inverse pair*, that is, decoding and encoding again returns the same
+# code, also for small steps: $f'g' = 1$. `sg` stops the gradient. A *probe* $v$ is a random vector that
+# estimates a trace; with one latent dimension it is $\pm1$, so nothing here is random, and we can write
+# the loss with plain Jacobians.
 
 # %%
 model = sinusoid.make_model(beta, seed)
@@ -95,7 +99,6 @@ jacobian_g = torch.func.vmap(torch.func.jacrev(lambda c: model.decode(c[None])[0
 prior = 0.5 * z[:, 0] ** 2 + 0.5 * torch.log(torch.tensor(2 * torch.pi))
 surrogate = (jacobian_f @ jacobian_g.detach())[:, 0, 0]
 by_hand = prior - surrogate + beta * (x_hat - few).square().sum(1)
-by_hand.detach()
 
 # %% [markdown]
 # The package computes the same in one pass, without ever building a Jacobian, and from here on we use
@@ -106,7 +109,7 @@ from companion.models import mlae_loss
 
 terms = mlae_loss(few, model.encode, model.decode, beta)
 assert torch.allclose(terms.loss, by_hand, atol=1e-4)
-terms.loss.detach()
+print(f"largest difference to the package: {(terms.loss - by_hand).abs().max():.1e}")
 
 # %% [markdown]
 # ## Train one
@@ -114,11 +117,14 @@ terms.loss.detach()
 # 1,500 steps of Adam on batches of 256, networks with three hidden layers of 64.
 
 # %%
+from dataclasses import replace
+
 from companion.training import fit
 
 train_data = toy.sample(sinusoid.NUM_TRAIN, torch.Generator().manual_seed(1000 + seed))
-log = fit(model, train_data, None, sinusoid.make_config(seed), progress=False)
-result = sinusoid.measure(model.eval(), noise)
+config = replace(sinusoid.make_config(seed), device=device)
+log = fit(model, train_data, None, config, progress=False)
+result = sinusoid.measure(model.cpu().eval(), noise)
 
 # %% mystnb={"image": {"alt": "Data coloured by code and the decoder's curve of the model that was just trained."}}
 from companion import plots
@@ -132,8 +138,23 @@ show(figure, sinusoid.describe_numbers(result, beta, noise))
 #
 # A picture convinces, a number decides. At each point take the encoder's gradient, the direction in
 # which the code changes fastest, and the normal of the nearest curve point. The **mean cos²** between
-# them is 0 if the code follows the curve and 1 if it follows the noise. (The rank correlation of $z$ and
-# $x_1$ is shown too, but where a code folds it misleads: two far points share a code.)
+# them is 0 if the code changes only along the curve and 1 if only across it. In between, read it beside
+# the reconstruction error: $z = x_1$ tells the position perfectly, and yet its gradient is tilted
+# against the curve. (The rank correlation of $z$ and $x_1$ is shown too; where a code folds it misleads.)
+
+# %%
+from companion.evaluation import normal_alignment
+
+normal = toy.normal(toy.nearest(x))
+for name, axis in (("x₁", 0), ("x₂", 1)):
+    print(
+        f"mean cos² of z = {name}: {normal_alignment(lambda p, a=axis: p[:, [a]], x, normal):.2f}"
+    )
+print(
+    f"mean surrogate {mlae_loss(x, model.encode, model.decode, beta).surrogate.mean():.2f}, ",
+    end="",
+)
+print(f"exact NLL {result.nll:.2f}: the surrogate only looks like a number of latent dimensions")
 
 # %%
 from companion.claims import record
@@ -181,6 +202,10 @@ print(
 )
 
 # %% [markdown]
+# That is the ideal story. It assumes that encoding a reconstruction returns the same code; at small β
+# nothing enforces it, so that the noise is a tendency, and the NLL stays above the entropy of pure noise,
+# ½ log 2πeσ². The defect of the pair is measured below, with more models.
+#
 # The smaller NLL belongs to the *worse* model. A likelihood on a learned manifold cannot be compared
 # between manifolds.
 
@@ -193,7 +218,7 @@ print(
 # %%
 from companion.sweep import grid
 
-betas = {"quick": (0.01, 0.1, 10.0)}.get(profile, sinusoid.BETAS)
+betas = {"quick": (0.01, 0.1, 10.0), "full": sinusoid.PAPER_BETAS}.get(profile, sinusoid.BETAS)
 seeds = range({"quick": 5, "standard": 5, "full": 20}[profile])
 points = grid(beta=betas, noise=[noise], seed=seeds)
 models = sinusoid.train(points, progress=False)
@@ -210,32 +235,31 @@ def over_seeds(name):
 for b, alignment in zip(betas, over_seeds("alignment"), strict=True):
     print(f"β = {b:<6g} mean cos² {alignment.min():.2f} … {alignment.max():.2f}")
 
-# %% mystnb={"image": {"alt": "Reconstruction error and negative log-likelihood against beta, with a band over seeds."}}
-figure = plots.figure()
-columns = {name: over_seeds(name) for name in ("reconstruction", "nll")}
-plots.trade_off(figure.subplots(), betas, **columns)
-spread = np.ptp(columns["nll"], axis=1)
-show(
-    figure,
-    "Trade-off against β; range of the NLL over seeds: " + ", ".join(f"{s:.2f}" for s in spread),
-)
-
-# %% [markdown]
-# At small β the runs disagree with each other: "it learns the noise" is a tendency over seeds, not a
-# law for each run. At β = 10 they agree. The assertions below are the claim in numbers.
+# %%
+error, alignment = over_seeds("reconstruction").mean(1), over_seeds("alignment").mean(1)
+print(f"error at the smallest β over error at the largest: {error[0] / error[-1]:.0f}")
+record(mean_alignment=alignment, mean_reconstruction=error, sweep_betas=list(betas))
 
 # %%
-if noise == 0.1:
-    error, alignment = over_seeds("reconstruction").mean(1), over_seeds("alignment").mean(1)
-    assert (
-        (alignment[[0, 1]] > 0.7).all()
-        and (error[[0, 1]] > 30 * error[-1]).all()
-        or profile != "quick"
-    )
-record(
-    mean_alignment=over_seeds("alignment").mean(1),
-    mean_reconstruction=over_seeds("reconstruction").mean(1),
-    sweep_betas=list(betas),
+from companion import jacobians
+
+for b in (betas[0], betas[-1]):
+    chosen = models[[p["beta"] for p in points].index(b)]
+    found = jacobians.defect(x[:500], chosen.encode, chosen.decode).identity
+    print(f"β = {b:g}: median |f'(x̂)g'(z) − 1| = {found.median():.3f}")
+
+# %% [markdown]
+# At small β the runs disagree with each other, and encoder and decoder are no pseudo-inverse pair: "it
+# learns the noise" is a tendency over seeds, not a law for each run. At large β they agree. All thirteen
+# β of the slider, with medians and ranges over five seeds:
+
+# %% mystnb={"image": {"alt": "Reconstruction error and negative log-likelihood against beta, with a band over seeds."}}
+figure = plots.figure()
+plots.trade_off(figure.subplots(), **sinusoid.trade_off(0.1))
+spread = np.ptp(sinusoid.trade_off(0.1)["nll"], axis=1)
+show(
+    figure,
+    f"Range of the NLL over seeds: {spread[0]:.2f} at β = 0.01, {spread[-1]:.2f} at β = 100.",
 )
 
 # %% [markdown]
@@ -243,28 +267,27 @@ record(
 #
 # **Predict:** with more noise around the curve, does the change from one regime to the other come at a
 # smaller or at a larger β? The paper says smaller (MLAE Fig. 6). Here is the same picture from our runs;
-# the band marks, over seeds, the β above which the code follows the curve for good.
+# green marks, over seeds, the β above which the mean cos² stays below ½.
 
 # %% mystnb={"image": {"alt": "Trade-off between reconstruction error and likelihood for three noise levels, with the range of the transition over seeds."}}
-figure = plots.figure(3, size=(3.6, 3.2))
-onsets = {sigma: sinusoid.transitions(sigma) for sigma in sinusoid.NOISES}
-for ax, (sigma, onset) in zip(figure.subplots(1, 3), onsets.items(), strict=True):
-    plots.trade_off(ax, **sinusoid.trade_off(sigma))
-    ax.axvspan(onset.min(), onset.max(), color=plots.GREEN, alpha=0.2)
-    ax.set_title(f"σ = {sigma:g}")
-ranges = [f"{o.min():.2g} to {o.max():.2g} at σ = {s:g}" for s, o in onsets.items()]
-show(figure, "The transition over seeds lies at β = " + ", ".join(ranges) + ".")
+show(*sinusoid.noise_gallery())
 
 # %%
+onsets = {sigma: sinusoid.transitions(sigma) for sigma in sinusoid.NOISES}
 medians = {sigma: float(np.median(onset)) for sigma, onset in onsets.items()}
-falls = medians[0.3] < medians[0.2] < medians[0.1]
-print("median transition:", ", ".join(f"{b:.2f} at σ = {s:g}" for s, b in medians.items()))
-print("the claim of Fig. 6 is", "reproduced" if falls else "not reproduced", "by this measure")
+for sigma, onset in onsets.items():
+    print(
+        f"σ = {sigma:g}: median {medians[sigma]:.2f}, {onset.min():.2f} to {onset.max():.2f} over seeds"
+    )
+
+# %%
+apart = onsets[0.3].max() < onsets[0.1].min(), onsets[0.3].min() > onsets[0.1].max()
+verdict = {(True, False): "reproduced", (False, True): "contradicted"}.get(apart, "undecided")
+print(f"Fig. 6, the transition moves to smaller β with more noise: {verdict} by this measure")
 
 # %% [markdown]
-# Read the pictures, too: with more noise the transition is *wider*. The error starts to fall at about the
-# same β and takes longer to settle. Where one says that it "is" depends on the measure; the paper's box
-# plots name none.
+# "Undecided" means that the ranges over seeds overlap. The paper's plots show error and NLL over twenty
+# runs and name no measure of where a transition is; with more noise ours gets *wider*.
 
 # %% [markdown]
 # ## Exercises
@@ -276,8 +299,9 @@ print("the claim of Fig. 6 is", "reproduced" if falls else "not reproduced", "by
 # <details><summary>Solution</summary>
 #
 # log 1 − 2β = log σ² − 2βσ² gives β* = −log σ² / (2(1 − σ²)). The next cell computes it. In the linear
-# model β* does fall with the noise, as the paper says of the sinusoid. But the curve is not a line, and
-# its decoder is free instead of tied to the encoder: only the order of magnitude can be expected.
+# model β* does fall with the noise. But it needs a decoder that is tied to the encoder; with a free one,
+# like ours, the linear model shows no such transition at all (notebook 04). The formula is a guide to the
+# idea, not a prediction for this network.
 #
 # </details>
 
@@ -299,16 +323,28 @@ for sigma, median in medians.items():
 # </details>
 
 # %%
-from companion import jacobians
-
 codes = torch.tensor([[-5.0], [-2.0], [0.0], [2.0], [5.0]])
 found = jacobians.defect(model.decode(codes).detach(), model.encode, model.decode)
 for code, value in zip(codes[:, 0], found.identity, strict=True):
     print(f"z = {code:4.1f}: |f'(x̂)g'(z) − 1| = {value:.3f}")
 
 # %% [markdown]
-# **3.** Send the gradient to the decoder instead (`side="decoder"`) and train again with a small β. What
-# changes? Use `MLAE(model.encoder, model.decoder, (2,), 1, beta=…, side="decoder")` on fresh networks.
+# **3.** Send the gradient to the decoder instead (`side="decoder"`), train again at β = 0.01 and compare.
+#
+# <details><summary>Solution</summary>
+#
+# The next cell does it with fresh networks of the same seed. The encoder now feels the log-volume only
+# through the reconstruction, and the run ends elsewhere. The paper chose the encoder's side because it
+# trained more stably (§4.2); one seed says no more than that it may.
+#
+# </details>
+
+# %%
+other = sinusoid.make_model(0.01, seed)
+other.options["side"] = "decoder"
+fit(other, train_data, None, replace(config, epochs=10), progress=False)
+found = sinusoid.measure(other.cpu().eval(), noise)
+print(f"mean cos² {found.alignment:.2f}, error {found.reconstruction:.2f}, NLL {found.nll:.2f}")
 
 # %% [markdown]
 # ## Recall
@@ -326,8 +362,8 @@ for code, value in zip(codes[:, 0], found.identity, strict=True):
 # 2. Its gradient is right, its value is about the latent size; the exact NLL and the reconstruction error.
 # 3. The entropy of the projected data (eq. 16), which depends on the model that projects.
 # 4. It is the direction of lowest entropy, and the reconstruction error that it costs is hardly priced.
-# 5. The code changes along and across alike, or one way here and the other there; a folded code gives
-#    two far points the same value and no correlation, whichever way it follows.
+# 5. The code changes along and across alike, or one way here and the other there, or it is tilted, as
+#    z = x₁ is; a folded code gives two far points the same value, whichever way it follows.
 # 6. At small β the runs differ; the best one would tell a cleaner story than the method does.
 #
 # </details>

@@ -161,6 +161,46 @@ def test_the_condition_tells_beta_and_noise_level():
     assert torch.allclose(whole, expected)
 
 
+def test_log_prob_has_the_exact_gradient():
+    """Through the code, the prior and the log-volume alike."""
+    A = nn.Parameter(torch.tensor([[2.0, 0.3, 0.0], [0.0, 0.5, 0.1]], dtype=torch.float64))
+
+    class Tied(MLAE):
+        def encode(self, x, condition=None):
+            return x @ A.T
+
+        def decode(self, z, condition=None):
+            return z @ torch.linalg.pinv(A).T
+
+    x = data((3,))
+    value = Tied(nn.Identity(), nn.Identity(), (3,), 2).log_prob(x).value.sum()
+    exact = (-0.5 * (x @ A.T).square().sum(1) + 0.5 * torch.logdet(A @ A.T)).sum()
+    ours, theirs = (torch.autograd.grad(v, A)[0] for v in (value, exact))
+    assert torch.allclose(ours, theirs, atol=1e-9)
+
+
+def test_a_beta_of_the_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match=r"beta must be a number or \(6,\), got \(6, 1\)"):
+        mlae_loss(data(), *pair(), beta=torch.ones(6, 1))
+    with pytest.raises(ValueError, match="beta must lie in beta_range"):
+        toy(beta=20.0, beta_range=(0.1, 10.0))
+
+
+def test_part_of_the_chance_can_be_given():
+    model, x = toy(fraction=0.5), data((4,), batch=8).float()
+    index = torch.tensor([0, 2, 4, 6])
+    runs = [
+        model.loss(x, generator=torch.Generator().manual_seed(1), index=index) for _ in range(2)
+    ]
+    assert torch.equal(runs[0].loss, runs[1].loss)
+
+
+def test_plain_batch_norm_in_callables_is_refused_too():
+    encoder = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).double()
+    with pytest.raises(ValueError, match="layer '1' .BatchNorm1d. counts batches in place"):
+        mlae_loss(data(), encoder, pair()[1], 1.0)
+
+
 def test_batch_norm_warns_once_and_works():
     with pytest.warns(UserWarning, match="normalises over the batch") as warned:
         model = images("batch")
@@ -187,7 +227,7 @@ def test_refusals():
         mlae_loss(data(), *pair(), beta=-0.5)
     with pytest.raises(ValueError, match="beta_range must be 0 < low < high"):
         toy(beta_range=(2.0, 1.0))
-    with pytest.raises(ValueError, match="fraction < 1 needs networks that treat samples"):
+    with pytest.raises(ValueError, match="they need networks that treat samples"):
         images("batch", fraction=0.5)
     with pytest.raises(ValueError, match=r"epoch 0 needs a value, got epochs \[3\]"):
         by_epoch({3: 1.0})

@@ -246,8 +246,11 @@ def test_cuda_gives_the_same(options):
     x = data()
     kind = full(options["space"], "basis")
     here = volume.surrogate(x, encode, decode, **options, **kind).surrogate
+    expected = gradients(here, encode, decode)
     there = volume.surrogate(x.cuda(), encode.cuda(), decode.cuda(), **options, **kind).surrogate
     assert torch.allclose(here, there.cpu(), atol=1e-10)
+    ours = [g.cpu() for g in gradients(there, encode, decode)]
+    assert largest_difference(ours, expected) < 1e-10
 
 
 @pytest.mark.parametrize(
@@ -270,6 +273,8 @@ def test_refusals(options, message):
 def test_the_cosine_is_one_at_a_pseudo_inverse_pair_and_less_elsewhere():
     encode, decode = pair()
     parameters = [*encode.parameters(), *decode.parameters()]
+    A = nn.Parameter(torch.randn(LATENT, DIM, dtype=torch.float64))
+    inverse = (lambda x: x @ A.T), (lambda z: z @ torch.linalg.pinv(A).T)
     for side in SIDES:
-        cosine = volume.gradient_cosine(data(), encode, decode, parameters, side=side)
-        assert -1 <= cosine < 0.99
+        assert volume.gradient_cosine(data(), encode, decode, parameters, side=side) < 0.99
+        assert volume.gradient_cosine(data(), *inverse, [A], side=side) == pytest.approx(1.0)

@@ -103,7 +103,11 @@ def figure(arguments: argparse.Namespace) -> int:
     names = arguments.names or [path.stem for path in sorted(folder.glob(pattern))]
     for script in [find(folder, name, pattern) for name in names]:
         print(script.stem)
-        runpy.run_path(str(script), run_name="__main__")
+        sys.path.insert(0, str(script.parent))  # as python does for a script
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        finally:
+            sys.path.remove(str(script.parent))
     return 0
 
 

@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     profile = parameters.get("profile", "quick")
     target = arguments.output or Path("runs") / f"{notebook.stem}-{profile}"
     target = target.resolve()
+    if target.exists() and not target.is_dir():
+        raise Problem(f"-o must name a folder, but {target} is a file", 2)
     beside = next(parent for parent in target.parents if parent.is_dir())  # the same file system
     with tempfile.TemporaryDirectory(prefix=".companion-run-", dir=beside) as scratch:
         _execute(notebook, Path(scratch), given, parameters)

@@ -217,15 +217,6 @@ def _content(path: Path) -> bytes:
         raise IdxError(f"read_idx: {path.name} is a damaged gzip file ({error})") from error
 
 
-def to_unit(x: Tensor) -> Tensor:
-    """Bytes as numbers in [0, 1].
-
-    >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8))
-    tensor([0., 1.])
-    """
-    return x / 255
-
-
 def one_hot(y: Tensor, num_classes: int = NUM_CLASSES) -> Tensor:
     """Labels as the condition of a network: ``(n,) -> (n, num_classes)`` float.
 

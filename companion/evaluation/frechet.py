@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from companion.contracts import exact
+
 
 class Distance(NamedTuple):
     """A distance and the sizes of the two samples; without them the number means little."""
@@ -40,7 +42,7 @@ def gaussian_w2(first: Tensor, second: Tensor) -> Distance:
             "gaussian_w2: expected (n, features) and (m, features) with n, m ≥ 2, got "
             f"{tuple(first.shape)} and {tuple(second.shape)}"
         )
-    a, b = first.double(), second.double()
+    a, b = exact(first), exact(second)
     root = _root(torch.cov(a.T).view(a.shape[1], -1))
     cov_b = torch.cov(b.T).view(b.shape[1], -1)
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()

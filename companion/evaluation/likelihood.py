@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion.models.base import Model
+from companion.contracts import as_float, exact
+from companion.models.base import Model, evaluating
 
 
 class Fit(NamedTuple):
@@ -23,7 +24,7 @@ def evaluate(model: Model, x: Tensor, condition: Tensor | None = None, chunk: in
 
     Args:
         model: any model of the contract.
-        x: ``(n, *data)``.
+        x: ``(n, *data)``, floating point, or uint8 images.
         condition: ``(n, …)`` or nothing.
         chunk: samples whose Jacobians are held at once.
 
@@ -41,15 +42,14 @@ def evaluate(model: Model, x: Tensor, condition: Tensor | None = None, chunk: in
     """
     if len(x) == 0:
         raise ValueError("evaluate: expected at least one sample, got none")
-    training = model.training
-    model.eval()
     nll, error, kind = 0.0, 0.0, ""
-    for start in range(0, len(x), chunk):
-        part = x[start : start + chunk]
-        c = None if condition is None else condition[start : start + chunk]
-        log_prob = model.log_prob(part, c)
-        x_hat = model.decode(model.encode(part, c), c)
-        nll, kind = nll - float(log_prob.value.double().sum()), log_prob.kind
-        error += float((x_hat - part).double().square().sum())
-    model.train(training)
+    dtype = next(model.parameters()).dtype
+    with evaluating(model):
+        for start in range(0, len(x), chunk):
+            part = as_float(x[start : start + chunk], dtype)
+            c = None if condition is None else condition[start : start + chunk]
+            log_prob = model.log_prob(part, c)
+            x_hat = model.decode(model.encode(part, c), c)
+            nll, kind = nll - float(exact(log_prob.value).sum()), log_prob.kind
+            error += float(exact(x_hat - part).square().sum())
     return Fit(nll / len(x), error / len(x), kind, len(x))

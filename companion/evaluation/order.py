@@ -1,18 +1,19 @@
 """What a one-dimensional code follows: the curve, or the noise around it."""
 
-import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from companion import jacobians
-from companion.contracts import Map
+from companion.contracts import Map, exact
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's rank correlation of two samples ``(n,)``, in [−1, 1]; ties keep their order.
+    """Spearman's rank correlation of two samples ``(n,)``, in [−1, 1]; NaN if one is constant.
 
     Raises:
         ValueError: when the lengths differ or are below two.
 
+    >>> import torch
     >>> rank_correlation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 8.0, 27.0]))
     1.0
     """
@@ -21,8 +22,9 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
             "rank_correlation: expected two (n,) with n ≥ 2, got "
             f"{tuple(a.shape)} and {tuple(b.shape)}"
         )
-    ranks = torch.stack([t.argsort().argsort().double() for t in (a, b)])
-    return float(torch.corrcoef(ranks)[0, 1])
+    if min(float(t.max() - t.min()) for t in (a, b)) == 0:
+        return float("nan")
+    return float(spearmanr(exact(a).numpy(), exact(b).numpy()).statistic)
 
 
 def normal_alignment(encode: Map, x: Tensor, normal: Tensor) -> float:
@@ -39,6 +41,7 @@ def normal_alignment(encode: Map, x: Tensor, normal: Tensor) -> float:
     Raises:
         ValueError: when ``x`` and ``normal`` differ in shape.
 
+    >>> import torch
     >>> normal_alignment(lambda x: x[:, :1], torch.zeros(4, 2), torch.tensor([[0.0, 1.0]] * 4))
     0.0
     """

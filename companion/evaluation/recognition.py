@@ -40,8 +40,8 @@ class Recogniser:
         self.network = MLPClassifier(
             (128,), random_state=seed, max_iter=300, tol=1e-3, n_iter_no_change=5
         )
-        self.network.fit(_flat(x), y.numpy())
-        self.test_accuracy = float(self.network.score(_flat(x_test), y_test.numpy()))
+        self.network.fit(_flat(x), y.cpu().numpy())
+        self.test_accuracy = float(self.network.score(_flat(x_test), y_test.cpu().numpy()))
 
     def __call__(self, images: Tensor, threshold: float = 0.9) -> Recognition:
         """Classify images; one counts as recognised from ``threshold`` probability on."""

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from companion import jacobians
-from companion.models.base import Model
+from companion.models.base import Model, evaluating
 
 
 class Spectrum(NamedTuple):
@@ -48,8 +48,8 @@ def decoder_spectrum(
     >>> decoder_spectrum(MLAE(MLP(4, 2), MLP(2, 4), (4,), 2), n=8).mean.shape
     torch.Size([2])
     """
-    parameter = next(model.parameters())
-    z = torch.randn(n, model.latent_dim, generator=generator, dtype=parameter.dtype)
-    values = jacobians.singular_values(model.decode, z.to(parameter.device), condition)
+    with evaluating(model):
+        z = model.draw_codes(n, generator)
+        values = jacobians.singular_values(model.decode, z, condition).cpu()
     entropy = 0.5 * model.latent_dim * log(2 * pi * e) + float(values.log().sum(-1).mean())
     return Spectrum(values.mean(0), values.std(0), entropy, n)

@@ -41,7 +41,9 @@ class Explorable:
         describe: ``(seed, **controls) -> str``, the alt text, made from the same numbers.
         presets: named settings of the controls.
         prompts: what to predict before moving.
-        train: ``(seed, callback, **controls) -> Figure`` retrains one point live, or nothing.
+        train: ``(seed, callback, **controls) -> (Figure, alt text)`` retrains one point live, or
+            nothing; the callback gets each epoch's row and may stop it.
+        epochs: of such a training, for its progress bar.
     """
 
     name: str
@@ -52,7 +54,8 @@ class Explorable:
     describe: Callable[..., str]
     presets: dict[str, dict[str, float]] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
-    train: Callable[..., Figure] | None = None
+    train: Callable[..., tuple[Figure, str]] | None = None
+    epochs: int = 1
 
 
 def check_point(

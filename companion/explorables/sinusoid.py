@@ -25,14 +25,16 @@ from companion.sweep import grid, sweep
 from companion.training import TrainConfig, fit
 
 NAME = "sinusoid"
-BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 14))
+BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 13))  # holds 0.01, 0.1, 1, 10, 100
+PAPER_BETAS = tuple(np.logspace(-2, 2, 14))  # of the authors' notebook
 NOISES = (0.1, 0.2, 0.3)
 SEEDS = (0, 1, 2, 3, 4)
 CONTROLS = {
-    "beta": Control("β, weight of the reconstruction", BETAS, BETAS[-5]),
+    "beta": Control("β, weight of the reconstruction", BETAS, 10.0),
     "noise": Control("noise σ of the data", NOISES, 0.1),
 }
 NUM_TRAIN, NUM_TEST, NUM_SHOWN = 7680, 1000, 400
+EPOCHS = 50
 CODES = np.linspace(-2.5, 2.5, 101)  # where the decoder's curve is drawn
 METRICS = ("nll", "reconstruction", "alignment", "correlation")
 
@@ -66,14 +68,14 @@ def make_data(noise: float, seed: int) -> torch.Tensor:
     return Sinusoid(noise).sample(NUM_TRAIN, torch.Generator().manual_seed(1000 + seed))
 
 
-def make_config(seed: int, epochs: int = 50) -> TrainConfig:
+def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
     """1,500 one-cycle Adam steps of batch 256 in 50 epochs."""
     return TrainConfig(epochs=epochs, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
 
 
 def train(
     points: Sequence[dict],
-    epochs: int = 50,
+    epochs: int = EPOCHS,
     progress: bool = True,
     callback: Callable | None = None,
 ) -> list[MLAE]:
@@ -146,7 +148,7 @@ def transitions(noise: float) -> np.ndarray:
     """
     log_beta, found = np.log(BETAS), []
     for alignment in trade_off(noise)["alignment"].T:
-        last = int(np.flatnonzero(alignment >= 0.5).max(initial=0))
+        last = min(int(np.flatnonzero(alignment >= 0.5).max(initial=0)), len(BETAS) - 2)
         high, low = alignment[last], alignment[last + 1]
         share = np.clip((high - 0.5) / (high - low), 0, 1)
         found.append(np.exp(log_beta[last] + share * (log_beta[last + 1] - log_beta[last])))
@@ -165,6 +167,28 @@ def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> tuple[
         ax.set_title(f"β = {beta:g}")
         texts.append(describe_numbers(result, beta, noise))
     return figure, " ".join(texts)
+
+
+def noise_gallery() -> tuple[Figure, str]:
+    """The trade-off at each noise level on common axes, as MLAE Fig. 6, with the alt text."""
+    figure = plots.figure(len(NOISES), size=(3.5, 3.2))
+    panels, texts = figure.subplots(1, len(NOISES), sharey=True), []
+    twins = [
+        plots.trade_off(ax, **trade_off(noise)) for ax, noise in zip(panels, NOISES, strict=True)
+    ]
+    limits = [twin.get_ylim() for twin in twins]
+    for ax, twin, noise in zip(panels, twins, NOISES, strict=True):
+        low, high = transitions(noise).min(), transitions(noise).max()
+        ax.axvspan(low, high, color=plots.GREEN, alpha=0.25, linewidth=0)
+        ax.set_title(f"σ = {noise:g};  green: transition", fontsize=9)
+        twin.set_ylim(min(a for a, _ in limits), max(b for _, b in limits))
+        if ax is not panels[0]:
+            ax.set_ylabel("")
+        if ax is not panels[-1]:
+            twin.set_ylabel("")
+            twin.tick_params(labelright=False)
+        texts.append(f"at σ = {noise:g} the transition lies between β = {low:.2g} and {high:.2g}")
+    return figure, "Trade-off at three noise levels: " + "; ".join(texts) + " over seeds."
 
 
 def draw(result: Numbers, beta: float, noise: float) -> Figure:
@@ -208,11 +232,12 @@ def describe_numbers(result: Numbers, beta: float, noise: float) -> str:
 
 def train_live(
     seed: int, callback: Callable | None = None, *, beta: float, noise: float = 0.1
-) -> Figure:
+) -> tuple[Figure, str]:
     """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
     model = make_model(beta, seed)
     fit(model, make_data(noise, seed), None, make_config(seed), progress=False, callback=callback)
-    return draw(measure(model.eval(), noise), beta, noise)
+    result = measure(model.eval(), noise)
+    return draw(result, beta, noise), describe_numbers(result, beta, noise)
 
 
 def build(betas: Sequence[float] = BETAS, progress: bool = True) -> None:
@@ -246,7 +271,7 @@ def build(betas: Sequence[float] = BETAS, progress: bool = True) -> None:
     save_lattice(NAME, arrays, about)
 
 
-def check(seed: int = 0, beta: float = BETAS[-5], noise: float = 0.1) -> list[str]:
+def check(seed: int = 0, beta: float = 10.0, noise: float = 0.1) -> list[str]:
     """Retrain one point by itself and compare it with the band of the lattice's seeds there.
 
     Returns:
@@ -274,7 +299,7 @@ EXPLORABLE = Explorable(
     describe=describe,
     presets={
         "β → 0: likelihood alone": {"beta": BETAS[0]},
-        "the transition": {"beta": BETAS[4]},
+        "the transition": {"beta": BETAS[5]},
         "β → ∞: reconstruction alone": {"beta": BETAS[-1]},
     },
     prompts=(
@@ -282,4 +307,5 @@ EXPLORABLE = Explorable(
         "More noise: does the change from one regime to the other come at a smaller or a larger β?",
     ),
     train=train_live,
+    epochs=EPOCHS,
 )

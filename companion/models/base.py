@@ -1,7 +1,8 @@
 """The contract of every model: what `fit`, `sweep` and the evaluation may ask of it."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import log, pi
 
 import torch
@@ -65,15 +66,38 @@ class Model(nn.Module):
         """Decode ``n`` codes z ~ N(0, temperature²·1): ``(n, *data)``."""
         if temperature < 0:
             raise ValueError(f"sample: temperature must not be negative, got {temperature}")
+        return self.decode(self.draw_codes(n, generator) * temperature, condition)
+
+    def draw_codes(self, n: int, generator: Generator | None = None) -> Tensor:
+        """Draw z ~ N(0, 1) on the generator's device, for the model's: ``(n, latent)``."""
         parameter = next(self.parameters())
-        z = torch.randn(
-            n, self.latent_dim, generator=generator, device=parameter.device, dtype=parameter.dtype
-        )
-        return self.decode(z * temperature, condition)
+        where = parameter.device if generator is None else generator.device
+        options = {"generator": generator, "device": where, "dtype": parameter.dtype}
+        return torch.randn(n, self.latent_dim, **options).to(parameter.device)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         """Move scheduled hyper-parameters; returns the buffers that changed, by name."""
         return {}
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put all modules into eval mode and back into what each of them was, whatever happens.
+
+    >>> layer = nn.Dropout()
+    >>> with evaluating(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def standard_normal_nll(z: Tensor) -> Tensor:
@@ -98,16 +122,8 @@ def check_batch_coupling(module: nn.Module) -> bool:
     >>> check_batch_coupling(nn.Linear(2, 1))
     False
     """
-    coupled = [
-        (name, layer) for name, layer in module.named_modules() if isinstance(layer, _BatchNorm)
-    ]
-    for name, layer in coupled:
-        if layer.num_batches_tracked is not None:
-            raise ValueError(
-                f"layer '{name}' ({type(layer).__name__}) counts batches in place, which "
-                "torch.func forbids; set layer.num_batches_tracked = None with a fixed momentum, "
-                "or build it with companion.networks.batch_norm"
-            )
+    coupled = batch_norms(module)
+    refuse_counters(module)
     if coupled:
         warnings.warn(
             f"layer '{coupled[0][0]}' normalises over the batch: in training mode a sample's "
@@ -116,6 +132,26 @@ def check_batch_coupling(module: nn.Module) -> bool:
             stacklevel=3,
         )
     return bool(coupled)
+
+
+def batch_norms(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The layers of a network that normalise over the batch, by name."""
+    return [(name, m) for name, m in module.named_modules() if isinstance(m, _BatchNorm)]
+
+
+def refuse_counters(module: nn.Module) -> None:
+    """Refuse batch normalisation that counts its batches in place, which torch.func forbids.
+
+    Raises:
+        ValueError: naming the layer and the cure.
+    """
+    for name, layer in batch_norms(module):
+        if layer.num_batches_tracked is not None and layer.training:
+            raise ValueError(
+                f"layer '{name}' ({type(layer).__name__}) counts batches in place, which "
+                "torch.func forbids; set layer.num_batches_tracked = None with a fixed momentum, "
+                "or build it with companion.networks.batch_norm"
+            )
 
 
 def constant(value: float) -> Schedule:

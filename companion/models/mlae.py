@@ -13,6 +13,7 @@ from companion.models.base import (
     Schedule,
     check_batch_coupling,
     constant,
+    refuse_counters,
     standard_normal_nll,
 )
 
@@ -66,6 +67,13 @@ def mlae_loss(
     """
     if not isinstance(beta, Tensor) and not beta >= 0:
         raise ValueError(f"mlae_loss: beta must not be negative, got {beta}")
+    if isinstance(beta, Tensor) and beta.shape not in ((), (len(x),)):
+        raise ValueError(
+            f"mlae_loss: beta must be a number or ({len(x)},), got {tuple(beta.shape)}"
+        )
+    for network in (encode, decode):
+        if isinstance(network, nn.Module):
+            refuse_counters(network)
     out = volume.surrogate(x, encode, decode, condition, **options)
     prior = standard_normal_nll(out.z)
     reconstruction = (out.x_hat - x).square().flatten(1).sum(-1)
@@ -94,7 +102,8 @@ class MLAE(Model):
 
     Raises:
         ValueError: for a negative β or range, a batch-normalising layer that torch.func cannot
-            differentiate, and ``fraction < 1`` with any batch-normalising layer.
+            differentiate, and for ``fraction < 1``, ``at="manifold"`` or ``mode="forward"`` with
+            any batch-normalising layer, whose statistics would see other data than the batch.
 
     >>> from companion.networks import MLP
     >>> rng = torch.manual_seed(0)
@@ -123,9 +132,16 @@ class MLAE(Model):
             raise ValueError(f"MLAE: beta must not be negative, got {float(self.beta)}")
         if beta_range is not None and not 0 < beta_range[0] < beta_range[1]:
             raise ValueError(f"MLAE: beta_range must be 0 < low < high, got {beta_range}")
-        if check_batch_coupling(self) and options.get("fraction", 1.0) < 1:
+        if beta_range is not None and not beta_range[0] <= self.beta <= beta_range[1]:
             raise ValueError(
-                "MLAE: fraction < 1 needs networks that treat samples independently, "
+                f"MLAE: beta must lie in beta_range {beta_range}, got {float(self.beta)}"
+            )
+        asked = {"fraction": 1.0, "at": "data", "mode": "mixed"} | options
+        twice = asked["fraction"] < 1 or asked["at"] == "manifold" or asked["mode"] == "forward"
+        if check_batch_coupling(self) and twice:
+            raise ValueError(
+                "MLAE: fraction < 1, at='manifold' and mode='forward' run a network more than once "
+                "or on a part of the batch; they need networks that treat samples independently, "
                 "got one that normalises over the batch"
             )
 
@@ -181,7 +197,7 @@ class MLAE(Model):
         **draws,
     ) -> MLAETerms:
         """The terms of :func:`mlae_loss`; ``draws`` as :meth:`draw` makes them."""
-        draws = dict(draws) or self.draw(x, generator)
+        draws = dict(draws) if "probes" in draws else self.draw(x, generator) | draws
         beta = draws.pop("beta", self.beta)
         level, noise = draws.pop("noise_level", 0.0), draws.pop("noise", None)
         if noise is not None:
@@ -192,7 +208,8 @@ class MLAE(Model):
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """log p(x̂) = log N(z; 0, 1) − ½ log det(g'(z)ᵀg'(z)) at z = f(x), x̂ = g(z) (MLAE eq. 2)."""
         z = self.encode(x, condition)
-        log_volume = jacobians.log_volume(self.decode, z, condition)
+        differentiable = torch.is_grad_enabled()
+        log_volume = jacobians.log_volume(self.decode, z, condition, differentiable=differentiable)
         kind = "exact, on the manifold at the reconstruction"
         return LogProb(-standard_normal_nll(z) - log_volume, kind)
 

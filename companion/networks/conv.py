@@ -51,7 +51,7 @@ class ConvEncoder(nn.Module):
         activation: str = "silu",
     ):
         super().__init__()
-        sizes = _sizes("ConvEncoder", data_shape, channels, norm)
+        sizes = _sizes("ConvEncoder", data_shape, channels, norm, activation)
         layers: list[nn.Module] = []
         for fan_in, fan_out in zip([data_shape[0], *channels[:-1]], channels, strict=True):
             layers += [nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1), *_norm(norm, fan_out)]
@@ -84,7 +84,7 @@ class ConvDecoder(nn.Module):
         activation: str = "silu",
     ):
         super().__init__()
-        sizes = _sizes("ConvDecoder", data_shape, channels, norm)
+        sizes = _sizes("ConvDecoder", data_shape, channels, norm, activation)
         shape = (channels[-1], *sizes[-1])
         self.stem = MLP(latent_dim, shape, hidden, condition_dim, activation)
         outs = [*reversed(channels[:-1]), data_shape[0]]
@@ -104,11 +104,14 @@ class ConvDecoder(nn.Module):
 
 
 def _sizes(
-    name: str, data_shape: Sequence[int], channels: Sequence[int], norm: str
+    name: str, data_shape: Sequence[int], channels: Sequence[int], norm: str, activation: str
 ) -> list[tuple[int, int]]:
     """Heights and widths before and after each halving."""
     if norm not in NORMS:
         raise ValueError(f"{name}: norm must be one of {', '.join(NORMS)}, got {norm!r}")
+    if activation not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise ValueError(f"{name}: activation must be one of {known}, got {activation!r}")
     height, width = data_shape[1:]
     if min(height, width) < 2 ** len(channels):
         raise ValueError(
