@@ -205,3 +205,65 @@ def learning_curve(ax: Axes, curve, label: str, color: str = BLUE) -> None:
     """One logged quantity over the epochs of a run: ``curve`` is ``(epochs, values)``."""
     ax.plot(*curve, color=color, linewidth=1.5, label=label)
     ax.set(xlabel="epoch", ylabel=label)
+
+
+def direction_costs(ax: Axes, eigenvalues, variance: float, chosen) -> None:
+    """log λ − λ/σ² with the eigenvalues of the data on it, the chosen ones filled (MLAE Fig. 4).
+
+    Args:
+        ax: axes to draw into.
+        eigenvalues: ``(dim,)`` ascending.
+        variance: σ² = 1/(2β), where the curve has its top.
+        chosen: indices of the eigenvalues that the global minimum keeps.
+    """
+    values = np.asarray(eigenvalues)
+    grid = np.geomspace(min(values.min(), variance) / 3, max(values.max(), variance) * 3, 300)
+    top = np.log(variance) - 1
+    ax.plot(grid, np.log(grid) - grid / variance, color=GREY, linewidth=1.4)
+    ax.axvline(variance, color=GREY, linestyle=":", linewidth=1.2)
+    for i, value in enumerate(values):
+        height = np.log(value) - value / variance
+        face = BLUE if i in chosen else "white"
+        ax.plot(value, height, "o", markersize=9, markeredgecolor=BLUE, markerfacecolor=face)
+    ax.set(xscale="log", ylim=(top - 6, top + 0.7), xlabel="eigenvalue λ", ylabel="log λ − λ/σ²")
+    ax.minorticks_off()
+    ax.text(0.03, 0.03, "filled: kept;  dotted: λ = σ²", transform=ax.transAxes, fontsize=8)
+
+
+def ellipse(ax: Axes, points, direction, label: str) -> None:
+    """Two-dimensional data with the line that a linear autoencoder projects onto.
+
+    Args:
+        ax: axes to draw into.
+        points: ``(n, 2)``.
+        direction: ``(2,)`` of the line.
+        label: what the line is.
+    """
+    ax.scatter(*np.transpose(points), s=7, color=GREY, alpha=0.5, linewidths=0)
+    ax.axline((0, 0), tuple(direction), color=ORANGE, linewidth=2.5, label=label)
+    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="x₁", ylabel="x₂")
+    ax.legend(loc="upper right", fontsize=8)
+
+
+def hysteresis(ax: Axes, beta, up, down, marks, here: float | None = None) -> None:
+    """Which direction is kept when β is swept up and down: 0 the smallest variance, 1 the largest.
+
+    Args:
+        ax: axes to draw into.
+        beta: ``(m,)``.
+        up: ``(m,)`` share of the top direction on the way up.
+        down: ``(m,)`` on the way down.
+        marks: thresholds by name, drawn as lines.
+        here: a β to mark, or nothing.
+    """
+    ax.plot(beta, up, color=BLUE, linewidth=3.5, alpha=0.6, label="β going up")
+    ax.plot(beta, down, color=ORANGE, linewidth=1.8, label="β going down")
+    for name, value in marks.items():
+        ax.axvline(value, color=GREY, linestyle=":", linewidth=1.2)
+        ax.text(value, 1.08, name, ha="center", fontsize=8)
+    if here is not None:
+        ax.axvline(here, color="black", linewidth=1)
+    ax.set(xscale="log", ylim=(-0.08, 1.18), xlabel="β", yticks=[0, 1])
+    ax.set_yticklabels(["smallest", "largest"])
+    ax.minorticks_off()
+    ax.legend(loc="center", bbox_to_anchor=(0.56, 0.5), fontsize=8)

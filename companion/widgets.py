@@ -76,7 +76,8 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
     for slider in (*sliders.values(), seeds):
         slider.observe(redraw, "value")
     redraw()
-    rows = [w.HTML(f"<b>{explorable.title}</b>"), *_prompts(explorable), *sliders.values(), seeds]
+    rows = [w.HTML(f"<b>{explorable.title}</b>"), *_prompts(explorable), *sliders.values()]
+    rows += [seeds] if len(explorable.seeds) > 1 else []
     rows += [_presets(explorable, sliders), image, caption]
     if explorable.train is not None:
         rows.append(trainer(explorable, lambda: (seeds.value, values())))

@@ -130,7 +130,7 @@ def test_points_off_the_lattice_are_refused(point, message):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="no explorable 'sinus'; there are sinusoid"):
+    with pytest.raises(ValueError, match="no explorable 'sinus'; there are sinusoid, linear"):
         explorables.rebuild("sinus")
     with pytest.raises(ValueError, match="no control gamma; it has beta, noise"):
         widgets.starting_point(sinusoid.EXPLORABLE, {"gamma": 1.0})

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from companion.explorables import linear as explorable
 from companion.models import mlae_loss
 from companion.theory import linear
 
@@ -127,6 +128,30 @@ def test_optimisation_ends_in_the_predicted_minima(beta):
     allowed = torch.tensor([p.value for p in points if p.kept in minima and not p.num_free])
     distance = (values[:, None] - allowed).abs().min(1).values
     assert distance.max() < 1e-3
+
+
+def test_hysteresis_switches_within_two_percent_of_the_thresholds():
+    """A followed minimum survives 2 % inside its threshold and is left 2 % beyond."""
+    spectrum = (0.05, 1.0)
+    t = linear.thresholds(spectrum, 1)[0]
+    small, large = ([[s**-0.5 * a, s**-0.5 * b]] for s, a, b in ((0.05, 1, 1e-3), (1.0, 1e-3, 1)))
+    start = torch.tensor([small, small, large, large], dtype=torch.float64)
+    betas = (0.98 * t.vanishes, 1.02 * t.vanishes, 1.02 * t.appears, 0.98 * t.appears)
+    ends = [
+        float(explorable.top_share(explorable.descend(s[None], spectrum, b, steps=12_000)))
+        for s, b in zip(start, betas, strict=True)
+    ]
+    assert [round(e) for e in ends] == [0, 1, 1, 0]
+
+
+def test_shares_of_random_starts_are_the_recorded_ones():
+    """400 N(0, 1) starts at λ = (1, 0.05), where 24, 42, 82 and 95 % were once found."""
+    starts = torch.randn(400, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for beta, share in ((0.55, 0.24), (0.7, 0.42), (1.577, 0.82), (2.5, 0.95)):
+        ends = explorable.descend(starts, (0.05, 1.0), beta, steps=2000)
+        found = float((explorable.top_share(ends) > 0.5).double().mean())
+        error = (2 * share * (1 - share) / 400) ** 0.5  # both shares are estimates
+        assert abs(found - share) < 3 * error
 
 
 @given(SPECTRA, st.integers(1, 4), st.floats(0.05, 3.0))

@@ -20,6 +20,7 @@ from PIL import Image
 from companion import plots
 from companion.explorables import BY_NAME, base
 from companion.explorables.base import Explorable
+from companion.theory import linear
 
 WORKERS = 2
 
@@ -92,8 +93,8 @@ def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
 
 def fingerprint(explorable: Explorable) -> str:
     """SHA-256 of all that decides what the pictures look like."""
-    sources = [plots, base, BY_NAME[explorable.name]]
+    sources = [plots, base, linear, BY_NAME[explorable.name]]
     texts = [Path(inspect.getfile(module)).read_text("utf-8") for module in sources]
-    texts += [base.load_lattice(explorable.name)[1]["sha256"], matplotlib.__version__]
+    texts += [base.lattice_sum(explorable.name), matplotlib.__version__]
     texts += [inspect.getsource(f) for f in (draw, description, point_key)]
     return hashlib.sha256("".join(texts).encode()).hexdigest()

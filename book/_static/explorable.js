@@ -43,7 +43,9 @@
       picture.alt = caption.textContent = lattice.alt[key];
     }
 
-    const free = lattice.controls.filter(({ name }) => !held.includes(name));
+    const free = lattice.controls.filter(
+      ({ name, texts }) => !held.includes(name) && texts.length > 1
+    );
     for (const control of free) {
       const { name } = control;
       const position = at[lattice.controls.indexOf(control)];

@@ -1,9 +1,9 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import sinusoid
+from companion.explorables import linear, sinusoid
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {sinusoid.NAME: sinusoid}
+BY_NAME = {sinusoid.NAME: sinusoid, linear.NAME: linear}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

@@ -95,6 +95,12 @@ def load_lattice(name: str) -> tuple[dict[str, np.ndarray], dict]:
         return {key: arrays[key] for key in arrays.files}, about
 
 
+def lattice_sum(name: str) -> str:
+    """The SHA-256 sum of an explorable's lattice, or nothing where pictures are closed forms."""
+    described = files("companion.explorables") / "lattices" / f"{name}.json"
+    return load_lattice(name)[1]["sha256"] if described.is_file() else ""
+
+
 def save_lattice(name: str, arrays: dict[str, np.ndarray], about: dict) -> None:
     """Write a lattice and its description into the package, each atomically."""
     folder = Path(str(files("companion.explorables") / "lattices"))
