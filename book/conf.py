@@ -20,6 +20,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "companion_book",
     "reference",
+    "reproduction",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "conf.py", "**/jupyter_execute", "**/*.ipynb"]
 

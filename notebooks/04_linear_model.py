@@ -102,6 +102,12 @@ steepest = max(
 assert steepest < 1e-10
 print(f"largest gradient at a critical point: {steepest:.1e}")
 
+# %%
+from companion.claims import claim
+
+claim("mlae-c-critical-gradient", steepest)
+claim("mlae-c-lemma-complete", all(point.num_free == 0 for point in points))
+
 # %% [markdown]
 # ## Three thresholds
 #
@@ -120,6 +126,7 @@ print(
     f"appears {threshold.appears:.3g}, tie β* {threshold.tie:.4g}, vanishes {threshold.vanishes:.3g}"
 )
 print(f"a factor of {threshold.vanishes / threshold.appears:.0f}; you predicted {prediction}")
+claim("mlae-c-one-threshold", threshold.tie / threshold.vanishes)
 
 # %%
 from companion.widgets import explore
@@ -171,6 +178,8 @@ print(
 )
 print(f"of 1/(2λ_max); one step of the sweep is a factor of {step:.2f}")
 record(switch_up=float(edges[0]), switch_down=float(edges[1]), tie=threshold.tie)
+claim("mlae-c-bottom-vanishes", float(edges[0] / threshold.vanishes))
+claim("mlae-c-top-appears", float(edges[1] / threshold.appears))
 
 # %% [markdown]
 # ## Which minimum do random starts find?
@@ -223,6 +232,7 @@ for b, ends in free.items():
         f"β = {b:g}: tied minimum {'largest' if tied else 'smallest'}, free {np.round(ends, 2)} of largest"
     )
 record(free_decoder_top_share=[float(np.mean(ends)) for ends in free.values()])
+claim("mlae-c-free-decoder", float(np.mean(free[0.03])))
 
 # %% [markdown]
 # The free linear model goes to the *largest* variance also where the tied one prefers the smallest: the
@@ -255,6 +265,7 @@ names = ("smallest", "largest")
 print(
     f"β = {beta:g}: without noise the {names[before]} variance is kept, with it the {names[after]}"
 )
+claim("mlae-c-noise-cures", (before, after) == (0, 1))
 
 # %% [markdown]
 # ## Exercises

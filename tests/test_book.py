@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from companion import claims
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
 CHAPTERS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
@@ -137,6 +139,15 @@ def test_the_map_links_exactly_the_chapters_that_exist(book):
     linked = {number for number, title in rows if "<a " in title}
     assert linked == {name[:2] for name in CHAPTERS}
     assert all(("planned" in title) == (number not in linked) for number, title in rows)
+
+
+def test_the_reproduction_table_holds_what_the_notebooks_measured(book):
+    text = (book / "reproduction.html").read_text("utf-8")
+    paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    rows = claims.table(claims.measured(paths))
+    for _, _, says, _, value, verdict, _ in rows:
+        assert says in text and value in text and verdict in text
+    assert text.count("<tr") == len(rows) + len({row[1].partition(",")[0] for row in rows})
 
 
 def test_every_slider_position_has_a_picture_and_words(book):

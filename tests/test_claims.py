@@ -1,13 +1,21 @@
-"""What a notebook records comes out again as it went in."""
+"""What a notebook records comes out again as it went in; no claim is measured without a run."""
 
+import json
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from nbformat import read
 
 from companion import claims
+from companion.cli import main
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+ENTRY = '[a]\npaper = "MLAE"\nplace = "eq. 1"\nsays = "so"\nmeasures = "this"\n'
 
 
 def output(**numbers):
@@ -43,3 +51,93 @@ def test_collect_gathers_all_cells_and_refuses_a_contradiction():
     assert claims.collect({"cells": cells}) == {"a": 1, "b": [0.5]}
     with pytest.raises(ValueError, match="a was recorded twice, as 1 and as 2"):
         claims.collect({"cells": [*cells, {"outputs": [output(a=2)]}]})
+
+
+def asked(source):
+    return re.findall(r'\bclaim\(\s*"([^"]+)"', source)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_ids_resolve_and_each_record_comes_from_an_executed_cell(path):
+    for cell in read(path, 4).cells:
+        wanted = set(asked(cell.source)) if cell.cell_type == "code" else set()
+        assert wanted <= set(claims.registry())
+        found = {
+            id
+            for o in cell.get("outputs", ())
+            for id in o.get("data", {}).get(claims.CLAIM_MIME, ())
+        }
+        assert found == wanted  # neither left out nor typed in
+        assert not found or cell.execution_count
+
+
+def test_no_result_can_be_written_into_the_registry():
+    with pytest.raises(ValueError, match="claim a: .*unexpected keyword argument 'measured'"):
+        claims.parse(ENTRY + 'test = "holds"\nmeasured = 1.0\n')
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ('test = "near"', "claim a: test must be close, below, above, holds, got 'near'"),
+        ('test = "close"\nbound = 1.0', "test 'close' takes bound and tolerance, got"),
+        ('test = "holds"\nbound = 1.0', "test 'holds' takes neither bound nor tolerance, got"),
+    ],
+)
+def test_a_claim_says_how_it_is_tested(entry, message):
+    with pytest.raises(ValueError, match=message):
+        claims.parse(ENTRY + entry)
+    with pytest.raises(ValueError, match="claim a: .*missing 1 required .*'test'"):
+        claims.parse(ENTRY)
+
+
+@pytest.mark.parametrize(
+    ("test", "good", "bad"),
+    [
+        ({"test": "close", "bound": -2.0, "tolerance": 0.1}, [-2.19, -1.81], -1.7),
+        ({"test": "below", "bound": 1.0}, 1.0, [0.5, 1.1]),
+        ({"test": "above", "bound": 1.0}, 1.0, [2, 0.9]),
+        ({"test": "holds"}, [True, True], 1.0),
+    ],
+)
+def test_verdicts(test, good, bad):
+    entry = claims.Claim("a", "MLAE", "eq. 1", "so", "this", **test)
+    assert entry.reproduced(good) and not entry.reproduced(bad)
+    assert not entry.reproduced([])
+
+
+def test_an_unknown_id_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="claim: 'mlae-x' is not in claims.toml; there is mlae-"):
+        claims.claim("mlae-x", 1.0)
+    run = {"notebook": "02", "profile": "full", "device": "cuda", "claims": {"mlae-x": 1.0}}
+    (tmp_path / "results.json").write_text(json.dumps(run))
+    with pytest.raises(ValueError, match="measures 'mlae-x', which is not in claims.toml"):
+        claims.measured([tmp_path / "results.json"])
+
+
+def test_the_table_names_profile_and_device_of_each_run(tmp_path, capsys):
+    run = {
+        "notebook": "04",
+        "profile": "full",
+        "device": "cuda",
+        "claims": {"mlae-c-free-decoder": 0.4},
+    }
+    (tmp_path / "results.json").write_text(json.dumps(run))
+    assert main(["claims", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out
+    assert "measured 0.4 in 04, full, cuda" in lines
+    assert "in 04_linear_model, quick, cpu" in lines
+    assert main(["claims", str(tmp_path / "nothing")]) == 2
+    rows = {row[0]: row[5] for row in claims.table([])}
+    assert set(rows.values()) == {"not yet measured"} and set(rows) == set(claims.registry())
+
+
+def test_injected_parameters_win():
+    def cell(tag, source):
+        return {"cell_type": "code", "source": source, "metadata": {"tags": [tag]}, "outputs": []}
+
+    cells = [
+        cell("parameters", 'profile = "quick"\n'),
+        cell("injected-parameters", 'profile = "full"'),
+    ]
+    assert claims._parameters({"cells": cells}) == {"profile": "full"}

@@ -21,6 +21,7 @@ from panels import draw_lattice, panel
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 
+from companion.claims import CLAIM_MIME
 from companion.claims import MIME as RESULTS
 from companion.widgets import MIME as EXPLORABLE
 
@@ -117,6 +118,7 @@ def for_the_web(notebook: NotebookNode) -> set[str]:
         cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", ())]
     for output in outputs_with_data(notebook):
         output.data.pop(RESULTS, None)
+        output.data.pop(CLAIM_MIME, None)
         if mark := output.data.get(EXPLORABLE):
             shown.add(mark["name"])
             alt = output.metadata["image/png"]["alt"]

@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     one = command("rebuild", rebuild, "retrain the explorables' lattices, or check them")
     one.add_argument("name", nargs="?", help="one explorable; default: all")
     one.add_argument("--check", action="store_true", help="retrain a point and compare")
+    one = command("claims", claims, "what the papers claim, and what was measured here")
+    one.add_argument("runs", nargs="*", type=Path, help="folders of `companion run` to read too")
     command("doctor", doctor, "look for what is missing here and say how to mend it")
     return parser
 
@@ -128,6 +130,24 @@ def rebuild(arguments: argparse.Namespace) -> int:
         raise Problem(str(error), 2) from error
     print(*lines, sep="\n")
     return int(any(line.endswith("OUTSIDE") for line in lines))
+
+
+def claims(arguments: argparse.Namespace) -> int:
+    """Print every claim with what the committed notebooks, and some runs, measured for it."""
+    from companion import claims
+
+    paths = sorted(notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
+    for folder in arguments.runs:
+        if not (folder / "results.json").is_file():
+            raise Problem(f"{folder} holds no results.json of `companion run`", 2)
+        paths.append(folder / "results.json")
+    rows = claims.table(claims.measured(paths))
+    for id, place, says, expected, value, verdict, where in rows:
+        print(f"{verdict:17} {id} ({place})\n    {says}\n    {expected}", end="")
+        print(f"\n    measured {value} in {where}" if where else "")
+    verdicts = [row[5] for row in rows]
+    print(", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))))
+    return 0
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -112,6 +112,7 @@ def _execute(notebook: Path, scratch: Path, given: dict, parameters: dict) -> No
         "device": parameters.get("device"),
         "parameters": parameters,
         "numbers": claims.collect(read),
+        "claims": claims.collect(read, claims.CLAIM_MIME),
         "versions": {"companion": __version__, "python": platform.python_version()}
         | {name: installed(name) for name in ("torch", "numpy")},
         "seconds": seconds,
