@@ -113,10 +113,15 @@ class Pictures:
 
         def work(wish: int) -> None:
             for _, name, value in sorted(steps):
-                if wish == self.wish:
+                if wish == self.wish and not leaving():
                     self(seed, values | {name: value})
 
-        threading.Thread(target=work, args=(self.wish,), daemon=True).start()
+        threading.Thread(target=work, args=(self.wish,)).start()
+
+
+def leaving() -> bool:
+    """Whether Python is about to exit: threads then end by themselves, as killing them aborts."""
+    return not threading.main_thread().is_alive()
 
 
 def tag(picture: bytes, alt: str) -> str:
@@ -163,7 +168,7 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     def progress(row: dict) -> bool:
         bar.value = int(row["epoch"])
         message.value = f"epoch {row['epoch']}: loss {row['loss']:.3f}"
-        return wanted.is_set()
+        return wanted.is_set() or leaving()
 
     def work() -> None:
         seed, values = point()
@@ -180,7 +185,7 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     def begin(_) -> None:
         wanted.clear()
         start.disabled, stop.disabled, bar.value = True, False, 0
-        threading.Thread(target=work, daemon=True).start()
+        threading.Thread(target=work).start()
 
     start.on_click(begin)
     stop.on_click(lambda _: wanted.set())

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -145,6 +147,15 @@ def test_the_sinusoid_lattice_says_what_the_paper_says():
         assert curves["alignment"][at(beta)].mean() >= 0.7
         error = curves["reconstruction"].mean(1)
         assert error[at(beta)] >= 30 * error[at(10.0)]
+
+
+def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
+    code = (
+        "from companion import widgets; from companion.explorables import BY_NAME;"
+        "e = BY_NAME['linear'].EXPLORABLE; widgets.panel(e, 0, widgets.starting_point(e, {}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_train_here_runs_in_a_thread_and_can_be_stopped():
