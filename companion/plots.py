@@ -267,3 +267,78 @@ def hysteresis(ax: Axes, beta, up, down, marks, here: float | None = None) -> No
     ax.set_yticklabels(["smallest", "largest"])
     ax.minorticks_off()
     ax.legend(loc="center", bbox_to_anchor=(0.56, 0.5), fontsize=8)
+
+
+def circles(ax: Axes, points, centres, radii, color: str) -> None:
+    """A circle's way through its frames, the first black, with the data projected (MLAE Fig. 2).
+
+    The half that faces the data is solid, the other dotted. Light lines, drawn for the last frame
+    but one, hold the points that share a code.
+
+    Args:
+        ax: axes to draw into.
+        points: ``(n, 2)`` data.
+        centres: ``(frames,)`` positions on the first axis.
+        radii: ``(frames,)``.
+        color: of all frames but the first.
+    """
+    ax.scatter(*np.transpose(points), s=7, color=GREY, alpha=0.6, linewidths=0)
+    centre, radius = centres[-2], radii[-2]
+    angle = np.linspace(-np.pi, np.pi, 24, endpoint=False)
+    rays = np.zeros((len(angle), 2, 2)) + (centre, 0)  # (ray, its two ends, 2)
+    rays[:, 1] += 60 * np.stack([-np.cos(angle), np.sin(angle)], axis=-1)
+    ax.add_collection(LineCollection(rays, colors=color, alpha=0.22, linewidths=0.7))
+    across, up = centre - points[:, 0], points[:, 1]
+    share = radius / np.hypot(across, up)
+    projected = np.stack([centre - share * across, share * up])
+    ax.scatter(*projected, s=9, color=color, alpha=0.7, linewidths=0, zorder=3)
+    for i, (m, r) in enumerate(zip(centres, radii, strict=True)):
+        look = {"color": color if i else "black", "linewidth": 1.2 + 0.5 * i}
+        half = min(np.pi / 2, 6 / r)  # of a large circle only what is in view, finely
+        for low, high, style in ((-half, half, "-"), (np.pi / 2, 3 * np.pi / 2, ":")):
+            angle = np.linspace(low, high, 200)
+            ax.plot(m - r * np.cos(angle), r * np.sin(angle), style, **look)
+    ax.set(xlim=(-2.2, 3.3), ylim=(-2.75, 2.75), aspect="equal", xlabel="x₁", ylabel="x₂")
+
+
+def evolution(ax: Axes, steps, curves: dict[str, tuple], label: str) -> None:
+    """One quantity of several runs over the steps, both axes stretched: name -> (values, colour).
+
+    Args:
+        ax: axes to draw into.
+        steps: ``(times,)``.
+        curves: values ``(times,)`` and a colour by the run's name.
+        label: of the quantity.
+    """
+    for name, (values, color) in curves.items():
+        ax.plot(steps, values, color=color, linewidth=1.6, label=name)
+    ax.set_xscale("symlog", linthresh=10)
+    ax.set(xlim=(0, steps[-1]), ylabel=label)
+    ax.minorticks_off()
+
+
+def phases(ax: Axes, x, y, endings, edge=None, edge_label: str = "") -> None:
+    """A map of how descents ended, over two settings, with the predicted edge as a line.
+
+    Args:
+        ax: axes to draw into, logarithmic on the first axis.
+        x: ``(m,)``, evenly spaced in the logarithm.
+        y: ``(n,)``.
+        endings: ``(m, n)`` of "collapsed", "closed circle" and "flat arc".
+        edge: pair of arrays of the line, or nothing.
+        edge_label: what predicts it.
+    """
+    looks = {
+        "collapsed": (ORANGE, "v"), "closed circle": (PURPLE, "o"), "flat arc": (GREEN, "s")
+    }  # fmt: skip
+    across, up = np.meshgrid(x, y)
+    for word, (color, marker) in looks.items():
+        at = word == np.transpose(endings)  # (n, m), as meshgrid lays it out
+        if at.any():
+            look = {"color": color, "marker": marker, "linewidths": 0, "label": word}
+            ax.scatter(across[at], up[at], s=34, **look)
+    if edge is not None:
+        ax.plot(*edge, color="black", linewidth=1.6, label=edge_label)
+    ax.set(xscale="log", xlim=(x[0] / 1.3, x[-1] * 1.3), xlabel="β")
+    ax.minorticks_off()
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=8, frameon=False)
