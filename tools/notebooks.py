@@ -2,7 +2,7 @@
 
 Called as ``tools/notebooks.py [--force] [NAME ...]`` with names such as 02 or assignments/ps1. A
 notebook whose source has not changed since it was made is left alone; one that fails keeps its old
-.ipynb. Assignments are not executed.
+.ipynb. Assignments run with their reference solutions.
 """
 
 import argparse
@@ -59,8 +59,7 @@ def make(source: Path, force: bool = False) -> bool:
     print(f"{source.stem} ...", end=" ", flush=True)
     began = time.perf_counter()
     try:
-        if source.parent.name != "assignments":
-            execute(notebook, source.parent)
+        execute(notebook, source.parent)
     except (CellExecutionError, DeadKernelError, TimeoutError) as error:
         print(f"failed\nnotebooks: {where(notebook, source)}: {error}", file=sys.stderr)
         return False

@@ -60,6 +60,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="retrain a point and compare")
     one = command("claims", claims, "what the papers claim, and what was measured here")
     one.add_argument("runs", nargs="*", type=Path, help="folders of `companion run` to read too")
+    one = command("course", course, "hand out, grade and return a problem set")
+    steps = one.add_subparsers(dest="step", required=True, metavar="STEP")
+    for step, help in (
+        ("release", "make the notebook for students, without solutions and hidden checks"),
+        ("grade", "run what came back; students' code runs with your rights"),
+        ("feedback", "write each student's page and the table of points"),
+    ):
+        one = steps.add_parser(step, help=help, description=help)
+        one.add_argument("set", help="the problem set, such as ps1")
+        if step == "grade":
+            one.add_argument("submissions", type=Path, help="folder with STUDENT.ipynb or STUDENT/")
+        one.add_argument("--course", type=Path, default=Path("course"), metavar="DIR")
     command("doctor", doctor, "look for what is missing here and say how to mend it")
     return parser
 
@@ -148,6 +160,13 @@ def claims(arguments: argparse.Namespace) -> int:
     verdicts = [row[5] for row in rows]
     print(", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))))
     return 0
+
+
+def course(arguments: argparse.Namespace) -> int:
+    """Release, grade or return a problem set with nbgrader."""
+    from companion.cli import lecturer
+
+    return lecturer.run(arguments)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -61,7 +61,7 @@ def test_it_was_made_from_this_source(source):
     assert made.metadata["companion"]["source_sha256"] == digest, "make notebooks"
 
 
-@every
+@with_assignments
 def test_it_ran_from_top_to_bottom_in_time(source):
     _, made = pair(source)
     assert [c.execution_count for c in code(made)] == list(range(1, len(code(made)) + 1))
@@ -89,7 +89,7 @@ def test_cells_are_short(source):
     assert median(len(cell.source.splitlines()) for cell in code(ours)) <= 6
 
 
-@every
+@with_assignments
 def test_pictures_have_alt_text(source):
     _, made = pair(source)
     for cell in made.cells:
@@ -116,7 +116,7 @@ def alt_of_tag(tag):
     return found and found[2]
 
 
-@every
+@with_assignments
 def test_no_widget_state_is_stored(source):
     _, made = pair(source)
     text = source.with_suffix(".ipynb").read_text("utf-8")
