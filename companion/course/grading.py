@@ -92,7 +92,8 @@ def grade(name: str, submissions: Path, course: Path) -> list[Graded]:
     for student, files in _submissions(submissions).items():
         problem = "; ".join(faults(files, cells)) or _autograde(name, student, files[0], course)
         points = {} if problem else _points(name, course)[student]
-        results.append(Graded(student, points, problem))
+        ordered = {cell: points[cell] for cell, _ in cells if cell in points}
+        results.append(Graded(student, ordered, problem))
     return results
 
 
@@ -140,6 +141,8 @@ def faults(files: list[Path], cells: list[tuple[str, nbformat.NotebookNode]]) ->
         found = Counter(name for name, _ in _cells(files[0]))
     except Exception as error:  # whatever a file that is no notebook makes nbformat raise
         return [f"{files[0].name} is no notebook ({type(error).__name__}: {str(error)[:80]})"]
+    if not found:
+        return [f"{files[0].name} has none of the cells that were handed out"]
     problems = []
     for name, cell in cells:
         called = f"the cell {name!r} (it begins {cell.source.partition(chr(10))[0]!r})"
@@ -194,7 +197,9 @@ def _convert(converter: type, course: Path, name: str, student: str = "*") -> st
         return ""
     if done["error"].rstrip().endswith("KeyboardInterrupt"):  # which nbgrader catches too
         raise KeyboardInterrupt
-    return f"{done.get('log', '')}{done['error']}".strip()
+    told = done.get("log", "") + done["error"]  # the cause, then what it led to
+    cause = re.search(r"^ *([\w.]*(?:Error|Exception)\b.*)$", told, re.M)
+    return cause[1] if cause else told.strip()
 
 
 def _points(name: str, course: Path) -> dict[str, dict[str, float | None]]:

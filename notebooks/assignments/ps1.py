@@ -129,7 +129,7 @@ show(picture, f"The density on the sinusoid is highest at code {float(z[width.ar
 #
 # Write `straight`, which does both, and `slanted`, which does only the first. `x` is `(batch, 2)`, the code
 # `(batch, 1)`. `jacobians.defect(x, encode, decode).log_volume` is zero for the one and positive for the
-# other: it is what a maximum-likelihood autoencoder would get wrong.
+# other: it is what the one-pass loss of MLAE neglects.
 
 
 # %% nbgrader={"grade": false, "grade_id": "circle", "locked": true, "schema_version": 3, "solution": false, "task": false}

@@ -62,7 +62,7 @@ def released(course):
 
 @pytest.fixture(scope="module")
 def graded(course, released, source):
-    """Three submissions, graded: the reference, the stub, and a wrong sign of β with a warning."""
+    """Graded: the reference, the stub, a wrong sign of β with a warning, and a dead kernel."""
     inbox = course.parent / "handed-in"
     reference = solved(released, source)
     hand_in(reference, inbox / "ada.ipynb")
@@ -73,8 +73,11 @@ def graded(course, released, source):
     cells["density"].source = cells["density"].source.replace("    J =", f"{WARNS}    J =")
     hand_in(wrong, inbox / "cleo" / "deep" / "ps1.ipynb")
     hand_in(wrong, inbox / "cleo" / ".ipynb_checkpoints" / "ps1.ipynb")
-    results = grading.grade("ps1", inbox, course)
+    cells["density"].source = "import os; os._exit(1)"
+    hand_in(wrong, inbox / "dora.ipynb")
+    *results, dora = grading.grade("ps1", inbox, course)
     assert [one.problem for one in results] == ["", "", ""]
+    assert dora.problem.startswith("nbclient.exceptions.DeadKernelError") and not dora.points
     return {one.student: one.points for one in results}
 
 
@@ -129,9 +132,10 @@ def test_pages_and_points_come_back(course, graded, capsys):
     assert HINT in page and "BEGIN HIDDEN TESTS" in page
     rows = {row["student"]: row for row in csv.DictReader((course / "points-ps1.csv").open())}
     assert {student: float(row["total"]) for student, row in rows.items()} == {
-        "ada": 16.0, "bob _1_ müller": 0.0, "cleo": 12.0
+        "ada": 16.0, "bob _1_ müller": 0.0, "cleo": 12.0, "dora": 0.0
     }  # fmt: skip
     assert rows["ada"][HAND] == "" and rows["ada"]["waiting"] == "1"
+    assert rows["dora"]["waiting"] == "9"
     assert rows["cleo"]["directions-visible"] == "0.0" and rows["cleo"]["of"] == "20.0"
 
 
@@ -149,6 +153,7 @@ def broken(released):
     """Submissions that nbgrader would misjudge, and what we say of each."""
     twice, gone = deepcopy(released), deepcopy(released)
     twice.cells.insert(5, deepcopy(by_name(twice)["probes"]))
+    twice.cells[5].id = "pasted"
     gone.cells.remove(by_name(gone)["density-visible"])
     return {
         "twice": (twice, "'probes' (it begins 'def estimates(A, v):') is there 2 times"),
@@ -172,8 +177,10 @@ def test_what_is_not_one_notebook_is_refused(course, released, tmp_path):
     (tmp_path / "dan.ipynb").write_text("no JSON")
     hand_in(released, tmp_path / "eve" / "ps1.ipynb")
     hand_in(released, tmp_path / "eve" / "ps1 (1).ipynb")
-    dan, eve = grading.grade("ps1", tmp_path, course)
+    hand_in(nbformat.v4.new_notebook(), tmp_path / "fay.ipynb")
+    dan, eve, fay = grading.grade("ps1", tmp_path, course)
     assert dan.problem.startswith("dan.ipynb is no notebook") and not dan.points
+    assert fay.problem == "fay.ipynb has none of the cells that were handed out"
     assert eve.problem == "expected one notebook, got ps1 (1).ipynb, ps1.ipynb"
 
 
