@@ -235,6 +235,31 @@ record(free_decoder_top_share=[float(np.mean(ends)) for ends in free.values()])
 claim("mlae-c-free-decoder", float(np.mean(free[0.03])))
 
 # %% [markdown]
+# The same question in three settings, over β: which share of the code is the large direction, or for the
+# sinusoid the curve and not its noise?
+
+# %% mystnb={"image": {"alt": "Share of the large direction in the code over beta: a loop for the tied linear model, always the large direction for the free one, a gradual change for the sinusoid."}}
+from companion.explorables import sinusoid
+
+figure = plots.figure(3, size=(3.3, 3.1))
+tied, loose, curved = figure.subplots(1, 3, sharey=True)
+plots.hysteresis(tied, betas, up, down, {})
+loose.plot(list(free), [np.mean(ends) for ends in free.values()], "o", color=plots.GREEN)
+loose.set(xscale="log", title="free linear decoder")
+runs = sinusoid.trade_off(0.1)
+plots.band(curved, runs["beta"], 1 - runs["alignment"], plots.PURPLE, "over seeds")
+curved.set(xscale="log", title="sinusoid, free decoder")
+tied.set(title="tied linear decoder", ylabel="share of the large direction")
+for ax in (tied, loose, curved):
+    ax.set(xlabel="β", xlim=(0.008, 120), ylim=(-0.1, 1.15))
+    ax.minorticks_off()
+low, high = (1 - runs["alignment"][i].mean() for i in (0, -1))
+show(
+    figure,
+    f"Tied: a loop; free: the large direction throughout; sinusoid: {low:.2f} to {high:.2f}.",
+)
+
+# %% [markdown]
 # The free linear model goes to the *largest* variance also where the tied one prefers the smallest: the
 # theorem does not describe it. The sinusoid of notebook 02 does learn noise with a free decoder, but a
 # nonlinear one. Three settings, three answers; say which one you mean.
@@ -253,6 +278,17 @@ for gamma in (0.5 / beta, 0.5 * small, 2.0):
     )
 
 # %% [markdown]
+# The rotation of the codes is free: any $WR$ gives the same model of the data, $WW^\top + \gamma$.
+
+# %%
+gamma = 0.5 / beta
+vae = linear.linear_vae((small, 1.0), latent=2, decoder_variance=gamma)
+W = torch.tensor([[0.0, 1.0], [1.0, 0.0]]) * vae.singular_values  # columns: largest first
+R = torch.linalg.qr(torch.randn(2, 2, generator=torch.Generator().manual_seed(seed))).Q
+assert torch.allclose(W @ W.T, (W @ R) @ (W @ R).T, atol=1e-6)
+print(f"modelled covariance, for any R:\n{(W @ W.T + gamma * torch.eye(2)).numpy().round(3)}")
+
+# %% [markdown]
 # ## Noise as a cure
 #
 # The paper closes with a remedy: add noise of variance σ² to the data. Every eigenvalue then is at least
@@ -266,6 +302,19 @@ print(
     f"β = {beta:g}: without noise the {names[before]} variance is kept, with it the {names[after]}"
 )
 claim("mlae-c-noise-cures", (before, after) == (0, 1))
+
+# %% mystnb={"image": {"alt": "The cost of each direction without and with added noise: with it both variances lie right of the top."}}
+figure = plots.figure(2, size=(3.6, 3.1))
+for ax, values, kept in zip(
+    figure.subplots(1, 2), ((small, 1.0), noisy), (before, after), strict=True
+):
+    plots.direction_costs(ax, values, 1 / (2 * beta), {kept})
+figure.axes[0].set_title("the data")
+figure.axes[1].set_title("with noise of variance σ²")
+show(
+    figure,
+    f"Eigenvalues {small:g} and 1 become {noisy[0]:g} and {noisy[1]:g}, right of σ² = {0.5 / beta:g}.",
+)
 
 # %% [markdown]
 # ## Exercises
