@@ -179,3 +179,12 @@ def test_refusals():
         linear.global_minimum((1.0, 0.0), 1, 1.0)
     with pytest.raises(ValueError, match="beta must be positive, got 0"):
         linear.local_minima((1.0, 2.0), 1, 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_same_loss_and_gradient():
+    A, covariance = torch.randn(4, 2, 5, dtype=torch.float64), diagonal((0.1, 0.5, 1.0, 2.0, 3.0))
+    for function in (linear.loss, linear.gradient):
+        there = function(A.cuda(), covariance.cuda(), 0.7)
+        assert there.is_cuda and torch.allclose(function(A, covariance, 0.7), there.cpu())

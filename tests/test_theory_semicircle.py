@@ -147,3 +147,18 @@ def drift(x, beta, m):
     s2 = (r / rho).mean() / theta.square().mean()
     p = torch.stack([torch.tensor(m, dtype=x.dtype), r.log(), s2.log() / 2])
     return -float(circle.field(p, x, beta, "data")[0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("at", ["manifold", "data"])
+def test_cuda_gives_the_same_field_and_descent(at):
+    x = data()
+    here, there = (
+        circle.descend(circle.circle(1.5, 0.5, points), points, 3.0, at, [0, 50])
+        for points in (x, x.cuda())
+    )
+    assert there.is_cuda and torch.allclose(here, there.cpu(), atol=1e-8)
+    assert circle.critical_radii(x.cuda(), 1.5, 3.0) == pytest.approx(
+        circle.critical_radii(x, 1.5, 3.0)
+    )

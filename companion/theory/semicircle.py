@@ -22,7 +22,7 @@ def circle(m: float, r: float, x: Tensor) -> Tensor:
     >>> circle(2.0, 1.0, torch.tensor([[0.0, 1.0], [0.0, -1.0]])).exp()[1]
     tensor(1.)
     """
-    theta = _polar(torch.tensor([m, 0.0, 0.0], dtype=x.dtype), x)[1]
+    theta = _polar(x.new_tensor([m, 0.0, 0.0]), x)[1]
     return torch.stack([x.new_tensor(m), x.new_tensor(log(r)), -theta.square().mean().log() / 2])
 
 
@@ -161,7 +161,7 @@ def critical_radii(x: Tensor, m: float, beta: float) -> Radii | None:
     >>> round(radii.barrier, 4), round(radii.minimum, 4)
     (0.0528, 0.9472)
     """
-    mean = float(_polar(torch.tensor([m, 0.0, 0.0], dtype=x.dtype), x)[0].mean())
+    mean = float(_polar(x.new_tensor([m, 0.0, 0.0]), x)[0].mean())
     under = mean**2 - 2 / beta
     if under <= 0:
         return None
@@ -189,7 +189,7 @@ def circulation(x: Tensor, centres: tuple[float, float], radii: tuple[float, flo
     >>> circulation(torch.zeros(1, 2), (1.0, 2.0), (0.5, 1.0))
     -0.25
     """
-    ends = [torch.tensor([m, 0.0, 0.0], dtype=x.dtype) for m in centres]
+    ends = [x.new_tensor([m, 0.0, 0.0]) for m in centres]
     first, second = (float((1 / _polar(p, x)[0]).mean()) for p in ends)
     return (radii[1] - radii[0]) * (second - first)
 
