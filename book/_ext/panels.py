@@ -17,10 +17,9 @@ from pathlib import Path
 import matplotlib
 from PIL import Image
 
-from companion import plots
+from companion import plots, theory
 from companion.explorables import BY_NAME, base
 from companion.explorables.base import Explorable
-from companion.theory import linear
 
 WORKERS = 2
 
@@ -93,8 +92,10 @@ def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
 
 def fingerprint(explorable: Explorable) -> str:
     """SHA-256 of all that decides what the pictures look like."""
-    sources = [plots, base, linear, BY_NAME[explorable.name]]
-    texts = [Path(inspect.getfile(module)).read_text("utf-8") for module in sources]
+    rooms = [Path(folder) for package in (plots, theory) for folder in package.__path__]
+    files = [path for room in rooms for path in sorted(room.glob("*.py"))]
+    files += [Path(inspect.getfile(module)) for module in (base, BY_NAME[explorable.name])]
+    texts = [path.read_text("utf-8") for path in files]
     texts += [base.lattice_sum(explorable.name), matplotlib.__version__]
     texts += [inspect.getsource(f) for f in (draw, description, point_key)]
     return hashlib.sha256("".join(texts).encode()).hexdigest()

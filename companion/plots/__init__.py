@@ -1,0 +1,42 @@
+"""Pictures of numbers: every function draws into given axes and knows no model.
+
+Figures are made without pyplot, so that they can be drawn in any thread and leave no global state.
+The colours keep apart in all common kinds of colour-blindness.
+"""
+
+from companion.plots.closed_forms import direction_costs, hysteresis, phases
+from companion.plots.curves import (
+    band,
+    codes_against_normal,
+    evolution,
+    learning_curve,
+    spectrum,
+    trade_off,
+)
+from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
+from companion.plots.points import circles, ellipse, image_grid, manifold
+
+__all__ = [
+    "BLUE",
+    "CODE_MAP",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PURPLE",
+    "band",
+    "circles",
+    "codes_against_normal",
+    "direction_costs",
+    "ellipse",
+    "evolution",
+    "figure",
+    "hysteresis",
+    "image_grid",
+    "learning_curve",
+    "manifold",
+    "phases",
+    "png",
+    "show",
+    "spectrum",
+    "trade_off",
+]

@@ -1,0 +1,121 @@
+"""One quantity against another: trade-offs, spectra, histograms, learning curves."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from companion.plots.frame import BLUE, GREY, ORANGE
+
+
+def band(ax: Axes, x, values, color: str, label: str) -> None:
+    """The median over runs as a line and their full spread as a band.
+
+    Args:
+        ax: axes to draw into.
+        x: ``(m,)``.
+        values: ``(m, runs)``.
+        color: of both.
+        label: for the legend.
+    """
+    values = np.asarray(values)
+    ax.fill_between(x, values.min(1), values.max(1), color=color, alpha=0.22, linewidth=0)
+    ax.plot(
+        x, np.median(values, 1), color=color, marker="o", markersize=3, linewidth=1.4, label=label
+    )
+
+
+def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> Axes:
+    """Reconstruction error and NLL against β, medians and bands over seeds (MLAE Fig. 3, middle).
+
+    Args:
+        ax: axes to draw into.
+        beta: ``(m,)``.
+        reconstruction: ``(m, runs)`` mean ‖x̂ − x‖².
+        nll: ``(m, runs)`` in nats.
+        here: ``(beta, reconstruction, nll)`` of one run to mark, or nothing.
+
+    Returns:
+        The axes of the NLL, on the right.
+    """
+    band(ax, beta, reconstruction, BLUE, "reconstruction error")
+    ax.set(xscale="log", yscale="log", xlabel="β")
+    ax.set_ylabel("mean ‖x̂ − x‖²", color=BLUE)
+    ax.minorticks_off()
+    twin = ax.twinx()
+    band(twin, beta, nll, ORANGE, "NLL")
+    twin.set_ylabel("exact NLL (nats)", color=ORANGE)
+    if here is not None:
+        ax.axvline(here[0], color=GREY, linewidth=1, linestyle=":")
+        ax.plot(here[0], here[1], "o", color=BLUE, markeredgecolor="black", markersize=8)
+        twin.plot(here[0], here[2], "s", color=ORANGE, markeredgecolor="black", markersize=8)
+    ax.set_title("trade-off: median and range over seeds", fontsize=9)
+    return twin
+
+
+def spectrum(ax: Axes, mean, std, label: str = "", color: str = BLUE) -> None:
+    """Singular values of the decoder, mean and standard deviation over codes (MLAE Fig. 7, left).
+
+    Args:
+        ax: axes to draw into.
+        mean: ``(latent,)`` largest first.
+        std: ``(latent,)``.
+        label: for the legend.
+        color: of the line.
+    """
+    mean, std = np.asarray(mean), np.asarray(std)
+    index = np.arange(1, len(mean) + 1)
+    ax.fill_between(index, mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
+    ax.plot(index, mean, "o-", color=color, markersize=3.5, linewidth=1.3, label=label)
+    ax.set(xlabel="index of the singular value", ylabel="singular value of g'(z)")
+    ax.set_ylim(0, 1.1 * float((mean + std).max()))
+    if label:
+        ax.legend(frameon=False, fontsize=8)
+
+
+def codes_against_normal(ax: Axes, codes) -> None:
+    """A histogram of all entries of the codes beside the standard normal density.
+
+    Args:
+        ax: axes to draw into.
+        codes: ``(n, latent)``.
+    """
+    grid = np.linspace(-4, 4, 200)
+    ax.hist(
+        np.asarray(codes).ravel(),
+        bins=60,
+        range=(-4, 4),
+        density=True,
+        color=BLUE,
+        alpha=0.5,
+        label="codes",
+    )
+    ax.plot(
+        grid,
+        np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi),
+        color=ORANGE,
+        linewidth=1.6,
+        label="N(0, 1)",
+    )
+    ax.set(xlabel="entry of z", ylabel="density")
+    ax.legend(frameon=False, fontsize=8)
+
+
+def learning_curve(ax: Axes, curve, label: str, color: str = BLUE) -> None:
+    """One logged quantity over the epochs of a run: ``curve`` is ``(epochs, values)``."""
+    ax.plot(*curve, color=color, linewidth=1.5, label=label)
+    ax.set(xlabel="epoch", ylabel=label)
+
+
+def evolution(ax: Axes, steps, curves: dict[str, tuple], label: str) -> None:
+    """One quantity of several runs over the steps, both axes stretched: name -> (values, colour).
+
+    Args:
+        ax: axes to draw into.
+        steps: ``(times,)``.
+        curves: values ``(times,)`` and a colour by the run's name.
+        label: of the quantity.
+    """
+    for name, (values, color) in curves.items():
+        ax.plot(steps, values, color=color, linewidth=1.6, label=name)
+    ax.set_xscale("symlog", linthresh=10)
+    ax.set(xlim=(0, steps[-1]), ylabel=label)
+    ax.minorticks_off()
