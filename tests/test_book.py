@@ -25,6 +25,7 @@ FLAGS = (
 ).split()
 OURS = "explorable.js", "explorable.css", "lattice.js"
 EXPLORABLE = "application/vnd.companion.explorable+json"
+PLOTLY = "application/vnd.plotly.v1+json"
 
 pytestmark = [pytest.mark.book, pytest.mark.slow]
 
@@ -149,6 +150,19 @@ def test_the_reproduction_table_holds_what_the_notebooks_measured(book):
     for _, _, says, _, value, verdict, _ in rows:
         assert says in text and value in text and verdict in text
     assert text.count("<tr") == len(rows) + len({row[1].partition(",")[0] for row in rows})
+
+
+def test_what_turns_in_jupyterlab_turns_on_the_page(book):
+    """Each Plotly figure has its place, below the picture that readers without scripts see."""
+    for name in CHAPTERS:
+        page = Page(book / "notebooks" / f"{name}.html")
+        made = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        outputs = [o.data for c in made.cells for o in c.get("outputs", ()) if "data" in o]
+        ids = [div["id"] for div in page.all("div") if div.get("id", "").startswith("turn-")]
+        assert len(ids) == sum(PLOTLY in data for data in outputs)
+        for id in ids:
+            script = book / "_static" / "turnables" / f"{id}.js"
+            assert script.read_text("utf-8").startswith(f'Plotly.newPlot("{id}", [')
 
 
 def test_every_slider_position_has_a_picture_and_words(book):

@@ -5,6 +5,7 @@ through MyST-NB's cache. Where a notebook shows an explorable, the chapter gets 
 """
 
 import hashlib
+import json
 import re
 import shutil
 from base64 import b64decode
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import plotly
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -23,6 +25,7 @@ from sphinx.errors import SphinxError
 
 from companion.claims import CLAIM_MIME
 from companion.claims import MIME as RESULTS
+from companion.plots.surfaces import PLOTLY
 from companion.widgets import MIME as EXPLORABLE
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -52,7 +55,7 @@ def prepare(app: Sphinx) -> None:
     for source in sources:
         notebook = executed(source)
         app.companion_alts |= alt_texts(notebook)
-        shown |= for_the_web(notebook)
+        shown |= for_the_web(notebook, Path(app.srcdir) / "_static" / "turnables")
         cache.cache_notebook_bundle(CacheBundleIn(notebook, str(source)), overwrite=True)
     for name in sorted(shown):
         draw_lattice(name, Path(app.srcdir) / "_static" / "explorables")
@@ -111,11 +114,12 @@ def alt_texts(notebook: NotebookNode) -> dict[str, str]:
     }
 
 
-def for_the_web(notebook: NotebookNode) -> set[str]:
+def for_the_web(notebook: NotebookNode, turnables: Path) -> set[str]:
     """Replace explorables by panels, drop what a page cannot show; which explorables there are."""
     shown = set()
     for cell in code_cells(notebook):
-        cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", ())]
+        kept = [out for out in cell.outputs if WIDGET not in out.get("data", ())]
+        cell.outputs = [each for out in kept for each in (out, *to_turn(out, turnables))]
     for output in outputs_with_data(notebook):
         output.data.pop(RESULTS, None)
         output.data.pop(CLAIM_MIME, None)
@@ -124,6 +128,23 @@ def for_the_web(notebook: NotebookNode) -> set[str]:
             alt = output.metadata["image/png"]["alt"]
             output.data, output.metadata = {"text/html": panel(mark, alt)}, {}
     return shown
+
+
+def to_turn(output: NotebookNode, folder: Path) -> list[NotebookNode]:
+    """A Plotly figure as a further output below its picture; its numbers go into a script."""
+    figure = output.get("data", {}).pop(PLOTLY, None)
+    if figure is None:
+        return []
+    call = (
+        f"{json.dumps(figure['data'])}, {json.dumps(figure['layout'])}, {{displayModeBar: false}}"
+    )
+    name = f"turn-{hashlib.sha256(call.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", folder)
+    (folder / f"{name}.js").write_text(f'Plotly.newPlot("{name}", {call});\n', "utf-8")
+    scripts = [f'<script src="../_static/turnables/{n}.js"></script>' for n in ("plotly.min", name)]
+    html = "\n".join([f'<div id="{name}"></div>', *scripts])
+    return [nbformat.v4.new_output("display_data", {"text/html": html})]
 
 
 def adapt(app: Sphinx, docname: str, text: list[str]) -> None:

@@ -13,6 +13,7 @@ from companion.plots.curves import (
     spectrum,
     trade_off,
 )
+from companion.plots.densities import marked_density, ribbon
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
 
@@ -34,8 +35,10 @@ __all__ = [
     "image_grid",
     "learning_curve",
     "manifold",
+    "marked_density",
     "phases",
     "png",
+    "ribbon",
     "show",
     "spectrum",
     "trade_off",

@@ -1,0 +1,18 @@
+"""MLAE eq. 27 as a picture: an interval of codes, the curve that it becomes, the density there."""
+
+from common import save
+
+from companion.explorables import interval
+
+
+def main() -> None:
+    """Equal masses, unequal lengths, for one decoder that stretches and bends."""
+    parameters = {"centre": 1.5, "width": 1.0, "stretch": 0.4, "bend": 1.0}
+    found = interval.numbers(**parameters)
+    names = ("mass_z", "mass_x", "length")
+    rounded = {name: round(getattr(found, name), 5) for name in names}
+    save("eq27_interval", interval.render(0, **parameters), "MLAE eq. 27", parameters, rounded)
+
+
+if __name__ == "__main__":
+    main()
