@@ -9,6 +9,7 @@ from torch import nn
 
 from companion import jacobians, probes, volume
 from companion.networks import MLP
+from companion.volume import one_pass
 
 SIDES, SPACES, ATS = ("encoder", "decoder"), ("latent", "data"), ("data", "manifold")
 MODES = ("mixed", "backward", "forward")
@@ -99,11 +100,11 @@ def test_on_the_manifold_the_gradient_goes_through_the_reconstruction(monkeypatc
     expected = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64)
     assert torch.allclose(gradient(), expected, atol=1e-10)
 
-    class Detached(volume._Jacobian):
+    class Detached(one_pass._Jacobian):
         def __init__(self, function, point, **options):
             super().__init__(function, point.detach() if function is encode else point, **options)
 
-    monkeypatch.setattr(volume, "_Jacobian", Detached)  # what a careless detach would do
+    monkeypatch.setattr(one_pass, "_Jacobian", Detached)  # what a careless detach would do
     assert (gradient() - expected).abs().max() > 0.05
 
 

@@ -1,0 +1,26 @@
+"""Estimators of the log-volume's gradient, for any encoder and decoder.
+
+``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse.
+"""
+
+from companion.volume.one_pass import (
+    At,
+    Mode,
+    Side,
+    Space,
+    draw_index,
+    gradient_cosine,
+    num_chosen,
+    surrogate,
+)
+
+__all__ = [
+    "At",
+    "Mode",
+    "Side",
+    "Space",
+    "draw_index",
+    "gradient_cosine",
+    "num_chosen",
+    "surrogate",
+]
