@@ -2,5 +2,6 @@
 
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
+from companion.networks.spectral import spectral_norm
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm"]
+__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm", "spectral_norm"]
