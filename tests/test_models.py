@@ -6,8 +6,8 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, by_epoch, linear, mlae_loss
-from companion.networks import MLP, ConvDecoder, ConvEncoder
+from companion.models import MLAE, RelaxedFlow, by_epoch, linear, mlae_loss
+from companion.networks import MLP, ConvDecoder, ConvEncoder, spectral_norm
 
 
 def toy(**options):
@@ -22,6 +22,12 @@ def images(norm="none", **options):
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
 
 
+def relaxed(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return RelaxedFlow(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -32,6 +38,11 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "relaxed flow": (relaxed, 0),
+    "relaxed flow scale": (lambda: relaxed(3, objective="scale", num_probes=2), 3),
+    "relaxed flow difference": (lambda: relaxed(how="difference", prior_weight=0.1), 0),
+    "relaxed flow backward": (lambda: relaxed(how="backward", num_probes=2), 0),
+    "relaxed flow spectral": (lambda: relaxed(wrap=spectral_norm), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

@@ -2,5 +2,18 @@
 
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 
-__all__ = ["MLAE", "MLAETerms", "Model", "by_epoch", "constant", "linear", "mlae_loss"]
+__all__ = [
+    "MLAE",
+    "MLAETerms",
+    "Model",
+    "RelaxedFlow",
+    "RelaxedTerms",
+    "by_epoch",
+    "constant",
+    "linear",
+    "mlae_loss",
+    "penalty",
+    "relaxed_loss",
+]
