@@ -6,7 +6,7 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, RelaxedFlow, by_epoch, linear, mlae_loss
+from companion.models import MLAE, Autoencoder, RelaxedFlow, by_epoch, linear, mlae_loss
 from companion.networks import MLP, ConvDecoder, ConvEncoder, spectral_norm
 
 
@@ -28,6 +28,12 @@ def relaxed(condition_dim=0, wrap=lambda decoder: decoder, **options):
     return RelaxedFlow(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
 
 
+def autoencoder(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return Autoencoder(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -43,6 +49,12 @@ MODELS = {
     "relaxed flow difference": (lambda: relaxed(how="difference", prior_weight=0.1), 0),
     "relaxed flow backward": (lambda: relaxed(how="backward", num_probes=2), 0),
     "relaxed flow spectral": (lambda: relaxed(wrap=spectral_norm), 0),
+    "autoencoder": (autoencoder, 0),
+    "autoencoder spectral": (lambda: autoencoder(wrap=spectral_norm), 0),
+    "contractive autoencoder": (lambda: autoencoder(3, encoder_jacobian=0.1), 3),
+    "regularised autoencoder l2": (lambda: autoencoder(code=0.1, decoder_l2=0.1), 0),
+    "regularised autoencoder gp": (lambda: autoencoder(code=0.1, decoder_jacobian=0.1), 0),
+    "wasserstein autoencoder": (lambda: autoencoder(mmd=10.0), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 
