@@ -177,8 +177,8 @@ class Wide(nn.Module):
     def log_prob(self, z):
         return self.normal().log_prob(z).sum(-1)
 
-    def sample(self, n, generator=None):
-        return 0.5 + 2.0 * torch.randn(n, 1, generator=generator, dtype=torch.float64)
+    def sample(self, n, generator=None, temperature=1.0):
+        return 0.5 + temperature * 2.0 * torch.randn(n, 1, generator=generator, dtype=torch.float64)
 
 
 def test_prior_and_flow_change_the_kl_as_densities_say():

@@ -2,6 +2,7 @@
 
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
     VAE,
     Posterior,
@@ -18,6 +19,7 @@ __all__ = [
     "MLAETerms",
     "Model",
     "Posterior",
+    "TwoStageVAE",
     "VAETerms",
     "by_epoch",
     "constant",

@@ -191,7 +191,8 @@ class VAE(Model):
         estimator: ``elbo``, ``sticking`` or ``iwae``, see :func:`vae_loss`.
         num_samples: codes drawn for each x.
         posterior_flow: module ``(z0, h) -> (z, log_det)``, h the encoder's numbers, or nothing.
-        prior: module with ``log_prob(z)`` and ``sample(n, generator)``, or a standard normal.
+        prior: module with ``log_prob(z)`` and ``sample(n, generator, temperature)``, or a standard
+            normal.
 
     Raises:
         ValueError: for a variance, floor, weight or number of samples out of range, an unknown
@@ -285,11 +286,22 @@ class VAE(Model):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return bind(self.decoder, condition)(z)
 
-    def draw_codes(self, n: int, generator: Generator | None = None) -> Tensor:
-        """Draw z from the prior: ``(n, latent)``."""
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z from the prior at a temperature: ``(n, latent)``."""
         if self.prior is None:
-            return super().draw_codes(n, generator)
-        return self.prior.sample(n, generator)
+            return super().draw_codes(n, generator, temperature)
+        return self.prior.sample(n, generator, temperature)
+
+    def draw_data(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw x ~ p(x | z), z ~ p(z), with the observation noise that ``sample`` leaves out."""
+        x_hat = self.sample(n, None, temperature, generator)
+        where = x_hat.device if generator is None else generator.device
+        noise = torch.randn(x_hat.shape, generator=generator, device=where, dtype=x_hat.dtype)
+        return x_hat + temperature * self.variance.sqrt() * noise.to(x_hat.device)
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         shape = (self.num_samples, len(x), self.latent_dim)
@@ -305,7 +317,7 @@ class VAE(Model):
     ) -> VAETerms:
         """The terms of :func:`vae_loss`; ``draws`` as :meth:`draw` makes them."""
         noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
-        return self._terms(x, condition, noise, kl_weight=self.kl_weight, **self.options)
+        return self.terms(x, noise, condition, kl_weight=self.kl_weight)
 
     def log_prob(
         self,
@@ -319,18 +331,19 @@ class VAE(Model):
         shape = (num_samples, len(x), self.latent_dim)
         noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
         parts = noise.split(max(1, POINTS // len(x)))
-        options = self.options | {"estimator": "iwae"}
         values = torch.stack(
-            [log(len(e)) - self._terms(x, condition, e, **options).loss for e in parts]
+            [log(len(e)) - self.terms(x, e, condition, estimator="iwae").loss for e in parts]
         )
         kind = f"importance-sampled, {num_samples} codes from the posterior, low on average"
         return LogProb(values.logsumexp(0) - log(num_samples), kind)
 
-    def _terms(self, x: Tensor, condition: Tensor | None, noise: Tensor, **options) -> VAETerms:
-        modules = {"prior": self.prior, "posterior_flow": self.posterior_flow}
-        return vae_loss(
-            x, self.encoder, self.decoder, self.variance, noise, condition, **options, **modules
-        )
+    def terms(
+        self, x: Tensor, noise: Tensor, condition: Tensor | None = None, **options
+    ) -> VAETerms:
+        """:func:`vae_loss` of this model, at a KL weight of 1 unless told otherwise."""
+        own = {"prior": self.prior, "posterior_flow": self.posterior_flow} | self.options
+        maps = self.encoder, self.decoder, self.variance
+        return vae_loss(x, *maps, noise, condition, **(own | options))
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         self.kl_weight.fill_(self.schedule(progress, epoch))
