@@ -4,19 +4,37 @@ from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
+from companion.models.two_stage import TwoStageVAE
+from companion.models.vae import (
+    VAE,
+    Posterior,
+    VAETerms,
+    gaussian_kl,
+    gaussian_log_likelihood,
+    posterior_size,
+    vae_loss,
+)
 
 __all__ = [
     "MLAE",
-    "MLAETerms",
+    "VAE",
     "Autoencoder",
     "AutoencoderTerms",
+    "MLAETerms",
     "Model",
+    "Posterior",
     "RelaxedFlow",
     "RelaxedTerms",
+    "TwoStageVAE",
+    "VAETerms",
     "by_epoch",
     "constant",
+    "gaussian_kl",
+    "gaussian_log_likelihood",
     "linear",
     "mlae_loss",
     "penalty",
+    "posterior_size",
     "relaxed_loss",
+    "vae_loss",
 ]

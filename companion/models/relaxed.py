@@ -192,14 +192,16 @@ class RelaxedFlow(Model):
         v = bounds.draw(how, x, self.latent_dim, self.num_probes, self.kind, generator)
         return {"probes": v}
 
-    def draw_codes(self, n: int, generator: Generator | None = None) -> Tensor:
-        """Draw z ~ N(0, σ²), σ² = 1/(2w): ``(n, latent)``."""
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z ~ N(0, (temperature·σ)²), σ² = 1/(2w): ``(n, latent)``."""
         if self.prior_weight == 0:
             raise ValueError(
                 "RelaxedFlow: a prior weight of 0 leaves no prior to sample from; fit one to the "
                 "codes with companion.latents"
             )
-        return super().draw_codes(n, generator) / (2 * self.prior_weight).sqrt()
+        return super().draw_codes(n, generator, temperature) / (2 * self.prior_weight).sqrt()
 
     def loss(
         self,
