@@ -9,15 +9,20 @@ from companion import jacobians
 from companion.models import (
     MLAE,
     VAE,
+    AggregateVAE,
     Autoencoder,
+    HouseholderFlow,
+    PlanarFlow,
     RelaxedFlow,
     TwoStageVAE,
+    VampPrior,
     by_epoch,
     linear,
     mlae_loss,
     posterior_size,
 )
 from companion.networks import MLP, ConvDecoder, ConvEncoder, spectral_norm
+from companion.networks.flows import iaf
 
 
 def toy(**options):
@@ -56,6 +61,13 @@ def two_stages():
     return TwoStageVAE(variational(condition_dim=3), second, joint=True)
 
 
+def vamp():
+    """With one component, for at temperature zero a mixture still chooses between its means."""
+    encoder = MLP(4, posterior_size(2), [8])
+    prior = VampPrior(encoder, torch.randn(1, 4), 2)
+    return VAE(encoder, MLP(2, 4, [8]), (4,), 2, prior=prior)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -77,6 +89,13 @@ MODELS = {
     "regularised autoencoder l2": (lambda: autoencoder(code=0.1, decoder_l2=0.1), 0),
     "regularised autoencoder gp": (lambda: autoencoder(code=0.1, decoder_jacobian=0.1), 0),
     "wasserstein autoencoder": (lambda: autoencoder(mmd=10.0), 0),
+    "info vae": (lambda: AggregateVAE(variational(condition_dim=3), "mmd", 10.0), 3),
+    "beta tc vae": (lambda: AggregateVAE(variational(), "total_correlation", 3.0), 0),
+    "vae householder": (lambda: variational(posterior_flow=HouseholderFlow(2, 4)), 0),
+    "vae planar": (lambda: variational(posterior_flow=PlanarFlow(2, 4)), 0),
+    "vae vamp prior": (vamp, 0),
+    "vae inverse autoregressive": (
+        lambda: variational(posterior_flow=iaf(2, 4, transforms=2, hidden=(8,))), 0),
     "vae": (lambda: variational(condition_dim=3), 3),
     "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
     "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),

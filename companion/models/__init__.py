@@ -1,8 +1,10 @@
 """Models on one contract: what each adds is its loss."""
 
+from companion.models.aggregate import AggregateVAE
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
@@ -18,15 +20,19 @@ from companion.models.vae import (
 __all__ = [
     "MLAE",
     "VAE",
+    "AggregateVAE",
     "Autoencoder",
     "AutoencoderTerms",
+    "HouseholderFlow",
     "MLAETerms",
     "Model",
+    "PlanarFlow",
     "Posterior",
     "RelaxedFlow",
     "RelaxedTerms",
     "TwoStageVAE",
     "VAETerms",
+    "VampPrior",
     "by_epoch",
     "constant",
     "gaussian_kl",

@@ -1,9 +1,14 @@
 """Penalties on the codes of a whole batch: does the aggregate posterior look like the prior?"""
 
 from math import log, pi
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+
+from companion.contracts import LogProb, bind
+from companion.models.base import Model
+from companion.models.vae import VAE, as_posterior, vae_loss
 
 KERNELS = ("imq", "rbf")
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -70,3 +75,105 @@ def total_correlation(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     joint = logs.sum(-1).logsumexp(1)
     alone = logs.logsumexp(1).sum(-1)
     return joint - alone + (z.shape[1] - 1) * log(len(z))
+
+
+class AggregateTerms(NamedTuple):
+    """The VAE's terms and the penalty, each ``(batch,)``."""
+
+    reconstruction: Tensor  # ‖x̂ − x‖²
+    kl: Tensor  # KL(q(z | x) ‖ p(z)), in nats
+    penalty: Tensor  # MMD² or total correlation, before its weight
+    loss: Tensor  # the VAE's loss + weight·penalty
+
+
+class AggregateVAE(Model):
+    """A VAE that also pays for the shape of its aggregate posterior: InfoVAE and β-TC-VAE.
+
+    ==========  =========================  ======================  ==============
+    name         penalty                    its weight              VAE's KL weight
+    ==========  =========================  ======================  ==============
+    InfoVAE      ``mmd``                    α + λ − 1               1 − α
+    β-TC-VAE     ``total_correlation``      β − 1                   1
+    ==========  =========================  ======================  ==============
+
+    Args:
+        vae: with a diagonal posterior, no posterior flow and the estimator ``elbo``.
+        penalty: ``mmd`` or ``total_correlation``.
+        weight: see the table.
+        kernel: of the MMD.
+
+    Raises:
+        ValueError: for another VAE, an unknown penalty or kernel.
+
+    Source: Zhao et al. (2019), eq. 6; Chen et al. (2018), eq. 4.
+
+    >>> from companion.networks import MLP
+    >>> _ = torch.manual_seed(0)
+    >>> model = AggregateVAE(VAE(MLP(3, 4), MLP(2, 3), (3,), 2), "total_correlation", weight=5.0)
+    >>> model.loss(torch.randn(8, 3)).loss.shape
+    torch.Size([8])
+    """
+
+    def __init__(self, vae: VAE, penalty: str, weight: float, kernel: str = "imq"):
+        super().__init__(vae.data_shape, vae.latent_dim)
+        if penalty not in ("mmd", "total_correlation"):
+            raise ValueError(
+                f"AggregateVAE: penalty must be mmd or total_correlation, got {penalty!r}"
+            )
+        if kernel not in KERNELS:
+            raise ValueError(f"AggregateVAE: kernel must be imq or rbf, got {kernel!r}")
+        if vae.options != {"covariance": "diagonal", "estimator": "elbo"} or vae.posterior_flow:
+            raise ValueError(
+                "AggregateVAE: the VAE must have a diagonal posterior, no posterior flow and the "
+                f"estimator elbo, got {vae.options}"
+            )
+        self.vae, self.options = vae, {"penalty": penalty, "kernel": kernel}
+        self.register_buffer("weight", torch.tensor(float(weight)))
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.vae.encode(x, condition)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.vae.decode(z, condition)
+
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        return self.vae.draw_codes(n, generator, temperature)
+
+    def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+        draws = self.vae.draw(x, generator)
+        if self.options["penalty"] == "mmd":
+            draws["prior"] = self.vae.draw_codes(len(x), generator).detach()
+        return draws
+
+    def loss(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        generator: Generator | None = None,
+        **draws,
+    ) -> AggregateTerms:
+        """``draws`` as :meth:`draw` makes them."""
+        draws, vae = draws or self.draw(x, generator), self.vae
+        h = bind(vae.encoder, condition)(x)
+        terms = vae_loss(
+            x, lambda *_: h, vae.decoder, vae.variance, draws["noise"], condition,
+            kl_weight=vae.kl_weight, prior=vae.prior,
+        )  # fmt: skip
+        q = as_posterior(h, self.latent_dim)
+        z = q.mean + q.scale * draws["noise"][0]
+        if self.options["penalty"] == "mmd":
+            penalty = mmd(z, draws["prior"], self.options["kernel"])
+        else:
+            penalty = total_correlation(z, *q)
+        loss = terms.loss + self.weight * penalty
+        return AggregateTerms(terms.reconstruction, terms.kl, penalty, loss)
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None, **options) -> LogProb:
+        """The VAE's, importance-sampled."""
+        return self.vae.log_prob(x, condition, **options)
+
+    def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
+        changed = self.vae.advance(progress, epoch)
+        return {f"vae.{name}": value for name, value in changed.items()}
