@@ -6,8 +6,9 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, by_epoch, linear, mlae_loss
-from companion.networks import MLP, ConvDecoder, ConvEncoder
+from companion.models import AEF, MLAE, by_epoch, core_mask, linear, mlae_loss
+from companion.networks import MLP, ConvDecoder, ConvEncoder, flows
+from companion.networks.preprocess import ActNorm, Logit, Preprocess
 
 
 def toy(**options):
@@ -22,6 +23,24 @@ def images(norm="none", **options):
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
 
 
+def within_flows(place="center", flow=True, condition_dim=0, **options):
+    torch.manual_seed(0)
+    nets = MLP(4, 4, [8], condition_dim), MLP(2, 4, [8], condition_dim)
+    core = MLP(4, 2, []) if place == "linear" else core_mask((4,), 2, place)
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    pair = (flows.iaf(2, **steps), flows.maf(2, **steps)) if flow else (None, None)
+    return AEF(*nets, (4,), 2, core, *pair, **options)
+
+
+def within_flows_images():
+    layers = Preprocess(Logit(0.05), ActNorm((1, 4, 4)))
+    shape, options = (1, 4, 4), {"channels": (4,), "hidden": (8,), "condition_dim": 3}
+    torch.manual_seed(0)
+    encoder, decoder = ConvEncoder(shape, 4, **options), ConvDecoder(2, shape, **options)
+    core = core_mask(shape, 2, "corner")
+    return AEF(encoder, decoder, shape, 2, core, per_pixel=True, preprocess=layers, levels=17)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -32,6 +51,10 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
+    "aef with both flows": (within_flows, 0),
+    "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
+    "aef images": (within_flows_images, 3),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 
@@ -41,6 +64,7 @@ def case(request):
     make, condition_dim = MODELS[request.param]
     model = make()
     x = data(model.data_shape, batch=8).float()
+    x = x.sigmoid() if len(model.data_shape) > 1 else x  # images lie in [0, 1]
     condition = data((condition_dim,), batch=8, seed=4).float() if condition_dim else None
     return model, x, condition
 
@@ -86,8 +110,9 @@ def test_the_drawn_chance_is_all_the_chance(case):
 
 def test_temperature_zero_gives_the_mean_code(case):
     model, x, c = case
-    zeros = torch.zeros(8, model.latent_dim)
-    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(zeros, c))
+    central = model.draw_codes(8, temperature=0.0)
+    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(central, c))
+    assert torch.equal(central, central[:1].expand(8, -1))
     with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
         model.sample(8, c, temperature=-1)
 
