@@ -1,5 +1,6 @@
 """Numbers about trained models, and nothing else."""
 
+from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.frechet import Distance, gaussian_w2
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
@@ -7,12 +8,15 @@ from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Denoising",
     "Distance",
     "Fit",
     "Recogniser",
     "Recognition",
     "Spectrum",
+    "add_noise",
     "decoder_spectrum",
+    "denoising_error",
     "evaluate",
     "gaussian_w2",
     "normal_alignment",
