@@ -6,7 +6,16 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import AEF, MLAE, by_epoch, core_mask, linear, mlae_loss
+from companion.models import (
+    AEF,
+    MLAE,
+    VAE,
+    by_epoch,
+    core_mask,
+    linear,
+    mlae_loss,
+    posterior_size,
+)
 from companion.networks import MLP, ConvDecoder, ConvEncoder, flows
 from companion.networks.preprocess import ActNorm, Logit, Preprocess
 
@@ -41,6 +50,19 @@ def within_flows_images():
     return AEF(encoder, decoder, shape, 2, core, per_pixel=True, preprocess=layers, levels=17)
 
 
+def variational_flows():
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    posterior = flows.iaf(2, posterior_size(2), **steps)
+    return variational(posterior_flow=posterior, prior=flows.maf(2, **steps))
+
+
+def variational(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return VAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -55,6 +77,11 @@ MODELS = {
     "aef with both flows": (within_flows, 0),
     "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
     "aef images": (within_flows_images, 3),
+    "vae": (lambda: variational(condition_dim=3), 3),
+    "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
+    "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),
+    "vae with both flows": (variational_flows, 0),
+    "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

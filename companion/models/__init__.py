@@ -3,6 +3,15 @@
 from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.vae import (
+    VAE,
+    Posterior,
+    VAETerms,
+    gaussian_kl,
+    gaussian_log_likelihood,
+    posterior_size,
+    vae_loss,
+)
 
 __all__ = [
     "AEF",
@@ -10,11 +19,18 @@ __all__ = [
     "MLAE",
     "MLAETerms",
     "Model",
+    "Posterior",
+    "VAE",
+    "VAETerms",
     "aef_loss",
     "aef_map",
     "by_epoch",
     "constant",
     "core_mask",
+    "gaussian_kl",
+    "gaussian_log_likelihood",
     "linear",
     "mlae_loss",
+    "posterior_size",
+    "vae_loss",
 ]
