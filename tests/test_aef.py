@@ -84,10 +84,9 @@ def test_noise_for_a_core_gives_the_elbo():
 
 def linear(sigma=0.5):
     """An expanded model with a linear decoder: its marginal is a Gaussian, whatever the rest is."""
-    chosen = model(MLP(DIM, LATENT, []), flow=False)
+    chosen = model(MLP(DIM, LATENT, []), flow=False, residual_scale=sigma)
     chosen.decoder = nn.Linear(LATENT, DIM).double()
-    with torch.no_grad():
-        chosen.raw_scale.fill_(log(torch.expm1(torch.tensor(sigma - 1e-5, dtype=torch.float64))))
+    assert torch.allclose(chosen.residual_scale, torch.tensor(sigma).double())
     weight, bias = chosen.decoder.weight.detach(), chosen.decoder.bias.detach()
     covariance = weight @ weight.T + sigma**2 * torch.eye(DIM, dtype=torch.float64)
     return chosen, MultivariateNormal(bias, covariance)
@@ -221,6 +220,8 @@ def test_refusals():
         ValueError, match=r"mask must be boolean of shape \(4,\), got torch.float32"
     ):
         AEF(*nets, (4,), 2, torch.ones(4))
+    with pytest.raises(ValueError, match="residual_scale must exceed 1e-05, got 0"):
+        AEF(*nets, (4,), 2, core_mask((4,), 2), residual_scale=0)
 
 
 def test_a_sweep_trains_as_one_by_one_does():

@@ -1,6 +1,6 @@
 """Autoencoders within flows: an encoder and a decoder as two affine layers of an invertible map."""
 
-from math import log, prod
+from math import expm1, log, prod
 from typing import NamedTuple
 
 import torch
@@ -163,6 +163,7 @@ class AEF(Model):
         core_encoder: n⁻¹ as a flow, or nothing for the identity.
         prior: p₀ with ``log_prob(z)`` and ``sample(n, generator, temperature)``, or nothing for a
             standard normal.
+        residual_scale: where σ starts; it is learned through softplus.
         per_pixel: one residual scale for each number of the shell (the authors' code) instead of
             one for all (the paper's equations).
         preprocess: invertible layers before everything else, say logit and ActNorm.
@@ -170,7 +171,7 @@ class AEF(Model):
             nothing for continuous data.
 
     Raises:
-        ValueError: for a mask of another shape or number of entries.
+        ValueError: for a mask of another shape or number of entries, or a scale out of range.
 
     Source: AEF §3.
 
@@ -190,6 +191,7 @@ class AEF(Model):
         core: Tensor | nn.Module,
         core_encoder: Flow | None = None,
         prior: nn.Module | None = None,
+        residual_scale: float = 1.0,
         per_pixel: bool = False,
         preprocess: Preprocess | None = None,
         levels: int | None = None,
@@ -209,7 +211,9 @@ class AEF(Model):
         else:
             self.expand = core
         shell = (prod(data_shape) - latent_dim,) if self.partition else self.data_shape
-        start = log(torch.e - 1)  # softplus gives 1
+        if not residual_scale > SMALLEST:
+            raise ValueError(f"AEF: residual_scale must exceed {SMALLEST}, got {residual_scale}")
+        start = log(expm1(residual_scale - SMALLEST))  # softplus gives the scale
         self.raw_scale = nn.Parameter(torch.full(shell if per_pixel else (1,), start))
         self.register_buffer("proposal_scale", torch.tensor(0.1))
 
