@@ -10,6 +10,7 @@ from companion.models import (
     AEF,
     MLAE,
     VAE,
+    DenoisingAutoencoder,
     by_epoch,
     core_mask,
     linear,
@@ -73,6 +74,8 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "denoising": (
+        lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),
     "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
     "aef with both flows": (within_flows, 0),
     "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
@@ -283,3 +286,12 @@ def test_refusals():
         images("batch", fraction=0.5)
     with pytest.raises(ValueError, match=r"epoch 0 needs a value, got epochs \[3\]"):
         by_epoch({3: 1.0})
+
+
+def test_a_denoising_autoencoder_is_asked_for_the_clean_image():
+    with pytest.raises(ValueError, match="sigma must not be negative, got -1"):
+        DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=-1)
+    idle = DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=0.5)
+    x, noise = torch.full((1, 4), 0.5), torch.tensor([[0.0, 0.2, 2.0, -9.0]])
+    expected = torch.tensor([0.1**2 + 0.5**2 + 0.5**2])  # the last two are clipped
+    assert torch.allclose(idle.loss(x, noise=noise).loss, expected)

@@ -2,6 +2,7 @@
 
 from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
 from companion.models.base import Model, by_epoch, constant, linear
+from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.vae import (
     VAE,
@@ -16,6 +17,8 @@ from companion.models.vae import (
 __all__ = [
     "AEF",
     "AEFTerms",
+    "DenoisingAutoencoder",
+    "DenoisingTerms",
     "MLAE",
     "MLAETerms",
     "Model",
