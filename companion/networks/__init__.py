@@ -1,6 +1,7 @@
 """Networks that know no probability: they map tensors to tensors."""
 
+from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm"]
+__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm", "flows"]
