@@ -1,4 +1,4 @@
-"""Images: the digits inside scikit-learn, and the papers' sets from their real files.
+"""Images: digits and faces that are always there, and the papers' sets from their real files.
 
 Small sets are read into memory; large ones are decoded once into a memory map of bytes. Either way
 ``x`` is a uint8 tensor, and a batch is one index into it.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.data import celeba, cifar, drawings, idx, imagenet32, store
+from companion.data import celeba, cifar, drawings, faces, idx, imagenet32, store
 from companion.data.fetch import RemoteFile, data_directory
 from companion.data.splits import Images, Splits, permuted
 
@@ -31,6 +31,7 @@ class ImageSet(NamedTuple):
 
 SETS = {
     "digits": ImageSet((), (8,)),
+    "synthetic-faces": ImageSet((), (64, 32)),
     **{name: ImageSet(files, (28,)) for name, files in idx.FILES.items()},
     "cifar10": ImageSet(cifar.FILES, (32,)),
     "omniglot": ImageSet(drawings.OMNIGLOT_FILES, (28,), recipe=drawings.omniglot),
@@ -55,8 +56,9 @@ def load(
 ) -> Splits:
     """Load images, split into training, validation and test.
 
-    ``digits`` are the 1,797 real 8×8 digits inside scikit-learn, always there. The others are read
-    from their real files, whose sums are checked.
+    ``digits`` are the 1,797 real 8×8 digits inside scikit-learn, and ``synthetic-faces`` are drawn
+    by :mod:`companion.data.faces`: both are always there. The others are read from their real
+    files, whose sums are checked.
 
     Args:
         name: one of ``SETS``.
@@ -64,7 +66,7 @@ def load(
         download: whether missing files may be downloaded.
         test_files_only: of MNIST and its like and CIFAR-10 use only the 10,000 official test
             images, split 8,000/1,000/1,000; the digits have no such files and stay as they are.
-        seed: of the split where there is no official one.
+        seed: of the split where there is no official one, and of the synthetic faces.
         size: width and height in pixels, where a set is offered in several.
         crop: side of CelebA's central square, 140 or 128, which is scaled to ``size``.
         progress: show progress bars while images are decoded, which happens once.
@@ -89,6 +91,8 @@ def load(
         return store.read(prepare(name, size=size, crop=crop, **where))
     if name == "digits":
         return permuted(name, _digits(), (1297, 200, 300), seed, "the digits of scikit-learn")
+    if name == "synthetic-faces":
+        return faces.load(size, seed)
     if name == "cifar10":
         return cifar.load(root, download, test_files_only, seed)
     return idx.load(name, root, download, test_files_only, seed)
