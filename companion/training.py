@@ -246,6 +246,7 @@ class Stream:
         self.chance = Generator(x.device).manual_seed(config.seed + 2**32)  # another stream
         self.dtype = next(model.parameters()).dtype
         self.batch = min(config.batch_size, len(x))
+        model.prepare(as_float(x[: self.batch], self.dtype))
         self.per_epoch = len(x) // self.batch
         self.num_steps = self.per_epoch * config.epochs
         self.done = 0

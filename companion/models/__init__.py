@@ -1,8 +1,10 @@
 """Models on one contract: what each adds is its loss."""
 
+from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
 from companion.models.aggregate import AggregateVAE
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.baselines import Autoencoder, AutoencoderTerms
+from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
@@ -18,12 +20,15 @@ from companion.models.vae import (
 )
 
 __all__ = [
-    "MLAE",
-    "VAE",
+    "AEF",
+    "AEFTerms",
     "AggregateVAE",
     "Autoencoder",
     "AutoencoderTerms",
+    "DenoisingAutoencoder",
+    "DenoisingTerms",
     "HouseholderFlow",
+    "MLAE",
     "MLAETerms",
     "Model",
     "PlanarFlow",
@@ -31,10 +36,14 @@ __all__ = [
     "RelaxedFlow",
     "RelaxedTerms",
     "TwoStageVAE",
+    "VAE",
     "VAETerms",
     "VampPrior",
+    "aef_loss",
+    "aef_map",
     "by_epoch",
     "constant",
+    "core_mask",
     "gaussian_kl",
     "gaussian_log_likelihood",
     "linear",

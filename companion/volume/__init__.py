@@ -1,16 +1,17 @@
 """Estimators of the log-volume's gradient, for any encoder and decoder.
 
-``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse.
-``bounds`` are RIF's: upper bounds from how far random directions are stretched.
+``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse. ``accuracy``
+says how near its gradient is to the one that it stands for. ``bounds``
+are RIF's: upper bounds of the log-volume from how far random directions are stretched.
 """
 
+from companion.volume.accuracy import gradient_cosine, gradient_distance
 from companion.volume.one_pass import (
     At,
     Mode,
     Side,
     Space,
     draw_index,
-    gradient_cosine,
     num_chosen,
     surrogate,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Space",
     "draw_index",
     "gradient_cosine",
+    "gradient_distance",
     "num_chosen",
     "surrogate",
 ]
