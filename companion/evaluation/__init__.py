@@ -1,5 +1,6 @@
 """Numbers about trained models, and nothing else."""
 
+from companion.evaluation.crossings import nearest_far, self_crossings
 from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
     active_dimensions,
@@ -27,8 +28,10 @@ __all__ = [
     "evaluate",
     "gaussian_w2",
     "loss_slope",
+    "nearest_far",
     "noise_effect",
     "normal_alignment",
     "rank_correlation",
+    "self_crossings",
     "variance_spectrum",
 ]

@@ -1,9 +1,12 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import interval, linear, semicircle, sinusoid, traces
+from companion.explorables import bounds, interval, linear, relaxed, semicircle, sinusoid, traces
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {module.NAME: module for module in (sinusoid, semicircle, linear, interval, traces)}
+BY_NAME = {
+    module.NAME: module
+    for module in (sinusoid, semicircle, linear, interval, traces, bounds, relaxed)
+}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

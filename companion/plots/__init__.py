@@ -17,6 +17,7 @@ from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.stretches import gaps, magnified, probed, scores, stretch_along
 
 __all__ = [
     "BLUE",
@@ -34,16 +35,21 @@ __all__ = [
     "estimates",
     "evolution",
     "figure",
+    "gaps",
     "hysteresis",
     "image_grid",
     "learning_curve",
+    "magnified",
     "manifold",
     "marked_density",
     "phases",
     "png",
+    "probed",
     "ribbon",
+    "scores",
     "show",
     "spectrum",
+    "stretch_along",
     "trade_off",
     "variances",
 ]
