@@ -2,5 +2,17 @@
 
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
+from companion.networks.summary import count, summary
+from companion.networks.table import Pair, Table, build
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm"]
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Pair",
+    "Table",
+    "batch_norm",
+    "build",
+    "count",
+    "summary",
+]
