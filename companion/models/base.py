@@ -75,6 +75,9 @@ class Model(nn.Module):
         options = {"generator": generator, "device": where, "dtype": parameter.dtype}
         return torch.randn(n, self.latent_dim, **options).to(parameter.device)
 
+    def prepare(self, x: Tensor) -> None:
+        """Set what depends on the first training batch, before the first step and only once."""
+
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         """Move scheduled hyper-parameters; returns the buffers that changed, by name."""
         return {}
