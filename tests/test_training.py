@@ -1,6 +1,7 @@
 """The loop: it learns, it is reproducible, it stops well; and the sweep takes the same steps."""
 
 import csv
+import shutil
 
 import pytest
 import torch
@@ -146,6 +147,15 @@ def test_other_precisions(precision):
     assert next(model.parameters()).dtype == (torch.float64 if "64" in precision else torch.float32)
 
 
+def test_bf16_follows_float32():
+    """Eight bits of mantissa: each epoch's loss within 2 %, the weights stay float32."""
+    logs = [
+        quiet_fit(make(), line(), None, config(epochs=6, precision=precision)).column("loss")
+        for precision in ("32-true", "bf16-mixed")
+    ]
+    assert logs[0] != logs[1] and logs[1] == pytest.approx(logs[0], rel=0.02)
+
+
 def test_bad_validation_data_are_refused_before_training():
     with pytest.raises(ValueError, match="fit, validation: training data must be"):
         quiet_fit(make(), line(), torch.zeros(5, 3))
@@ -184,6 +194,17 @@ def test_compiled_and_eager_agree(monkeypatch):
     quiet_fit(eager, line(), None, config(epochs=2))
     for p, q in zip(compiled.parameters(), eager.parameters(), strict=True):
         assert torch.allclose(p, q, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_really_compiled_and_eager_agree():
+    """Through Inductor's own kernels, each epoch's loss within 1e-4."""
+    logs = [
+        quiet_fit(make(), line(), None, config(epochs=2, compile=compiled)).column("loss")
+        for compiled in (True, False)
+    ]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
 
 
 _real_compile = torch.compile

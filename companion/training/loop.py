@@ -109,7 +109,8 @@ def fit(
         while not run.ended:
             for step in stream.epoch():
                 model.advance(stream.progress, run.epoch)
-                terms = loss_of(step.x, step.condition, **step.draws)
+                with fabric.autocast():
+                    terms = loss_of(step.x, step.condition, **step.draws)
                 optimizer.zero_grad()
                 fabric.backward(terms.loss.mean())
                 if config.clip is not None:
