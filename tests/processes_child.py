@@ -16,7 +16,7 @@ OPTIONS = {
 }
 
 
-def run(directory: str, name: str, devices: int, **settings):
+def run(directory: str, name: str, devices: int, callback=None, **settings):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     extra = 2 if name == "soft" else 0
@@ -28,7 +28,8 @@ def run(directory: str, name: str, devices: int, **settings):
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
     )
-    callback = (lambda row: row["epoch"] == 4) if name == "soft" else None
+    if name == "soft":
+        callback = lambda row: row["epoch"] == 4  # noqa: E731
     options = {"condition": x[:, :1].sign(), "valid_condition": x[:64, :1].sign()}
     options |= {"directory": directory, "resume": True, "progress": False, "callback": callback}
     return model, fit(model, x, x[:64], config, **options)

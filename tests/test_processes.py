@@ -53,8 +53,15 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+def interrupt(row):
+    if row["epoch"] == 3:
+        raise KeyboardInterrupt
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_curves_of_one(tmp_path):
+    with pytest.raises(KeyboardInterrupt):  # the two go on where one was cut off
+        run(str(tmp_path / "two" / "plain"), "plain", 1, interrupt)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     arguments = [str(CHILD), str(tmp_path / "two"), "2", '{"checkpoint_every": 3}']

@@ -170,6 +170,32 @@ def test_images_of_bytes_are_scaled():
     quiet_fit(model, x, x, config(epochs=1))
 
 
+def test_some_images_are_mirrored():
+    x = torch.arange(64 * 4.0).view(64, 1, 1, 4)
+    torch.manual_seed(0)
+    model = MLAE(MLP((1, 1, 4), 1, [8]), MLP(1, (1, 1, 4), [8]), (1, 1, 4), 1)
+    seen = next(Stream(model, x, x.flatten(1), config(flip=True)).epoch())
+    original, mirrored = (
+        (seen.x == seen.condition.view_as(seen.x).flip(dims)).all(-1).flatten()
+        for dims in ([], [-1])
+    )
+    assert (original ^ mirrored).all() and 16 < mirrored.sum() < 48
+
+
+def test_a_run_stops_when_nothing_gets_better():
+    def worse_after_two(row):
+        row["score"] = abs(row["epoch"] - 2)
+
+    options = {"epochs": 9, "monitor": "score", "early_stop": 3}
+    log = quiet_fit(make(), line(), None, config(**options), callback=worse_after_two)
+    assert log.stopped and len(log.rows) == 5
+
+
+def test_steps_halve_the_learning_rate():
+    log = quiet_fit(make(), line(), None, config(schedule="steps", halve_every=2))
+    assert log.column("learning_rate") == [5e-3, 2.5e-3, 2.5e-3, 1.25e-3]
+
+
 def test_conditions_travel_with_their_samples():
     x = torch.arange(256.0).view(-1, 1).expand(-1, 2).contiguous()
     stream = Stream(make(), x, x[:, :1], config())

@@ -149,6 +149,17 @@ CONVNET_PLUS = {
 }
 
 
+def mlae_tabular(dim: int, latent_dim: int) -> Table:
+    """MLAE App. E.3: two hidden layers and a ResNet of two blocks on the code, all of 256, ReLU.
+
+    The authors' code has SiLU where the paper has ReLU.
+    """
+    blocks: list[Row] = 2 * [(fc_block(256, "relu"),)]
+    hidden: list[Row] = 2 * [(linear(256), RELU)]
+    encoder, decoder = [*hidden, (CODE,), *blocks], [*blocks, *hidden, (linear(dim),)]
+    return Table((dim,), latent_dim, encoder, decoder)
+
+
 def _rif_encoder(kernel: int, channels: list[int], strides: list[int]) -> list[Row]:
     rows = zip(channels, strides, strict=True)
     return [*((conv(c, kernel, s, padding="same"), BN, ELU) for c, s in rows), (CODE,)]

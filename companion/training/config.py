@@ -20,6 +20,7 @@ class TrainConfig:
         weight_decay: of Adam.
         clip: largest norm of the gradient, or none.
         noise: standard deviation of fresh Gaussian noise on every training batch.
+        flip: mirror each training image, left to right, half the time.
         seed: of data order, noise and probes; the weights are the model's own.
         compile: compile the loss; without a working C++ compiler it falls back with a warning.
         precision: of Lightning Fabric: ``32-true``, ``64-true`` or ``bf16-mixed``.
@@ -32,6 +33,7 @@ class TrainConfig:
         validate_on: at most so many validation samples get an exact NLL.
         monitor: the logged number of which the smallest marks the best weights, and that
             ``plateau`` watches; the loss where it is not logged.
+        early_stop: stop after so many epochs without a new best, or never.
         log_defect: also log the pseudo-inverse defect and the cosine between the surrogate's and
             the exact gradient, on ``defect_on`` validation samples.
         defect_on: see ``log_defect``.
@@ -50,6 +52,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     clip: float | None = None
     noise: float = 0.0
+    flip: bool = False
     seed: int = 0
     compile: bool = False
     precision: str = "32-true"
@@ -60,6 +63,7 @@ class TrainConfig:
     validate_every: int = 1
     validate_on: int = 256
     monitor: str = "valid_nll"
+    early_stop: int | None = None
     log_defect: bool = False
     defect_on: int = 32
     checkpoint_every: int | None = None
@@ -89,6 +93,6 @@ class TrainConfig:
 SCHEDULES = ("one-cycle", "plateau", "steps", "constant")
 POSITIVE = (
     "epochs batch_size learning_rate validate_every validate_on defect_on halve_every devices "
-    "nodes clip checkpoint_every".split()
+    "nodes clip early_stop checkpoint_every".split()
 )
 PRACTICAL = ("compile", "device", "devices", "nodes", "strategy", "checkpoint_every")

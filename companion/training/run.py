@@ -30,6 +30,7 @@ class Run:
     epoch: int = 0  # the running one, from 0
     sums: dict[str, Tensor] = field(default_factory=dict)  # of the running epoch's terms
     best: float = inf
+    best_epoch: int = 0  # from 1
     start: float = field(default_factory=perf_counter)
 
     def __post_init__(self):
@@ -68,7 +69,11 @@ class Run:
         self.good = copy.deepcopy(self.model.state_dict())
         value = self.monitored(row)
         better = isfinite(value) and value < self.best
-        self.best = value if better else self.best
+        if better:
+            self.best, self.best_epoch = value, self.epoch
+        patience = self.config.early_stop
+        if patience is not None and self.epoch - self.best_epoch >= patience:
+            self.history.stopped = True
         return better
 
     def plain_rows(self) -> list[dict]:
@@ -95,6 +100,7 @@ class Run:
             "sums": self.sums,
             "epoch": self.epoch,
             "best": self.best,
+            "best_epoch": self.best_epoch,
             "rows": self.plain_rows(),
             "stopped": self.history.stopped,
             "seconds": perf_counter() - self.start,
@@ -116,6 +122,7 @@ class Run:
         self.stream.load_state_dict(state["stream"])
         self.sums = {name: t.to(self.stream.device) for name, t in state["sums"].items()}
         self.epoch, self.best = state["epoch"], state["best"]
+        self.best_epoch = state["best_epoch"]
         self.history.rows[:] = state["rows"]
         self.history.stopped = state["stopped"]
         self.start = perf_counter() - state["seconds"]

@@ -103,6 +103,10 @@ class Stream:
     def _step(self, index: Tensor) -> Step:
         x = as_float(self.x[index[self.rows]].to(self.device), self.dtype)
         whole = x[:1].expand(len(index), *x.shape[1:])  # no memory: chance needs the shape only
+        if self.config.flip:
+            mirrored = torch.rand(len(index), generator=self.chance, device=self.device) < 0.5
+            mirrored = mirrored[self.rows].view(-1, *[1] * (x.dim() - 1))
+            x = torch.where(mirrored, x.flip(-1), x)
         if self.config.noise > 0:
             random = {"generator": self.chance, "device": self.device, "dtype": x.dtype}
             x = x + self.config.noise * torch.randn(whole.shape, **random)[self.rows]
