@@ -17,7 +17,7 @@ FAMILIES = {
     for name in "CONVNET RESNET CONVNET_PLUS RIF SFVAE AEF INFOGAN SCALE_BLOCKS".split()
 }
 ALL = {f"{f}-{d}": table for f, tables in FAMILIES.items() for d, table in tables.items()}
-SMALL = {name: table for name, table in ALL.items() if name.endswith("mnist")}
+LARGE = ("CONVNET", "RIF", "INFOGAN", "SCALE_BLOCKS")
 
 
 def on_meta(table, **options):
@@ -79,13 +79,18 @@ def test_every_table_goes_there_and_back(name):
 
 @pytest.mark.parametrize(
     ("name", "norm"),
-    [(name, "batch") for name in SMALL if "RIF" not in name and "INFOGAN" not in name]
-    + [("CONVNET_PLUS-mnist", "group"), ("AEF-mnist", "none")],
+    [
+        ("RESNET-mnist", "batch"),
+        ("CONVNET_PLUS-mnist", "batch"),
+        ("CONVNET_PLUS-mnist", "group"),
+        ("AEF-mnist", "none"),
+        *(pytest.param(f"{name}-mnist", "batch", marks=pytest.mark.slow) for name in LARGE),
+    ],
 )
 def test_they_live_under_torch_func(name, norm):
     """Jvp and vjp of both networks are each other's transposes, in training and in eval mode."""
     torch.manual_seed(0)
-    encoder, decoder, shape, latent = build(SMALL[name], 4, 3, norm)
+    encoder, decoder, shape, latent = build(ALL[name], 4, 3, norm)
     x, c = torch.rand(2, *shape, dtype=torch.float64), torch.eye(3)[:2].double()
     for network, at, out in ((encoder, x, 4), (decoder, torch.randn(2, latent).double(), shape)):
         for training in (True, False):
