@@ -3,5 +3,18 @@
 from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
+from companion.networks.summary import count, summary
+from companion.networks.table import Pair, Table, build
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm", "flows"]
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Pair",
+    "Table",
+    "batch_norm",
+    "build",
+    "count",
+    "flows",
+    "summary",
+]
