@@ -1,8 +1,10 @@
 """Estimators of the log-volume's gradient, for any encoder and decoder.
 
 ``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse.
+``conjugate`` is rectangular flows': no encoder, but an inverse by conjugate gradients.
 """
 
+from companion.volume.conjugate import Conjugate, conjugate
 from companion.volume.one_pass import (
     At,
     Mode,
@@ -16,9 +18,11 @@ from companion.volume.one_pass import (
 
 __all__ = [
     "At",
+    "Conjugate",
     "Mode",
     "Side",
     "Space",
+    "conjugate",
     "draw_index",
     "gradient_cosine",
     "num_chosen",
