@@ -6,8 +6,8 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, by_epoch, linear, mlae_loss
-from companion.networks import MLP, ConvDecoder, ConvEncoder
+from companion.models import MLAE, RectangularFlow, by_epoch, linear, mlae_loss
+from companion.networks import MLP, ConvDecoder, ConvEncoder, InjectiveFlow, Pair, RealNVP
 
 
 def toy(**options):
@@ -22,6 +22,13 @@ def images(norm="none", **options):
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
 
 
+def rectangular(estimator, condition_dim=0, **options):
+    torch.manual_seed(0)
+    size = {"hidden": [8], "condition_dim": condition_dim}
+    network, prior = InjectiveFlow(4, 2, num_blocks=3, **size), RealNVP(2, 2, **size)
+    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -32,6 +39,12 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "rectangular": (lambda: rectangular("conjugate"), 0),
+    "rectangular exact": (lambda: rectangular("exact", condition_dim=3), 3),
+    "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
+    "rectangular two steps": (lambda: rectangular("two-step"), 0),
+    "rectangular with free networks": (
+        lambda: RectangularFlow(Pair(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 
