@@ -51,7 +51,7 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
     pictures = Pictures(explorable)
     sliders = {
         name: w.SelectionSlider(
-            options=[(control.text.format(v), v) for v in control.values],
+            options=list(zip(control.texts, control.values, strict=True)),
             value=start[name],
             description=control.label,
             continuous_update=True,

@@ -77,7 +77,7 @@ def draw(name: str, seed: int, values: dict[str, float], path: Path) -> None:
 def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
     """What the sliders must know; positions instead of values."""
     controls = [
-        {"name": name, "label": c.label, "texts": [c.text.format(value) for value in c.values]}
+        {"name": name, "label": c.label, "texts": c.texts}
         for name, c in explorable.controls.items()
     ]
     seeds = {"name": "seed", "label": "seed", "texts": [str(seed) for seed in explorable.seeds]}

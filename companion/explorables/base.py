@@ -14,12 +14,22 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Control:
-    """One slider: its values in order, how they are called, and where it starts."""
+    """One slider: its values in order, how they are called, and where it starts.
+
+    >>> Control("probe", (0, 1), 0, names=("gaussian", "sphere")).texts
+    ['gaussian', 'sphere']
+    """
 
     label: str
     values: tuple[float, ...]
     start: float
     text: str = "{:g}"
+    names: tuple[str, ...] = ()  # of the values, where they are choices and not numbers
+
+    @property
+    def texts(self) -> list[str]:
+        """What the slider shows for each value."""
+        return list(self.names) or [self.text.format(value) for value in self.values]
 
     def nearest(self, value: float) -> float:
         """The lattice value closest to ``value`` on a logarithmic axis if all are positive."""
