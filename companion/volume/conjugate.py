@@ -52,8 +52,9 @@ def conjugate(
     surrogate = (1/2K) Σₖ sg[uₖ]ᵀ JᵀJ vₖ, uₖ = (JᵀJ)⁻¹ vₖ by conjugate gradients, J = g'(z).
 
     Its gradient follows **plus** the log-volume of g, also through z where that is attached, and is
-    unbiased as far as uₖ is solved: every iteration left out is a bias toward the directions that g
-    stretches most. Its value is about half the latent size.
+    unbiased as far as uₖ is solved: with rounds left out, the directions that g squeezes lose their
+    share of it. Its value is mean ‖vₖ‖²/2, about half the latent size, after *any* number of rounds
+    (residuals are orthogonal to vₖ) and so tells nothing: watch the residual.
 
     Args:
         decode: ``(batch, latent) -> (batch, *data)``, each sample on its own.
@@ -135,8 +136,8 @@ def solve(
     """Solve A x = b by conjugate gradients from x = 0, for many right-hand sides at once.
 
     A system rests as soon as ‖b − Ax‖ ≤ tolerance·‖b‖, and also where pᵀAp is below the number
-    format's resolution of the largest curvature met: A is singular there, or as good as. The
-    iterate of least residual is returned: where A is singular the later ones run away.
+    format's resolution of the largest curvature met: A is singular there, or as good as.
+    The residual may rise before it falls; what falls in each round is (x − x*)ᵀA(x − x*).
 
     Args:
         product: x ↦ A x on ``(…, size)``, A symmetric and positive semi-definite; it may differ
@@ -162,8 +163,8 @@ def solve(
         raise ValueError(f"{call}: tolerance must not be negative, got {tolerance}")
     if max_iterations < 1:
         raise ValueError(f"{call}: max_iterations must be at least 1, got {max_iterations}")
-    best, x, r, p = torch.zeros_like(b), torch.zeros_like(b), b, b
-    start = least = error = _dot(r, r)  # (…) squared residuals
+    x, r, p = torch.zeros_like(b), b, b
+    start = error = _dot(r, r)  # (…) squared residuals
     active = error > tolerance**2 * start
     largest, iterations = torch.zeros_like(error), torch.zeros_like(error, dtype=torch.int64)
     for _ in range(max_iterations):
@@ -179,10 +180,9 @@ def solve(
         keep = (error / torch.where(active, before, 1.0)).unsqueeze(-1)
         p = torch.where(active.unsqueeze(-1), r + keep * p, p)
         iterations = iterations + active
-        best, least = torch.where((error < least).unsqueeze(-1), x, best), least.minimum(error)
         active = active & (error > tolerance**2 * start)
-    residual = (least / torch.where(start > 0, start, 1.0)).sqrt()
-    return Solution(best, iterations, residual)
+    residual = (error / torch.where(start > 0, start, 1.0)).sqrt()
+    return Solution(x, iterations, residual)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
