@@ -6,8 +6,20 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, by_epoch, linear, mlae_loss
-from companion.networks import MLP, ConvDecoder, ConvEncoder
+from companion.models import (
+    AEF,
+    MLAE,
+    VAE,
+    DenoisingAutoencoder,
+    TwoStageVAE,
+    by_epoch,
+    core_mask,
+    linear,
+    mlae_loss,
+    posterior_size,
+)
+from companion.networks import MLP, ConvDecoder, ConvEncoder, flows
+from companion.networks.preprocess import ActNorm, Logit, Preprocess
 
 
 def toy(**options):
@@ -22,6 +34,42 @@ def images(norm="none", **options):
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
 
 
+def within_flows(place="center", flow=True, condition_dim=0, **options):
+    torch.manual_seed(0)
+    nets = MLP(4, 4, [8], condition_dim), MLP(2, 4, [8], condition_dim)
+    core = MLP(4, 2, []) if place == "linear" else core_mask((4,), 2, place)
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    pair = (flows.iaf(2, **steps), flows.maf(2, **steps)) if flow else (None, None)
+    return AEF(*nets, (4,), 2, core, *pair, **options)
+
+
+def within_flows_images():
+    layers = Preprocess(Logit(0.05), ActNorm((1, 4, 4)))
+    shape, options = (1, 4, 4), {"channels": (4,), "hidden": (8,), "condition_dim": 3}
+    torch.manual_seed(0)
+    encoder, decoder = ConvEncoder(shape, 4, **options), ConvDecoder(2, shape, **options)
+    core = core_mask(shape, 2, "corner")
+    return AEF(encoder, decoder, shape, 2, core, per_pixel=True, preprocess=layers, levels=17)
+
+
+def variational_flows():
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    posterior = flows.iaf(2, posterior_size(2), **steps)
+    return variational(posterior_flow=posterior, prior=flows.maf(2, **steps))
+
+
+def variational(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return VAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
+
+
+def two_stages():
+    second = VAE(MLP(2, posterior_size(2), [8]), MLP(2, 2, [8]), (2,), 2, learn_variance=True)
+    return TwoStageVAE(variational(condition_dim=3), second, joint=True)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -32,6 +80,18 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "denoising": (
+        lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),
+    "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
+    "aef with both flows": (within_flows, 0),
+    "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
+    "aef images": (within_flows_images, 3),
+    "vae": (lambda: variational(condition_dim=3), 3),
+    "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
+    "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),
+    "vae with both flows": (variational_flows, 0),
+    "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
+    "two stages": (two_stages, 3),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 
@@ -41,6 +101,7 @@ def case(request):
     make, condition_dim = MODELS[request.param]
     model = make()
     x = data(model.data_shape, batch=8).float()
+    x = x.sigmoid() if len(model.data_shape) > 1 else x  # images lie in [0, 1]
     condition = data((condition_dim,), batch=8, seed=4).float() if condition_dim else None
     return model, x, condition
 
@@ -86,8 +147,9 @@ def test_the_drawn_chance_is_all_the_chance(case):
 
 def test_temperature_zero_gives_the_mean_code(case):
     model, x, c = case
-    zeros = torch.zeros(8, model.latent_dim)
-    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(zeros, c))
+    central = model.draw_codes(8, temperature=0.0)
+    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(central, c))
+    assert torch.equal(central, central[:1].expand(8, -1))
     with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
         model.sample(8, c, temperature=-1)
 
@@ -231,3 +293,12 @@ def test_refusals():
         images("batch", fraction=0.5)
     with pytest.raises(ValueError, match=r"epoch 0 needs a value, got epochs \[3\]"):
         by_epoch({3: 1.0})
+
+
+def test_a_denoising_autoencoder_is_asked_for_the_clean_image():
+    with pytest.raises(ValueError, match="sigma must not be negative, got -1"):
+        DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=-1)
+    idle = DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=0.5)
+    x, noise = torch.full((1, 4), 0.5), torch.tensor([[0.0, 0.2, 2.0, -9.0]])
+    expected = torch.tensor([0.1**2 + 0.5**2 + 0.5**2])  # the last two are clipped
+    assert torch.allclose(idle.loss(x, noise=noise).loss, expected)

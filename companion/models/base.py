@@ -18,8 +18,10 @@ class Model(nn.Module):
     """A generative autoencoder with a standard normal prior over its codes. Abstract.
 
     A subclass gives ``encode``, ``decode``, ``loss`` and ``log_prob``; ``draw`` when its loss needs
-    chance, ``advance`` when something is scheduled. Hyper-parameters that a sweep may vary are
-    buffers, so that models which differ only in them train stacked.
+    chance, ``advance`` when something is scheduled, ``prepare`` when data initialise it.
+    Hyper-parameters that a sweep may vary are buffers, so that models which differ only in them
+    train stacked. ``latents`` may be set after training (:func:`companion.latents.fit_latents`) and
+    is saved with the model.
 
     Args:
         data_shape: shape of one sample.
@@ -29,6 +31,7 @@ class Model(nn.Module):
     def __init__(self, data_shape: tuple[int, ...], latent_dim: int):
         super().__init__()
         self.data_shape, self.latent_dim = tuple(data_shape), latent_dim
+        self.latents: nn.Module | None = None
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``."""
@@ -39,7 +42,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
-        """All chance that one ``loss`` on this batch needs, drawn outside of compiled code."""
+        """All chance that one ``loss`` needs, drawn outside of compiled code.
+
+        It depends on the batch's shape, type and device, not on its values.
+        """
         return {}
 
     def loss(
@@ -63,17 +69,20 @@ class Model(nn.Module):
         temperature: float = 1.0,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Decode ``n`` codes z ~ N(0, temperature²·1): ``(n, *data)``."""
+        """Decode ``n`` codes from ``latents``, or else z ~ N(0, temperature²·1): ``(n, *data)``."""
         if temperature < 0:
             raise ValueError(f"sample: temperature must not be negative, got {temperature}")
-        return self.decode(self.draw_codes(n, generator) * temperature, condition)
+        draw = self.draw_codes if self.latents is None else self.latents.sample
+        return self.decode(draw(n, generator, temperature), condition)
 
-    def draw_codes(self, n: int, generator: Generator | None = None) -> Tensor:
-        """Draw z ~ N(0, 1) on the generator's device, for the model's: ``(n, latent)``."""
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z ~ N(0, temperature²·1): ``(n, latent)``; on the generator's device, then moved."""
         parameter = next(self.parameters())
         where = parameter.device if generator is None else generator.device
         options = {"generator": generator, "device": where, "dtype": parameter.dtype}
-        return torch.randn(n, self.latent_dim, **options).to(parameter.device)
+        return temperature * torch.randn(n, self.latent_dim, **options).to(parameter.device)
 
     def prepare(self, x: Tensor) -> None:
         """Set what depends on the first training batch, before the first step and only once."""

@@ -1,5 +1,6 @@
 """Networks that know no probability: they map tensors to tensors."""
 
+from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
 from companion.networks.summary import count, summary
@@ -14,5 +15,6 @@ __all__ = [
     "batch_norm",
     "build",
     "count",
+    "flows",
     "summary",
 ]
