@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import data
 from resume_child import make_data, make_model, run
+from test_models import MODELS
 
 from companion.training import CheckpointError, TrainConfig, fit, load_weights, memory_budget
 
@@ -62,6 +64,31 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, schedule, checkpoint_e
     cut, log = train(tmp_path / "cut", **options)
     assert same(whole, cut) and without_seconds(log) == without_seconds(whole_log)
     assert [p.name for p in tmp_path.rglob("*.partial")] == []
+
+
+@pytest.mark.filterwarnings("ignore:layer")
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_goes_on_bit_for_bit(tmp_path, name):
+    make, condition_dim = MODELS[name]
+    x = data(make().data_shape, batch=24).float().sigmoid()
+    condition = data((condition_dim,), batch=24, seed=4).float() if condition_dim else None
+    settings = config(epochs=3, batch_size=8, noise=0.0)
+
+    def train(directory, callback=None):
+        torch.manual_seed(0)
+        model = make()
+        options = {"condition": condition, "directory": tmp_path / directory, "resume": True}
+        fit(model, x, None, settings, progress=False, callback=callback, **options)
+        return model
+
+    def interrupt(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    whole = train("whole")
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", interrupt)
+    assert same(whole, train("cut"))
 
 
 def test_a_run_that_ended_comes_back_as_it_ended(tmp_path):
