@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -119,6 +120,28 @@ def test_the_best_weights_are_kept_by_any_logged_number(tmp_path):
     assert load_weights(best, tmp_path / "best.pt")["row"]["score"] == 1.0
     assert all(torch.equal(t, seen[1][name]) for name, t in best.state_dict().items())
     assert load_weights(best, tmp_path / "checkpoint.pt")["epoch"] == 4 and same(best, model)
+
+
+def test_tensorboard_gets_the_same_numbers_if_it_is_there(tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, directory, purge_step):
+            written.append((directory.name, purge_step))
+
+        def add_scalar(self, name, value, epoch):
+            written.append((name, value, epoch))
+
+        def close(self):
+            written.append("closed")
+
+    module = SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    _, log = train(tmp_path, epochs=2)
+    assert written[0] == ("tensorboard", 1) and written[-1] == "closed"
+    assert ("loss", log.rows[1]["loss"], 2) in written
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
+    assert train(tmp_path / "without", epochs=1)[1].rows
 
 
 def test_starting_over_needs_another_directory(tmp_path):
