@@ -11,6 +11,7 @@ from companion.models import (
     MLAE,
     VAE,
     DenoisingAutoencoder,
+    RectangularFlow,
     TwoStageVAE,
     by_epoch,
     core_mask,
@@ -18,8 +19,20 @@ from companion.models import (
     mlae_loss,
     posterior_size,
 )
-from companion.networks import MLP, ConvDecoder, ConvEncoder, flows
-from companion.networks.preprocess import ActNorm, Logit, Preprocess
+from companion.networks import (
+    MLP,
+    ConvDecoder,
+    ConvEncoder,
+    EncoderDecoder,
+    InjectiveFlow,
+    RealNVP,
+    flows,
+)
+from companion.networks.preprocess import (
+    ActNorm,
+    Logit,
+    Preprocess,
+)
 
 
 def toy(**options):
@@ -70,6 +83,13 @@ def two_stages():
     return TwoStageVAE(variational(condition_dim=3), second, joint=True)
 
 
+def rectangular(estimator, condition_dim=0, **options):
+    torch.manual_seed(0)
+    size = {"hidden": [8], "condition_dim": condition_dim}
+    network, prior = InjectiveFlow(4, 2, num_blocks=3, **size), RealNVP(2, 2, **size)
+    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -92,6 +112,12 @@ MODELS = {
     "vae with both flows": (variational_flows, 0),
     "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
     "two stages": (two_stages, 3),
+    "rectangular": (lambda: rectangular("conjugate"), 0),
+    "rectangular exact": (lambda: rectangular("exact", condition_dim=3), 3),
+    "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
+    "rectangular two steps": (lambda: rectangular("two-step"), 0),
+    "rectangular with free networks": (
+        lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

@@ -1,10 +1,35 @@
 """Models on one contract: what each adds is its loss."""
 
-from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
-from companion.models.base import Model, by_epoch, constant, linear
-from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
-from companion.models.mlae import MLAE, MLAETerms, mlae_loss
-from companion.models.two_stage import TwoStageVAE
+from companion.models.aef import (
+    AEF,
+    AEFTerms,
+    aef_loss,
+    aef_map,
+    core_mask,
+)
+from companion.models.base import (
+    Model,
+    by_epoch,
+    constant,
+    linear,
+)
+from companion.models.denoising import (
+    DenoisingAutoencoder,
+    DenoisingTerms,
+)
+from companion.models.mlae import (
+    MLAE,
+    MLAETerms,
+    mlae_loss,
+)
+from companion.models.rectangular import (
+    RectangularFlow,
+    RectangularTerms,
+    rectangular_loss,
+)
+from companion.models.two_stage import (
+    TwoStageVAE,
+)
 from companion.models.vae import (
     VAE,
     Posterior,
@@ -25,6 +50,8 @@ __all__ = [
     "MLAETerms",
     "Model",
     "Posterior",
+    "RectangularFlow",
+    "RectangularTerms",
     "TwoStageVAE",
     "VAETerms",
     "aef_loss",
@@ -37,5 +64,6 @@ __all__ = [
     "linear",
     "mlae_loss",
     "posterior_size",
+    "rectangular_loss",
     "vae_loss",
 ]

@@ -1,10 +1,17 @@
 """Estimators of the log-volume's gradient, for any encoder and decoder.
 
-``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse. ``accuracy``
-says how near its gradient is to the one that it stands for.
+``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse.
+``conjugate`` is rectangular flows': no encoder, but an inverse by conjugate gradients.
 """
 
-from companion.volume.accuracy import gradient_cosine, gradient_distance
+from companion.volume.accuracy import (
+    gradient_cosine,
+    gradient_distance,
+)
+from companion.volume.conjugate import (
+    Conjugate,
+    conjugate,
+)
 from companion.volume.one_pass import (
     At,
     Mode,
@@ -17,9 +24,11 @@ from companion.volume.one_pass import (
 
 __all__ = [
     "At",
+    "Conjugate",
     "Mode",
     "Side",
     "Space",
+    "conjugate",
     "draw_index",
     "gradient_cosine",
     "gradient_distance",
