@@ -1,9 +1,11 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import interval, linear, semicircle, sinusoid
+from companion.explorables import directions, interval, linear, semicircle, sinusoid, variance
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {module.NAME: module for module in (sinusoid, semicircle, linear, interval)}
+BY_NAME = {
+    module.NAME: module for module in (sinusoid, semicircle, linear, interval, variance, directions)
+}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:
