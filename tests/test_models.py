@@ -6,8 +6,20 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, VAE, TwoStageVAE, by_epoch, linear, mlae_loss, posterior_size
-from companion.networks import MLP, ConvDecoder, ConvEncoder
+from companion.models import (
+    AEF,
+    MLAE,
+    VAE,
+    DenoisingAutoencoder,
+    TwoStageVAE,
+    by_epoch,
+    core_mask,
+    linear,
+    mlae_loss,
+    posterior_size,
+)
+from companion.networks import MLP, ConvDecoder, ConvEncoder, flows
+from companion.networks.preprocess import ActNorm, Logit, Preprocess
 
 
 def toy(**options):
@@ -20,6 +32,30 @@ def images(norm="none", **options):
     nets = {"channels": (4,), "hidden": (8,), "norm": norm, "condition_dim": 3}
     shape = (1, 4, 4)
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
+
+
+def within_flows(place="center", flow=True, condition_dim=0, **options):
+    torch.manual_seed(0)
+    nets = MLP(4, 4, [8], condition_dim), MLP(2, 4, [8], condition_dim)
+    core = MLP(4, 2, []) if place == "linear" else core_mask((4,), 2, place)
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    pair = (flows.iaf(2, **steps), flows.maf(2, **steps)) if flow else (None, None)
+    return AEF(*nets, (4,), 2, core, *pair, **options)
+
+
+def within_flows_images():
+    layers = Preprocess(Logit(0.05), ActNorm((1, 4, 4)))
+    shape, options = (1, 4, 4), {"channels": (4,), "hidden": (8,), "condition_dim": 3}
+    torch.manual_seed(0)
+    encoder, decoder = ConvEncoder(shape, 4, **options), ConvDecoder(2, shape, **options)
+    core = core_mask(shape, 2, "corner")
+    return AEF(encoder, decoder, shape, 2, core, per_pixel=True, preprocess=layers, levels=17)
+
+
+def variational_flows():
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    posterior = flows.iaf(2, posterior_size(2), **steps)
+    return variational(posterior_flow=posterior, prior=flows.maf(2, **steps))
 
 
 def variational(covariance="diagonal", condition_dim=0, **options):
@@ -44,9 +80,16 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "denoising": (
+        lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),
+    "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
+    "aef with both flows": (within_flows, 0),
+    "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
+    "aef images": (within_flows_images, 3),
     "vae": (lambda: variational(condition_dim=3), 3),
     "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
     "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),
+    "vae with both flows": (variational_flows, 0),
     "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
     "two stages": (two_stages, 3),
 }  # fmt: skip
@@ -58,6 +101,7 @@ def case(request):
     make, condition_dim = MODELS[request.param]
     model = make()
     x = data(model.data_shape, batch=8).float()
+    x = x.sigmoid() if len(model.data_shape) > 1 else x  # images lie in [0, 1]
     condition = data((condition_dim,), batch=8, seed=4).float() if condition_dim else None
     return model, x, condition
 
@@ -249,3 +293,12 @@ def test_refusals():
         images("batch", fraction=0.5)
     with pytest.raises(ValueError, match=r"epoch 0 needs a value, got epochs \[3\]"):
         by_epoch({3: 1.0})
+
+
+def test_a_denoising_autoencoder_is_asked_for_the_clean_image():
+    with pytest.raises(ValueError, match="sigma must not be negative, got -1"):
+        DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=-1)
+    idle = DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=0.5)
+    x, noise = torch.full((1, 4), 0.5), torch.tensor([[0.0, 0.2, 2.0, -9.0]])
+    expected = torch.tensor([0.1**2 + 0.5**2 + 0.5**2])  # the last two are clipped
+    assert torch.allclose(idle.loss(x, noise=noise).loss, expected)

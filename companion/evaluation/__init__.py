@@ -1,5 +1,6 @@
 """Numbers about trained models, and nothing else."""
 
+from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
     active_dimensions,
     loss_slope,
@@ -13,13 +14,16 @@ from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Denoising",
     "Distance",
     "Fit",
     "Recogniser",
     "Recognition",
     "Spectrum",
     "active_dimensions",
+    "add_noise",
     "decoder_spectrum",
+    "denoising_error",
     "evaluate",
     "gaussian_w2",
     "loss_slope",

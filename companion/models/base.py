@@ -18,9 +18,10 @@ class Model(nn.Module):
     """A generative autoencoder with a standard normal prior over its codes. Abstract.
 
     A subclass gives ``encode``, ``decode``, ``loss`` and ``log_prob``; ``draw`` when its loss needs
-    chance, ``advance`` when something is scheduled. Hyper-parameters that a sweep may vary are
-    buffers, so that models which differ only in them train stacked. ``latents`` may be set after
-    training (:func:`companion.latents.fit_latents`) and is saved with the model.
+    chance, ``advance`` when something is scheduled, ``prepare`` when data initialise it.
+    Hyper-parameters that a sweep may vary are buffers, so that models which differ only in them
+    train stacked. ``latents`` may be set after training (:func:`companion.latents.fit_latents`) and
+    is saved with the model.
 
     Args:
         data_shape: shape of one sample.
@@ -79,6 +80,9 @@ class Model(nn.Module):
         where = parameter.device if generator is None else generator.device
         options = {"generator": generator, "device": where, "dtype": parameter.dtype}
         return temperature * torch.randn(n, self.latent_dim, **options).to(parameter.device)
+
+    def prepare(self, x: Tensor) -> None:
+        """Set what depends on the first training batch, before the first step and only once."""
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         """Move scheduled hyper-parameters; returns the buffers that changed, by name."""

@@ -1,6 +1,20 @@
 """Networks that know no probability: they map tensors to tensors."""
 
+from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
+from companion.networks.summary import count, summary
+from companion.networks.table import Pair, Table, build
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "batch_norm"]
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Pair",
+    "Table",
+    "batch_norm",
+    "build",
+    "count",
+    "flows",
+    "summary",
+]

@@ -1,15 +1,16 @@
 """Estimators of the log-volume's gradient, for any encoder and decoder.
 
-``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse.
+``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse. ``accuracy``
+says how near its gradient is to the one that it stands for.
 """
 
+from companion.volume.accuracy import gradient_cosine, gradient_distance
 from companion.volume.one_pass import (
     At,
     Mode,
     Side,
     Space,
     draw_index,
-    gradient_cosine,
     num_chosen,
     surrogate,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Space",
     "draw_index",
     "gradient_cosine",
+    "gradient_distance",
     "num_chosen",
     "surrogate",
 ]
