@@ -1,9 +1,13 @@
 """Models on one contract: what each adds is its loss."""
 
 from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
+from companion.models.aggregate import AggregateVAE
 from companion.models.base import Model, by_epoch, constant, linear
+from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
+from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
     VAE,
@@ -17,16 +21,24 @@ from companion.models.vae import (
 
 __all__ = [
     "AEF",
-    "MLAE",
-    "VAE",
     "AEFTerms",
+    "AggregateVAE",
+    "Autoencoder",
+    "AutoencoderTerms",
     "DenoisingAutoencoder",
     "DenoisingTerms",
+    "HouseholderFlow",
+    "MLAE",
     "MLAETerms",
     "Model",
+    "PlanarFlow",
     "Posterior",
+    "RelaxedFlow",
+    "RelaxedTerms",
     "TwoStageVAE",
+    "VAE",
     "VAETerms",
+    "VampPrior",
     "aef_loss",
     "aef_map",
     "by_epoch",
@@ -36,6 +48,8 @@ __all__ = [
     "gaussian_log_likelihood",
     "linear",
     "mlae_loss",
+    "penalty",
     "posterior_size",
+    "relaxed_loss",
     "vae_loss",
 ]

@@ -3,6 +3,7 @@
 from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
 from companion.networks.mlp import MLP
+from companion.networks.spectral import spectral_norm
 from companion.networks.summary import count, summary
 from companion.networks.table import Pair, Table, build
 
@@ -16,5 +17,6 @@ __all__ = [
     "build",
     "count",
     "flows",
+    "spectral_norm",
     "summary",
 ]
