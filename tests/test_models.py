@@ -11,6 +11,7 @@ from companion.models import (
     MLAE,
     VAE,
     DenoisingAutoencoder,
+    TaylorVAE,
     TwoStageVAE,
     by_epoch,
     core_mask,
@@ -70,6 +71,13 @@ def two_stages():
     return TwoStageVAE(variational(condition_dim=3), second, joint=True)
 
 
+def taylor(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return TaylorVAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -92,6 +100,11 @@ MODELS = {
     "vae with both flows": (variational_flows, 0),
     "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
     "two stages": (two_stages, 3),
+    "taylor": (lambda: taylor(condition_dim=3), 3),
+    "taylor full covariance, one tangent": (lambda: taylor("full", tangents="one"), 0),
+    "taylor two tangents": (lambda: taylor(tangents="two"), 0),
+    "taylor exact": (lambda: taylor(expectation="exact"), 0),
+    "taylor exact, one tangent": (lambda: taylor(expectation="exact", tangents="one"), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

@@ -1,5 +1,7 @@
 """Numbers about trained models, and nothing else."""
 
+from companion.evaluation.collapse import Collapse, posterior_collapse
+from companion.evaluation.covariance import SpreadQuality, compare_covariances, spread_quality
 from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
     active_dimensions,
@@ -15,6 +17,7 @@ from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
     "Denoising",
+    "Collapse",
     "Distance",
     "Fit",
     "Recogniser",
@@ -22,6 +25,8 @@ __all__ = [
     "Spectrum",
     "active_dimensions",
     "add_noise",
+    "SpreadQuality",
+    "compare_covariances",
     "decoder_spectrum",
     "denoising_error",
     "evaluate",
@@ -29,6 +34,8 @@ __all__ = [
     "loss_slope",
     "noise_effect",
     "normal_alignment",
+    "posterior_collapse",
     "rank_correlation",
     "variance_spectrum",
+    "spread_quality",
 ]

@@ -4,6 +4,7 @@ from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
     VAE,
@@ -26,6 +27,8 @@ __all__ = [
     "Model",
     "Posterior",
     "TwoStageVAE",
+    "TaylorTerms",
+    "TaylorVAE",
     "VAETerms",
     "aef_loss",
     "aef_map",
@@ -37,5 +40,6 @@ __all__ = [
     "linear",
     "mlae_loss",
     "posterior_size",
+    "taylor_loss",
     "vae_loss",
 ]
