@@ -182,7 +182,9 @@ claim("2svae-thm2-not-unique", bool((wrong - right).std() < 0.1 * (wrong - right
 C, candidates = 0.01, torch.logspace(-6, 3, 2000, dtype=torch.float64)
 bowl = C / candidates + candidates.log()
 best = candidates[bowl.argmin()].item()
-print(f"C = {C}: the infimum is {bowl.min():.4f} at γ = {best:.4f}; 1 + log C = {1 + np.log(C):.4f}")
+print(
+    f"C = {C}: the infimum is {bowl.min():.4f} at γ = {best:.4f}; 1 + log C = {1 + np.log(C):.4f}"
+)
 claim("2svae-footnote4", bool(bowl.min() == float("inf")))
 
 # %% [markdown]

@@ -17,6 +17,7 @@ from companion.models import (
     PlanarFlow,
     RectangularFlow,
     RelaxedFlow,
+    TaylorVAE,
     TwoStageVAE,
     VampPrior,
     by_epoch,
@@ -116,6 +117,13 @@ def vamp():
     return VAE(encoder, MLP(2, 4, [8]), (4,), 2, prior=prior)
 
 
+def taylor(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return TaylorVAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -160,6 +168,11 @@ MODELS = {
     "rectangular two steps": (lambda: rectangular("two-step"), 0),
     "rectangular with free networks": (
         lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
+    "taylor": (lambda: taylor(condition_dim=3), 3),
+    "taylor full covariance, one tangent": (lambda: taylor("full", tangents="one"), 0),
+    "taylor two tangents": (lambda: taylor(tangents="two"), 0),
+    "taylor exact": (lambda: taylor(expectation="exact"), 0),
+    "taylor exact, one tangent": (lambda: taylor(expectation="exact", tangents="one"), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

@@ -9,6 +9,7 @@ from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
 from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
+from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
     VAE,
@@ -39,6 +40,8 @@ __all__ = [
     "RectangularTerms",
     "RelaxedFlow",
     "RelaxedTerms",
+    "TaylorTerms",
+    "TaylorVAE",
     "TwoStageVAE",
     "VAETerms",
     "VampPrior",
@@ -55,5 +58,6 @@ __all__ = [
     "posterior_size",
     "rectangular_loss",
     "relaxed_loss",
+    "taylor_loss",
     "vae_loss",
 ]
