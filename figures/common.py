@@ -6,14 +6,28 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import companion
+from companion.contracts import as_float
+from companion.data import images
+from companion.models import MLAE
+from companion.networks import MLP
 from companion.plots import png
+from companion.training import TrainConfig, fit
 
 HERE = Path(__file__).parent
 
 
-def save(name: str, picture: Figure, source: str, parameters: dict, numbers: dict) -> None:
+def save(
+    name: str,
+    picture: Figure,
+    source: str,
+    parameters: dict,
+    numbers: dict,
+    tolerance: float = 0.0,
+    times: dict | None = None,
+) -> None:
     """Write figures/out/NAME.png and figures/data/NAME.json.
 
     Args:
@@ -22,6 +36,8 @@ def save(name: str, picture: Figure, source: str, parameters: dict, numbers: dic
         source: what it re-makes, say "MLAE Fig. 3".
         parameters: everything that the numbers depend on.
         numbers: what the picture shows.
+        tolerance: by how much, relatively, they may differ on another machine; for trained models.
+        times: measured times and ratios of times, which differ from run to run.
     """
     versions = {
         "companion": companion.__version__,
@@ -29,10 +45,26 @@ def save(name: str, picture: Figure, source: str, parameters: dict, numbers: dic
         "python": platform.python_version(),
     }
     record = {"source": source, "parameters": parameters, "versions": versions, "numbers": numbers}
+    record |= {"tolerance": tolerance} if tolerance else {}
+    record |= {"times": times} if times else {}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     _replace(HERE / "out" / f"{name}.png", png(picture))
     _replace(HERE / "data" / f"{name}.json", text.encode())
     print(f"figures/out/{name}.png, figures/data/{name}.json")
+
+
+def digits_model(seed: int, latent: int = 8) -> tuple[MLAE, Tensor, Tensor]:
+    """The conditional digits model of notebook 05, trained, in float64, with its data."""
+    data = images.load("digits", seed=seed)
+    x, labels = as_float(data.train.x), images.one_hot(data.train.y, 10)
+    torch.manual_seed(seed)
+    nets = {"hidden": (128, 128), "condition_dim": 10, "residual": True}
+    shape = tuple(x.shape[1:])
+    model = MLAE(MLP(shape, latent, **nets), MLP(latent, shape, **nets), shape, latent, beta=2.0)
+    settings = {"epochs": 60, "batch_size": 128, "learning_rate": 2e-3, "noise": 0.1}
+    config = TrainConfig(seed=seed, device="cpu", **settings)
+    fit(model, x, None, config, condition=labels, progress=False)
+    return model.double().eval(), x.double(), labels.double()
 
 
 def _replace(path: Path, content: bytes) -> None:

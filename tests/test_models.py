@@ -6,8 +6,18 @@ from helpers import data, gradients, pair
 from torch import nn
 
 from companion import jacobians
-from companion.models import MLAE, RectangularFlow, by_epoch, linear, mlae_loss
-from companion.networks import MLP, ConvDecoder, ConvEncoder, InjectiveFlow, Pair, RealNVP
+from companion.models import (
+    MLAE,
+    VAE,
+    RectangularFlow,
+    TwoStageVAE,
+    by_epoch,
+    linear,
+    mlae_loss,
+    posterior_size,
+)
+from companion.networks import MLP, ConvDecoder, ConvEncoder, InjectiveFlow, Pair
+from companion.networks.flows import realnvp
 
 
 def toy(**options):
@@ -22,11 +32,23 @@ def images(norm="none", **options):
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
 
 
+def variational(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return VAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
+
+
+def two_stages():
+    second = VAE(MLP(2, posterior_size(2), [8]), MLP(2, 2, [8]), (2,), 2, learn_variance=True)
+    return TwoStageVAE(variational(condition_dim=3), second, joint=True)
+
+
 def rectangular(estimator, condition_dim=0, **options):
     torch.manual_seed(0)
-    size = {"hidden": [8], "condition_dim": condition_dim}
-    network, prior = InjectiveFlow(4, 2, num_blocks=3, **size), RealNVP(2, 2, **size)
-    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
+    flows = [realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)]
+    network = InjectiveFlow(flows[0], 2)
+    return RectangularFlow(network, flows[1], (4,), 2, estimator=estimator, **options)
 
 
 MODELS = {
@@ -39,6 +61,11 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "vae": (lambda: variational(condition_dim=3), 3),
+    "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
+    "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),
+    "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
+    "two stages": (two_stages, 3),
     "rectangular": (lambda: rectangular("conjugate"), 0),
     "rectangular exact": (lambda: rectangular("exact", condition_dim=3), 3),
     "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
@@ -99,8 +126,9 @@ def test_the_drawn_chance_is_all_the_chance(case):
 
 def test_temperature_zero_gives_the_mean_code(case):
     model, x, c = case
-    zeros = torch.zeros(8, model.latent_dim)
-    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(zeros, c))
+    central = model.draw_codes(8, temperature=0.0)
+    assert torch.equal(model.sample(8, c, temperature=0.0), model.decode(central, c))
+    assert torch.equal(central, central[:1].expand(8, -1))
     with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
         model.sample(8, c, temperature=-1)
 

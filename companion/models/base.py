@@ -19,7 +19,8 @@ class Model(nn.Module):
 
     A subclass gives ``encode``, ``decode``, ``loss`` and ``log_prob``; ``draw`` when its loss needs
     chance, ``advance`` when something is scheduled. Hyper-parameters that a sweep may vary are
-    buffers, so that models which differ only in them train stacked.
+    buffers, so that models which differ only in them train stacked. ``latents`` may be set after
+    training (:func:`companion.latents.fit_latents`) and is saved with the model.
 
     Args:
         data_shape: shape of one sample.
@@ -29,6 +30,7 @@ class Model(nn.Module):
     def __init__(self, data_shape: tuple[int, ...], latent_dim: int):
         super().__init__()
         self.data_shape, self.latent_dim = tuple(data_shape), latent_dim
+        self.latents: nn.Module | None = None
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``."""
@@ -63,17 +65,20 @@ class Model(nn.Module):
         temperature: float = 1.0,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Decode ``n`` codes z ~ N(0, temperature²·1): ``(n, *data)``."""
+        """Decode ``n`` codes from ``latents``, or else z ~ N(0, temperature²·1): ``(n, *data)``."""
         if temperature < 0:
             raise ValueError(f"sample: temperature must not be negative, got {temperature}")
-        return self.decode(self.draw_codes(n, generator) * temperature, condition)
+        draw = self.draw_codes if self.latents is None else self.latents.sample
+        return self.decode(draw(n, generator, temperature), condition)
 
-    def draw_codes(self, n: int, generator: Generator | None = None) -> Tensor:
-        """Draw z ~ N(0, 1) on the generator's device, for the model's: ``(n, latent)``."""
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z ~ N(0, temperature²·1): ``(n, latent)``; on the generator's device, then moved."""
         parameter = next(self.parameters())
         where = parameter.device if generator is None else generator.device
         options = {"generator": generator, "device": where, "dtype": parameter.dtype}
-        return torch.randn(n, self.latent_dim, **options).to(parameter.device)
+        return temperature * torch.randn(n, self.latent_dim, **options).to(parameter.device)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         """Move scheduled hyper-parameters; returns the buffers that changed, by name."""

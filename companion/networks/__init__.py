@@ -1,16 +1,14 @@
 """Networks that know no probability: they map tensors to tensors."""
 
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
-from companion.networks.injective import Coupling, InjectiveFlow, Pair, RealNVP
+from companion.networks.injective import InjectiveFlow, Pair
 from companion.networks.mlp import MLP
 
 __all__ = [
     "MLP",
     "ConvDecoder",
     "ConvEncoder",
-    "Coupling",
     "InjectiveFlow",
     "Pair",
-    "RealNVP",
     "batch_norm",
 ]

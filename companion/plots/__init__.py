@@ -14,6 +14,7 @@ from companion.plots.curves import (
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
+from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
 
@@ -28,7 +29,9 @@ __all__ = [
     "circles",
     "codes_against_normal",
     "direction_costs",
+    "distances",
     "ellipse",
+    "estimates",
     "evolution",
     "figure",
     "hysteresis",
@@ -42,4 +45,5 @@ __all__ = [
     "show",
     "spectrum",
     "trade_off",
+    "variances",
 ]

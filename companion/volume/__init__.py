@@ -1,9 +1,11 @@
 """Estimators of the log-volume's gradient, for any encoder and decoder.
 
-``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse.
-``conjugate`` is rectangular flows': no encoder, but an inverse by conjugate gradients.
+``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse. ``conjugate`` is
+rectangular flows': no encoder, but an inverse by conjugate gradients. ``accuracy`` says how near
+the surrogate's gradient is to the one that it stands for.
 """
 
+from companion.volume.accuracy import gradient_cosine, gradient_distance
 from companion.volume.conjugate import Conjugate, conjugate
 from companion.volume.one_pass import (
     At,
@@ -11,7 +13,6 @@ from companion.volume.one_pass import (
     Side,
     Space,
     draw_index,
-    gradient_cosine,
     num_chosen,
     surrogate,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "conjugate",
     "draw_index",
     "gradient_cosine",
+    "gradient_distance",
     "num_chosen",
     "surrogate",
 ]

@@ -7,14 +7,13 @@ network's Jacobian, held constant, stands in for an inverse. A probe v with E[vv
 trace a product of vectors that automatic differentiation gives in one pass (MLAE eqs 11, 12, 18).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
 from torch.func import vjp, vmap
 
-from companion import jacobians
 from companion import probes as _probes
 from companion.contracts import Map, Surrogate, bind
 from companion.jacobians import jvp
@@ -131,59 +130,6 @@ def draw_index(
 ) -> Tensor:
     """Distinct random positions for :func:`surrogate`'s ``index``: ``(m,)``."""
     return torch.randperm(batch, device=device, generator=generator)[: num_chosen(fraction, batch)]
-
-
-def gradient_cosine(
-    x: Tensor,
-    encode: Map,
-    decode: Map,
-    parameters: Sequence[Tensor],
-    condition: Tensor | None = None,
-    side: Side = "encoder",
-    space: Space = "latent",
-    at: At = "data",
-) -> Tensor:
-    """Cosine between the surrogate's expected gradient and the exact log-volume's, in parameters.
-
-    One where f' and g' are pseudo-inverse; below it the surrogate follows another direction, as its
-    stopped factor is not the inverse that it stands for. The surrogate is taken without noise, with
-    a full basis of probes, so that bias alone is measured.
-
-    Args:
-        x: ``(batch, *data)``.
-        encode: the encoder.
-        decode: the decoder.
-        parameters: what the gradients are with respect to; those of both networks, say.
-        condition: second argument of both maps, or nothing.
-        side: the encoder's or the decoder's log-volume.
-        space: as in :func:`surrogate`.
-        at: as in :func:`surrogate`.
-
-    Returns:
-        A scalar in [−1, 1]; NaN when either gradient vanishes.
-
-    >>> A = torch.tensor([[2.0, 0.0, 0.0]], requires_grad=True)
-    >>> cosine = gradient_cosine(torch.ones(4, 3), lambda x: x @ A.T,
-    ...                          lambda z: z @ torch.linalg.pinv(A).T, [A])
-    >>> round(float(cosine), 4)
-    1.0
-    """
-    with torch.enable_grad():
-        z = bind(encode, condition)(x)
-        size = z[0].numel() if space == "latent" else x[0].numel()
-        out = surrogate(x, encode, decode, condition, size, "basis", side, space, at)
-        if side == "decoder":
-            exact = jacobians.log_volume(decode, z, condition, differentiable=True)
-        else:
-            point = x if at == "data" else bind(decode, condition)(z)
-            exact = jacobians.log_volume_encoder(encode, point, condition, differentiable=True)
-        a, b = (_flat_gradient(value.mean(), parameters) for value in (out.surrogate, exact))
-    return (a @ b) / (a.norm() * b.norm())
-
-
-def _flat_gradient(value: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    gradients = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
-    return torch.cat([g.flatten() for g in gradients])
 
 
 def _check(side: str, space: str, at: str, mode: str, fraction: float) -> None:

@@ -1,0 +1,201 @@
+"""What to sample codes from: densities fitted after training to a model's codes.
+
+==================  =============================================================================
+``standard``        N(0, 1), as the models themselves take it
+``gaussian``        a Gaussian of full covariance
+``mixture``         a Gaussian mixture of full covariances, by scikit-learn (RIF's has 10)
+``second_stage``    a VAE on the codes (2SVAE §4)
+``flow``            an autoregressive spline flow (zuko)
+==================  =============================================================================
+
+Each has ``log_prob(z)``, ``sample(n, generator, temperature)`` and ``kind`` in words. Set as
+``model.latents`` it is what ``model.sample`` draws from, and the model's ``state_dict`` has it.
+"""
+
+from math import log
+from typing import NamedTuple
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Generator, Tensor, nn
+
+from companion.contracts import LogProb
+from companion.models.base import Model, standard_normal_nll
+from companion.models.vae import VAE, posterior_size
+from companion.networks import MLP, flows
+from companion.training import TrainConfig, fit
+
+KINDS = ("standard", "gaussian", "mixture", "second_stage", "flow")
+
+
+class FlowTerms(NamedTuple):
+    """The negative log-likelihood is the loss."""
+
+    loss: Tensor  # (batch,)
+
+
+class Mixture(nn.Module):
+    """A mixture of Gaussians N(μₖ, LₖLₖᵀ), held in tensors; with one component a Gaussian.
+
+    Temperature scales the spread about each centre, not the centres.
+
+    >>> standard = Mixture(1, 2)
+    >>> standard.log_prob(torch.zeros(1, 2))
+    tensor([-1.8379])
+    """
+
+    kind = "exact"
+
+    def __init__(self, components: int, latent_dim: int):
+        super().__init__()
+        self.register_buffer("log_weights", torch.full((components,), -log(components)))
+        self.register_buffer("means", torch.zeros(components, latent_dim))
+        self.register_buffer("scales", torch.eye(latent_dim).repeat(components, 1, 1))
+
+    def set(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
+        """Take the parameters of a fitted mixture."""
+        values = weights.log(), means, torch.linalg.cholesky(covariances)
+        for buffer, value in zip(self.buffers(), values, strict=True):
+            buffer.copy_(value)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log Σₖ πₖ N(z; μₖ, LₖLₖᵀ): ``(batch, latent) -> (batch,)``."""
+        away = (z[:, None] - self.means)[..., None]  # (batch, component, latent, 1)
+        unit = torch.linalg.solve_triangular(self.scales, away, upper=False)[..., 0]
+        log_det = self.scales.diagonal(dim1=1, dim2=2).log().sum(1)  # (component,)
+        return (self.log_weights - standard_normal_nll(unit) - log_det).logsumexp(1)
+
+    def sample(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw ``(n, latent)``, on the generator's device, then moved."""
+        where = self.means.device if generator is None else generator.device
+        weights = self.log_weights.exp().to(where)
+        chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
+        options = {"generator": generator, "device": where, "dtype": self.means.dtype}
+        noise = torch.randn(n, self.means.shape[1], **options).to(self.means.device)
+        chosen = chosen.to(self.means.device)
+        spread = torch.einsum("nij,nj->ni", self.scales[chosen], noise)
+        return self.means[chosen] + temperature * spread
+
+
+class FlowDensity(Model):
+    """A flow over codes on the model contract: ``fit`` trains it by maximum likelihood."""
+
+    def __init__(self, flow: flows.Flow):
+        super().__init__((flow.dim,), flow.dim)
+        self.flow = flow
+
+    def loss(self, x: Tensor, condition=None, generator=None, **draws) -> FlowTerms:
+        return FlowTerms(-self.flow.log_prob(x))
+
+    def log_prob(self, x: Tensor, condition=None) -> LogProb:
+        return LogProb(self.flow.log_prob(x), "exact")
+
+    def draw_data(self, n: int, generator: Generator | None = None, temperature: float = 1.0):
+        """Draw ``(n, latent)``."""
+        return self.flow.sample(n, generator, temperature)
+
+
+class Trained(nn.Module):
+    """A density that ``fit`` trains, on codes that are standardised first."""
+
+    def __init__(self, density: VAE | FlowDensity):
+        super().__init__()
+        self.density = density
+        self.register_buffer("mean", torch.zeros(density.data_shape))
+        self.register_buffer("std", torch.ones(density.data_shape))
+        self.kind = "exact" if isinstance(density, FlowDensity) else "importance-sampled"
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log-density in nats, of the kind that ``kind`` says: ``(batch,)``."""
+        return self.density.log_prob((z - self.mean) / self.std).value - self.std.log().sum()
+
+    def sample(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw ``(n, latent)``; a flow's and a VAE's temperature is that of their base."""
+        return self.mean + self.std * self.density.draw_data(n, generator, temperature)
+
+
+def build_latents(
+    kind: str, latent_dim: int, components: int = 10, hidden: tuple[int, ...] = (64, 64)
+) -> Mixture | Trained:
+    """A density over codes before it is fitted, to load a saved ``state_dict`` into.
+
+    Args:
+        kind: one of the kinds at the head of this file.
+        latent_dim: size of one code.
+        components: of a mixture.
+        hidden: widths of the networks of ``second_stage`` and ``flow``.
+
+    Raises:
+        ValueError: for an unknown kind.
+
+    >>> build_latents("mixture", 2, components=3).means.shape
+    torch.Size([3, 2])
+    """
+    if kind not in KINDS:
+        raise ValueError(f"latents: kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == "flow":
+        return Trained(FlowDensity(flows.spline_coupling(latent_dim, hidden=hidden)))
+    if kind == "second_stage":
+        encoder = MLP(latent_dim, posterior_size(latent_dim), hidden)
+        decoder = MLP(latent_dim, latent_dim, hidden)
+        shape = (latent_dim,)
+        return Trained(VAE(encoder, decoder, shape, latent_dim, learn_variance=True, floor=1e-4))
+    return Mixture(components if kind == "mixture" else 1, latent_dim)
+
+
+def fit_latents(
+    kind: str,
+    codes: Tensor,
+    components: int = 10,
+    hidden: tuple[int, ...] = (64, 64),
+    config: TrainConfig | None = None,
+    seed: int = 0,
+) -> Mixture | Trained:
+    """Fit a density to the codes of training data.
+
+    Args:
+        kind: one of the kinds at the head of this file.
+        codes: ``(n, latent)``; for the second stage of 2SVAE draws from the posterior. There
+            :class:`companion.models.TwoStageVAE` redraws them for every batch.
+        components: of a mixture.
+        hidden: widths of the networks of ``second_stage`` and ``flow``.
+        config: how those are trained.
+        seed: of scikit-learn's initialisation or of the networks' weights.
+
+    Returns:
+        A frozen module; assign it to ``model.latents``.
+
+    Raises:
+        ValueError: for an unknown kind, codes of another shape, or too few of them.
+
+    Source: RIF §4.3 (ex-post density estimation); 2SVAE §4.
+
+    >>> codes = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) + 3.0
+    >>> latents = fit_latents("gaussian", codes)
+    >>> latents.sample(1000, torch.Generator().manual_seed(1)).mean(0).round()
+    tensor([3., 3.])
+    """
+    if codes.dim() != 2 or len(codes) <= codes.shape[-1]:
+        raise ValueError(
+            f"fit_latents: codes must be (n, latent) with n > latent, got {tuple(codes.shape)}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        latents = build_latents(kind, codes.shape[1], components, hidden).to(codes)
+    codes = codes.detach()
+    if kind == "gaussian":
+        latents.set(codes.new_ones(1), codes.mean(0)[None], torch.cov(codes.T)[None])
+    elif kind == "mixture":
+        found = GaussianMixture(components, random_state=seed).fit(codes.double().cpu().numpy())
+        parameters = found.weights_, found.means_, found.covariances_
+        latents.set(*(torch.as_tensor(p).to(codes) for p in parameters))
+    elif kind in ("flow", "second_stage"):
+        latents.mean.copy_(codes.mean(0))
+        latents.std.copy_(codes.std(0))
+        standardised = (codes - latents.mean) / latents.std
+        fit(latents.density, standardised, config=config, progress=False)
+    return latents.eval().requires_grad_(False)

@@ -1,0 +1,134 @@
+"""The two-stage VAE: a second VAE learns where the first one's codes lie (2SVAE §4)."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from companion.contracts import LogProb
+from companion.models.base import Model
+from companion.models.vae import VAE, VAETerms
+
+
+class TwoStageVAE(Model):
+    """A first stage that knows the manifold, and a second that knows the measure on it.
+
+    Train the first stage alone; then ``fit`` this model, which trains only the second, on codes
+    z ~ q(z | x) drawn afresh in every batch. Samples go through both: u ~ N(0, 1), z ~ p(z | u),
+    x = g(z).
+
+    With ``joint`` both stages are trained at once, on the bound that takes the second's for
+    log p(z); 2SVAE's footnote 6 says that this does not help.
+
+    Args:
+        first: a trained model, frozen from here on unless joint: a VAE. From any other the codes
+            are ``encode(x)``, as from an autoencoder, which 2SVAE's footnote 5 warns of.
+        second: a VAE whose data are the first's codes, ``data_shape == (first.latent_dim,)``.
+        joint: train both stages together.
+
+    Raises:
+        ValueError: when the second stage has another data shape; from joint training and
+            ``log_prob`` when the first stage is no VAE.
+
+    Source: 2SVAE §4.
+
+    >>> from companion.models.vae import posterior_size
+    >>> from companion.networks import MLP
+    >>> rng = torch.manual_seed(0)
+    >>> first = VAE(MLP(5, posterior_size(2)), MLP(2, 5), (5,), 2, learn_variance=True)
+    >>> second = VAE(MLP(2, posterior_size(2)), MLP(2, 2), (2,), 2, learn_variance=True)
+    >>> TwoStageVAE(first, second).sample(3).shape
+    torch.Size([3, 5])
+    """
+
+    def __init__(self, first: Model, second: VAE, joint: bool = False):
+        super().__init__(first.data_shape, first.latent_dim)
+        if second.data_shape != (first.latent_dim,):
+            raise ValueError(
+                f"TwoStageVAE: the second stage's data_shape must be ({first.latent_dim},), got "
+                f"{second.data_shape}"
+            )
+        if joint and not isinstance(first, VAE):
+            raise ValueError(f"TwoStageVAE: joint needs a VAE first, got {type(first).__name__}")
+        self.first, self.second, self.joint = first.requires_grad_(joint), second, joint
+        self.train(self.training)
+
+    def extra_repr(self) -> str:
+        return f"joint={self.joint}"
+
+    def train(self, mode: bool = True) -> "TwoStageVAE":
+        """A first stage that is not trained stays in eval mode."""
+        super().train(mode)
+        if not self.joint:
+            self.first.eval()
+        return self
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.first.encode(x, condition)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.first.decode(z, condition)
+
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z ~ p(z | u) with u from the second stage's prior: ``(n, latent)``."""
+        return self.second.draw_data(n, generator, temperature)
+
+    def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+        random = {"generator": generator, "device": x.device, "dtype": x.dtype}
+        noise = torch.randn(1, len(x), self.latent_dim, **random)
+        return {"noise": noise, "code_noise": self.second.draw(noise[0], generator)["noise"]}
+
+    def loss(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        generator: Generator | None = None,
+        **draws,
+    ) -> VAETerms:
+        """The second stage's terms on fresh codes, or those of the joint bound."""
+        draws = draws or self.draw(x, generator)
+        if self.joint:
+            prior = _SecondStage(self.second, draws["code_noise"])
+            return self.first.terms(x, draws["noise"], condition, prior=prior)
+        z = self.draw_posterior(x, draws["noise"], condition)[0].detach()
+        return self.second.loss(z, noise=draws["code_noise"])
+
+    def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Codes of the first stage, ``(samples, batch, latent)`` like the noise."""
+        if isinstance(self.first, VAE):
+            return self.first.draw_posterior(x, noise, condition)
+        return self.first.encode(x, condition).expand(len(noise), -1, -1)
+
+    def log_prob(
+        self, x: Tensor, condition: Tensor | None = None, num_samples: int = 64
+    ) -> LogProb:
+        """log (1/S) Σₛ p(x | zₛ) p(zₛ | uₛ) p(uₛ) / (q(zₛ | x) q(uₛ | zₛ)), at the same chance."""
+        if not isinstance(self.first, VAE):
+            name = type(self.first).__name__
+            raise ValueError(f"TwoStageVAE.log_prob: needs a VAE as first stage, got {name}")
+        generator = Generator(x.device).manual_seed(0)
+        random = {"generator": generator, "device": x.device, "dtype": x.dtype}
+        noise = torch.randn(num_samples, len(x), self.latent_dim, **random)
+        code_noise = torch.randn(1, num_samples * len(x), self.second.latent_dim, **random)
+        prior = _SecondStage(self.second, code_noise)
+        value = -self.first.terms(x, noise, condition, prior=prior, estimator="iwae").loss
+        return LogProb(value, f"importance-sampled, {num_samples} codes through both stages")
+
+    def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
+        moved = self.second.advance(progress, epoch)
+        changed = {f"second.{name}": value for name, value in moved.items()}
+        if self.joint:
+            moved = self.first.advance(progress, epoch)
+            changed |= {f"first.{name}": value for name, value in moved.items()}
+        return changed
+
+
+class _SecondStage(nn.Module):
+    """The second stage's bound on log p(z), as the prior of a first stage."""
+
+    def __init__(self, second: VAE, noise: Tensor):
+        super().__init__()
+        self.second, self.noise = second, noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -self.second.terms(z, self.noise).loss

@@ -1,0 +1,396 @@
+"""The Gaussian variational autoencoder: decoder variance fixed or learned, three estimators."""
+
+import warnings
+from collections.abc import Callable
+from math import log, pi, prod
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from companion.contracts import LogProb, Map, bind
+from companion.models.base import Model, Schedule, constant, standard_normal_nll
+
+ESTIMATORS = ("elbo", "sticking", "iwae")
+POINTS = 4096  # how many codes `log_prob` decodes at once
+
+
+class Posterior(NamedTuple):
+    """A Gaussian over codes, q(z | x) = N(mean, SSᵀ)."""
+
+    mean: Tensor  # (batch, latent)
+    scale: Tensor  # (batch, latent) standard deviations or (batch, latent, latent) lower Cholesky
+
+
+class VAETerms(NamedTuple):
+    """The terms of the objective, each ``(batch,)``, averaged over the codes drawn."""
+
+    reconstruction: Tensor  # ‖x̂ − x‖²
+    kl: Tensor  # KL(q(z | x) ‖ p(z)), in nats
+    neg_log_likelihood: Tensor  # −log p(x | z) = ‖x̂ − x‖²/(2γ) + (D/2) log 2πγ
+    loss: Tensor  # their sum, or the importance-weighted bound
+
+
+def posterior_size(latent_dim: int, covariance: str = "diagonal") -> int:
+    """How many numbers the encoder network returns for one sample.
+
+    >>> posterior_size(3), posterior_size(3, "full")
+    (6, 9)
+    """
+    if covariance not in ("diagonal", "full"):
+        raise ValueError(f"VAE: covariance must be diagonal or full, got {covariance!r}")
+    entries = 1 if covariance == "diagonal" else (latent_dim + 1) / 2
+    return latent_dim + int(latent_dim * entries)
+
+
+def as_posterior(h: Tensor, latent_dim: int, covariance: str = "diagonal") -> Posterior:
+    """Read an encoder's numbers: mean and log-variances, or mean and Cholesky factor.
+
+    The factor's diagonal comes first, as logarithms, then the rows below the diagonal. Numbers
+    beyond :func:`posterior_size` are left to a posterior flow.
+
+    >>> as_posterior(torch.zeros(1, 5), 2, "full").scale
+    tensor([[[1., 0.],
+             [0., 1.]]])
+    """
+    size = posterior_size(latent_dim, covariance)
+    if h.shape[-1] < size:
+        raise ValueError(
+            f"VAE: the encoder must return {size} numbers for {latent_dim} latents and "
+            f"{covariance} covariance, got {h.shape[-1]}"
+        )
+    mean, log_scale = h[:, :latent_dim], h[:, latent_dim : 2 * latent_dim]
+    if covariance == "diagonal":
+        return Posterior(mean, (0.5 * log_scale).exp())
+    entries = torch.cat([torch.zeros_like(mean[:, :1]), log_scale.exp(), h[:, 2 * latent_dim :]], 1)
+    place = torch.diag(torch.arange(1, latent_dim + 1, device=h.device))  # 0 holds the zero
+    rows, columns = torch.tril_indices(latent_dim, latent_dim, -1, device=h.device)
+    place[rows, columns] = torch.arange(latent_dim + 1, size - latent_dim + 1, device=h.device)
+    return Posterior(mean, entries[:, place])  # (batch, latent, latent)
+
+
+def gaussian_kl(mean: Tensor, scale: Tensor) -> Tensor:
+    """KL(N(μ, SSᵀ) ‖ N(0, 1)) = ½(‖μ‖² + tr SSᵀ − d) − log det S, in nats: ``(batch,)``.
+
+    Args:
+        mean: ``(batch, latent)``.
+        scale: ``(batch, latent)`` standard deviations or ``(batch, latent, latent)`` Cholesky.
+
+    >>> gaussian_kl(torch.ones(1, 2), torch.ones(1, 2))
+    tensor([1.])
+    """
+    trace = scale.square().flatten(1).sum(-1)
+    return 0.5 * (mean.square().sum(-1) + trace - mean.shape[-1]) - _log_det(scale)
+
+
+def gaussian_log_likelihood(x: Tensor, x_hat: Tensor, variance: Tensor | float) -> Tensor:
+    """log N(x; x̂, γ) = −‖x − x̂‖²/(2γ) − (D/2) log 2πγ, in nats.
+
+    Args:
+        x: ``(batch, *data)``.
+        x_hat: ``(batch, *data)``, with axes in front if wanted.
+        variance: γ, a number or one per sample ``(batch,)``.
+
+    >>> gaussian_log_likelihood(torch.zeros(1, 2), torch.ones(1, 2), 1.0)
+    tensor([-2.8379])
+    """
+    variance = torch.as_tensor(variance, dtype=x.dtype, device=x.device)
+    normaliser = 0.5 * prod(x.shape[1:]) * (2 * pi * variance).log()
+    return -squared_error(x, x_hat) / (2 * variance) - normaliser
+
+
+def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
+    """‖x − x̂‖² of each sample; ``x_hat`` may have axes in front of the batch.
+
+    >>> squared_error(torch.zeros(1, 2), torch.ones(3, 1, 2)).shape
+    torch.Size([3, 1])
+    """
+    return (x_hat - x).square().flatten(x_hat.dim() - x.dim() + 1).sum(-1)
+
+
+def vae_loss(
+    x: Tensor,
+    encode: Map,
+    decode: Map,
+    variance: Tensor | float,
+    noise: Tensor,
+    condition: Tensor | None = None,
+    *,
+    kl_weight: Tensor | float = 1.0,
+    covariance: str = "diagonal",
+    estimator: str = "elbo",
+    prior=None,
+    posterior_flow: Callable | None = None,
+) -> VAETerms:
+    """The negative evidence lower bound of a Gaussian VAE, for any pair of callables.
+
+    L(x) = E_q[‖x − x̂‖²/(2γ)] + (D/2) log 2πγ + w KL(q(z | x) ‖ p(z)),  z = μ + Sε, x̂ = g(z).
+
+    ``elbo`` takes the KL in closed form where prior and posterior are Gaussian. ``sticking`` takes
+    log q(z | x) at the sampled codes with its own parameters held fixed: the same expectation of
+    the gradient, with no variance where q is the exact posterior. ``iwae`` is the bound
+    −log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), tighter with every sample.
+
+    Args:
+        x: ``(batch, *data)``.
+        encode: ``(batch, *data) -> (batch, posterior_size)``, see :func:`as_posterior`.
+        decode: ``(batch, latent) -> (batch, *data)``.
+        variance: γ of the decoder, a number or a tensor that may require a gradient.
+        noise: ε, ``(samples, batch, latent)`` from N(0, 1).
+        condition: second argument of both maps, or nothing.
+        kl_weight: w, the β of a β-VAE.
+        covariance: ``diagonal`` or ``full``.
+        estimator: ``elbo``, ``sticking`` or ``iwae``.
+        prior: has ``log_prob(z)``; a standard normal if nothing.
+        posterior_flow: ``(z0, h) -> (z, log_det)`` after the Gaussian, h the encoder's numbers.
+
+    Source: 2SVAE eqs 2 and 6; Roeder et al. (2017); Burda et al. (2016).
+
+    >>> from companion.networks import MLP
+    >>> rng = torch.manual_seed(0)
+    >>> encoder, decoder = MLP(3, posterior_size(1)), MLP(1, 3)
+    >>> vae_loss(torch.randn(8, 3), encoder, decoder, 0.1, torch.randn(1, 8, 1)).loss.shape
+    torch.Size([8])
+    """
+    if estimator == "sticking" and posterior_flow is not None:
+        raise ValueError("VAE: estimator sticking needs a Gaussian posterior, got a posterior_flow")
+    h = bind(encode, condition)(x)
+    q = as_posterior(h, noise.shape[-1], covariance)
+    z, log_q = _draw(q, h, noise, posterior_flow, estimator == "sticking")
+    x_hat = _decode(decode, z, condition)  # (samples, batch, *data)
+    log_likelihood = gaussian_log_likelihood(x, x_hat, variance)  # (samples, batch)
+    if estimator == "elbo" and prior is None and posterior_flow is None:
+        kl = gaussian_kl(*q).expand(len(z), -1)
+    else:
+        kl = log_q - _log_prior(prior, z)
+    log_weight = log_likelihood - kl_weight * kl
+    bound = log_weight.mean(0)
+    if estimator == "iwae":
+        bound = log_weight.logsumexp(0) - log(len(z))
+    error = squared_error(x, x_hat).mean(0)
+    return VAETerms(error, kl.mean(0), -log_likelihood.mean(0), -bound)
+
+
+class VAE(Model):
+    """A variational autoencoder with Gaussian encoder and decoder on the model contract.
+
+    With γ → 0 the loss falls without bound where the data lie on a manifold, hence the floor; a
+    fixed γ is the buffer ``decoder_variance``, a learned one the parameter
+    ``log_decoder_variance``.
+
+    Args:
+        encoder: network ``(batch, *data)[, condition] -> (batch, posterior_size)``.
+        decoder: network ``(batch, latent)[, condition] -> (batch, *data)``.
+        data_shape: shape of one sample.
+        latent_dim: size of one code, 2SVAE's κ.
+        decoder_variance: γ, or where it starts; γ = 1/(2β) of MLAE's β.
+        learn_variance: learn log γ with the networks.
+        floor: smallest γ; when a learned one reaches it, ``fit`` warns once and γ stays there.
+        covariance: ``diagonal`` or ``full``, of the posterior.
+        kl_weight: a number or a schedule of (progress, epoch); the β of a β-VAE.
+        estimator: ``elbo``, ``sticking`` or ``iwae``, see :func:`vae_loss`.
+        num_samples: codes drawn for each x.
+        posterior_flow: module ``(z0, h) -> (z, log_det)``, h the encoder's numbers, or nothing.
+        prior: module with ``log_prob(z)`` and ``sample(n, generator, temperature)``, or a standard
+            normal.
+
+    Raises:
+        ValueError: for a variance, floor, weight or number of samples out of range, an unknown
+            covariance or estimator, and ``sticking`` with a posterior flow.
+
+    Source: 2SVAE §2 to §4 (its public code calls the standard deviation γ; here it is the
+    variance, as in the paper).
+
+    >>> from companion.networks import MLP
+    >>> rng = torch.manual_seed(0)
+    >>> model = VAE(MLP(3, posterior_size(1)), MLP(1, 3), (3,), 1, learn_variance=True)
+    >>> model.sample(2).shape, model.log_prob(torch.zeros(4, 3)).kind
+    (torch.Size([2, 3]), 'importance-sampled, 64 codes from the posterior, low on average')
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        data_shape: tuple[int, ...],
+        latent_dim: int,
+        decoder_variance: float = 1.0,
+        learn_variance: bool = False,
+        floor: float = 1e-6,
+        covariance: str = "diagonal",
+        kl_weight: float | Schedule = 1.0,
+        estimator: str = "elbo",
+        num_samples: int = 1,
+        posterior_flow: nn.Module | None = None,
+        prior: nn.Module | None = None,
+    ):
+        super().__init__(data_shape, latent_dim)
+        self.encoder, self.decoder = encoder, decoder
+        self.posterior_flow, self.prior = posterior_flow, prior
+        self.schedule = kl_weight if callable(kl_weight) else constant(kl_weight)
+        self.floor, self.num_samples, self.at_floor = floor, num_samples, False
+        self.options = {"covariance": covariance, "estimator": estimator}
+        self.learn_variance = learn_variance
+        if learn_variance:
+            self.log_decoder_variance = nn.Parameter(torch.tensor(float(decoder_variance)).log())
+        else:
+            self.register_buffer("decoder_variance", torch.tensor(float(decoder_variance)))
+        self.register_buffer("kl_weight", torch.tensor(float(self.schedule(0.0, 0))))
+        self._check(decoder_variance)
+
+    def _check(self, decoder_variance: float) -> None:
+        posterior_size(self.latent_dim, self.options["covariance"])
+        if not 0 < self.floor <= decoder_variance:
+            raise ValueError(
+                "VAE: needs 0 < floor ≤ decoder_variance, got "
+                f"floor {self.floor} and decoder_variance {decoder_variance}"
+            )
+        if not self.kl_weight >= 0:
+            raise ValueError(f"VAE: kl_weight must not be negative, got {float(self.kl_weight)}")
+        if self.options["estimator"] not in ESTIMATORS:
+            raise ValueError(
+                f"VAE: estimator must be one of {', '.join(ESTIMATORS)}, got "
+                f"{self.options['estimator']!r}"
+            )
+        if self.options["estimator"] == "sticking" and self.posterior_flow is not None:
+            raise ValueError("VAE: sticking needs a Gaussian posterior, got a posterior_flow")
+        if self.num_samples < 1:
+            raise ValueError(f"VAE: num_samples must be at least 1, got {self.num_samples}")
+
+    def extra_repr(self) -> str:
+        given = self.options | {"num_samples": self.num_samples, "floor": self.floor}
+        return ", ".join(f"{name}={value}" for name, value in given.items())
+
+    @property
+    def variance(self) -> Tensor:
+        """The decoder variance γ in use, a scalar; at the floor its gradient passes unchanged."""
+        if not self.learn_variance:
+            return self.decoder_variance
+        raised = self.log_decoder_variance.clamp(min=log(self.floor))
+        return (self.log_decoder_variance + (raised - self.log_decoder_variance).detach()).exp()
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
+        """q(z | x) before any flow: mean and scale, see :class:`Posterior`."""
+        h = bind(self.encoder, condition)(x)
+        return as_posterior(h, self.latent_dim, self.options["covariance"])
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.draw_posterior(x, torch.zeros(1, len(x), self.latent_dim).to(x), condition)[0]
+
+    def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Codes from q(z | x) for given noise: ``(samples, batch, latent)``, like the noise."""
+        h = bind(self.encoder, condition)(x)
+        q = as_posterior(h, self.latent_dim, self.options["covariance"])
+        return _draw(q, h, noise, self.posterior_flow)[0]
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        return bind(self.decoder, condition)(z)
+
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z from the prior at a temperature: ``(n, latent)``."""
+        if self.prior is None:
+            return super().draw_codes(n, generator, temperature)
+        return self.prior.sample(n, generator, temperature)
+
+    def draw_data(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw x ~ p(x | z), z ~ p(z), with the observation noise that ``sample`` leaves out."""
+        x_hat = self.sample(n, None, temperature, generator)
+        where = x_hat.device if generator is None else generator.device
+        noise = torch.randn(x_hat.shape, generator=generator, device=where, dtype=x_hat.dtype)
+        return x_hat + temperature * self.variance.sqrt() * noise.to(x_hat.device)
+
+    def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
+        shape = (self.num_samples, len(x), self.latent_dim)
+        random = {"generator": generator, "device": x.device, "dtype": x.dtype}
+        return {"noise": torch.randn(shape, **random)}
+
+    def loss(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        generator: Generator | None = None,
+        **draws,
+    ) -> VAETerms:
+        """The terms of :func:`vae_loss`; ``draws`` as :meth:`draw` makes them."""
+        noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
+        return self.terms(x, noise, condition, kl_weight=self.kl_weight)
+
+    def log_prob(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        num_samples: int = 64,
+        generator: Generator | None = None,
+    ) -> LogProb:
+        """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z."""
+        generator = generator or Generator(x.device).manual_seed(0)
+        shape = (num_samples, len(x), self.latent_dim)
+        noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+        parts = noise.split(max(1, POINTS // len(x)))
+        values = torch.stack(
+            [log(len(e)) - self.terms(x, e, condition, estimator="iwae").loss for e in parts]
+        )
+        kind = f"importance-sampled, {num_samples} codes from the posterior, low on average"
+        return LogProb(values.logsumexp(0) - log(num_samples), kind)
+
+    def terms(
+        self, x: Tensor, noise: Tensor, condition: Tensor | None = None, **options
+    ) -> VAETerms:
+        """:func:`vae_loss` of this model, at a KL weight of 1 unless told otherwise."""
+        own = {"prior": self.prior, "posterior_flow": self.posterior_flow} | self.options
+        maps = self.encoder, self.decoder, self.variance
+        return vae_loss(x, *maps, noise, condition, **(own | options))
+
+    def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
+        self.kl_weight.fill_(self.schedule(progress, epoch))
+        if self.learn_variance and not self.at_floor:
+            self.at_floor = float(self.log_decoder_variance.detach()) <= log(self.floor)
+            if self.at_floor:
+                warnings.warn(
+                    f"VAE: the learned decoder variance reached its floor {self.floor:g} in epoch "
+                    f"{epoch + 1} and stays there; the loss has no minimum on noise-free data",
+                    stacklevel=3,
+                )
+        return {"kl_weight": self.kl_weight}
+
+
+def _draw(
+    q: Posterior, h: Tensor, noise: Tensor, flow: Callable | None, stick: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Codes z = μ + Sε, through the flow, and log q(z | x): both with ``(samples, batch)``."""
+    mean, scale = q
+    full = scale.dim() == 3
+    z = mean + (torch.einsum("bij,sbj->sbi", scale, noise) if full else scale * noise)
+    standardised = noise
+    if stick:  # the score of q in its own parameters has mean zero: leave it out
+        mean, scale = mean.detach(), scale.detach()
+        away = (z - mean)[..., None]
+        solve = torch.linalg.solve_triangular
+        standardised = solve(scale, away, upper=False)[..., 0] if full else (z - mean) / scale
+    log_q = -standard_normal_nll(standardised) - _log_det(scale)
+    if flow is None:
+        return z, log_q
+    h = h.expand(len(z), *h.shape).flatten(0, 1)
+    z, log_det = flow(z.flatten(0, 1), h)
+    return z.unflatten(0, noise.shape[:2]), log_q - log_det.view(noise.shape[:2])
+
+
+def _decode(decode: Map, z: Tensor, condition: Tensor | None) -> Tensor:
+    if condition is not None:
+        condition = condition.expand(len(z), *condition.shape).flatten(0, 1)
+    return bind(decode, condition)(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+
+
+def _log_prior(prior, z: Tensor) -> Tensor:
+    if prior is None:
+        return -standard_normal_nll(z)
+    return prior.log_prob(z.flatten(0, 1)).view(z.shape[:2])
+
+
+def _log_det(scale: Tensor) -> Tensor:
+    diagonal = scale.diagonal(dim1=-2, dim2=-1) if scale.dim() == 3 else scale
+    return diagonal.log().sum(-1)
