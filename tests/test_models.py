@@ -10,9 +10,16 @@ from companion.models import (
     AEF,
     MLAE,
     VAE,
+    AggregateVAE,
+    Autoencoder,
     DenoisingAutoencoder,
+    HouseholderFlow,
+    PlanarFlow,
     RectangularFlow,
+    RelaxedFlow,
+    TaylorVAE,
     TwoStageVAE,
+    VampPrior,
     by_epoch,
     core_mask,
     linear,
@@ -27,6 +34,7 @@ from companion.networks import (
     InjectiveFlow,
     RealNVP,
     flows,
+    spectral_norm,
 )
 from companion.networks.preprocess import (
     ActNorm,
@@ -45,6 +53,18 @@ def images(norm="none", **options):
     nets = {"channels": (4,), "hidden": (8,), "norm": norm, "condition_dim": 3}
     shape = (1, 4, 4)
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
+
+
+def relaxed(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return RelaxedFlow(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
+
+
+def autoencoder(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return Autoencoder(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
 
 
 def within_flows(place="center", flow=True, condition_dim=0, **options):
@@ -90,6 +110,20 @@ def rectangular(estimator, condition_dim=0, **options):
     return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
 
 
+def vamp():
+    """With one component, for at temperature zero a mixture still chooses between its means."""
+    encoder = MLP(4, posterior_size(2), [8])
+    prior = VampPrior(encoder, torch.randn(1, 4), 2)
+    return VAE(encoder, MLP(2, 4, [8]), (4,), 2, prior=prior)
+
+
+def taylor(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return TaylorVAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
+
+
 MODELS = {
     "mlae": (toy, 0),
     "mlae decoder side": (lambda: toy(side="decoder"), 0),
@@ -100,6 +134,22 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "relaxed flow": (relaxed, 0),
+    "relaxed flow scale": (lambda: relaxed(3, objective="scale", num_probes=2), 3),
+    "relaxed flow difference": (lambda: relaxed(how="difference", prior_weight=0.1), 0),
+    "relaxed flow backward": (lambda: relaxed(how="backward", num_probes=2), 0),
+    "relaxed flow spectral": (lambda: relaxed(wrap=spectral_norm), 0),
+    "autoencoder": (autoencoder, 0),
+    "autoencoder spectral": (lambda: autoencoder(wrap=spectral_norm), 0),
+    "contractive autoencoder": (lambda: autoencoder(3, encoder_jacobian=0.1), 3),
+    "regularised autoencoder l2": (lambda: autoencoder(code=0.1, decoder_l2=0.1), 0),
+    "regularised autoencoder gp": (lambda: autoencoder(code=0.1, decoder_jacobian=0.1), 0),
+    "wasserstein autoencoder": (lambda: autoencoder(mmd=10.0), 0),
+    "info vae": (lambda: AggregateVAE(variational(condition_dim=3), "mmd", 10.0), 3),
+    "beta tc vae": (lambda: AggregateVAE(variational(), "total_correlation", 3.0), 0),
+    "vae householder": (lambda: variational(posterior_flow=HouseholderFlow(2, 4)), 0),
+    "vae planar": (lambda: variational(posterior_flow=PlanarFlow(2, 4)), 0),
+    "vae vamp prior": (vamp, 0),
     "denoising": (
         lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),
     "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
@@ -118,6 +168,11 @@ MODELS = {
     "rectangular two steps": (lambda: rectangular("two-step"), 0),
     "rectangular with free networks": (
         lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
+    "taylor": (lambda: taylor(condition_dim=3), 3),
+    "taylor full covariance, one tangent": (lambda: taylor("full", tangents="one"), 0),
+    "taylor two tangents": (lambda: taylor(tangents="two"), 0),
+    "taylor exact": (lambda: taylor(expectation="exact"), 0),
+    "taylor exact, one tangent": (lambda: taylor(expectation="exact", tangents="one"), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

@@ -1,31 +1,12 @@
 """Networks that know no probability: they map tensors to tensors."""
 
-from companion.networks import (
-    flows,
-)
-from companion.networks.conv import (
-    ConvDecoder,
-    ConvEncoder,
-    batch_norm,
-)
-from companion.networks.injective import (
-    Coupling,
-    EncoderDecoder,
-    InjectiveFlow,
-    RealNVP,
-)
-from companion.networks.mlp import (
-    MLP,
-)
-from companion.networks.summary import (
-    count,
-    summary,
-)
-from companion.networks.table import (
-    Pair,
-    Table,
-    build,
-)
+from companion.networks import flows
+from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
+from companion.networks.injective import Coupling, EncoderDecoder, InjectiveFlow, RealNVP
+from companion.networks.mlp import MLP
+from companion.networks.spectral import spectral_norm
+from companion.networks.summary import count, summary
+from companion.networks.table import Pair, Table, build
 
 __all__ = [
     "MLP",
@@ -41,5 +22,6 @@ __all__ = [
     "build",
     "count",
     "flows",
+    "spectral_norm",
     "summary",
 ]

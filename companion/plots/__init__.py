@@ -17,6 +17,7 @@ from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.variances import blur, loss_against_variance, posterior_variances
 
 __all__ = [
     "BLUE",
@@ -26,6 +27,7 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "band",
+    "blur",
     "circles",
     "codes_against_normal",
     "direction_costs",
@@ -37,10 +39,12 @@ __all__ = [
     "hysteresis",
     "image_grid",
     "learning_curve",
+    "loss_against_variance",
     "manifold",
     "marked_density",
     "phases",
     "png",
+    "posterior_variances",
     "ribbon",
     "show",
     "spectrum",
