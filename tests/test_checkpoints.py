@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers import data
 from resume_child import make_data, make_model, run
+from test_models import MODELS
 
 from companion.training import CheckpointError, TrainConfig, fit, load_weights, memory_budget
 
@@ -64,6 +67,31 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, schedule, checkpoint_e
     assert [p.name for p in tmp_path.rglob("*.partial")] == []
 
 
+@pytest.mark.filterwarnings("ignore:layer")
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_goes_on_bit_for_bit(tmp_path, name):
+    make, condition_dim = MODELS[name]
+    x = data(make().data_shape, batch=24).float().sigmoid()
+    condition = data((condition_dim,), batch=24, seed=4).float() if condition_dim else None
+    settings = config(epochs=3, batch_size=8, noise=0.0)
+
+    def train(directory, callback=None):
+        torch.manual_seed(0)
+        model = make()
+        options = {"condition": condition, "directory": tmp_path / directory, "resume": True}
+        fit(model, x, None, settings, progress=False, callback=callback, **options)
+        return model
+
+    def interrupt(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    whole = train("whole")
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", interrupt)
+    assert same(whole, train("cut"))
+
+
 def test_a_run_that_ended_comes_back_as_it_ended(tmp_path):
     first, log = train(tmp_path)
     (tmp_path / "log.csv").unlink()
@@ -92,6 +120,28 @@ def test_the_best_weights_are_kept_by_any_logged_number(tmp_path):
     assert load_weights(best, tmp_path / "best.pt")["row"]["score"] == 1.0
     assert all(torch.equal(t, seen[1][name]) for name, t in best.state_dict().items())
     assert load_weights(best, tmp_path / "checkpoint.pt")["epoch"] == 4 and same(best, model)
+
+
+def test_tensorboard_gets_the_same_numbers_if_it_is_there(tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, directory, purge_step):
+            written.append((directory.name, purge_step))
+
+        def add_scalar(self, name, value, epoch):
+            written.append((name, value, epoch))
+
+        def close(self):
+            written.append("closed")
+
+    module = SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    _, log = train(tmp_path, epochs=2)
+    assert written[0] == ("tensorboard", 1) and written[-1] == "closed"
+    assert ("loss", log.rows[1]["loss"], 2) in written
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
+    assert train(tmp_path / "without", epochs=1)[1].rows
 
 
 def test_starting_over_needs_another_directory(tmp_path):

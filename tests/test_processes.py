@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import data
 from processes_child import OPTIONS, run
+from test_models import MODELS
 
 from companion.models import MLAE
 from companion.networks import MLP
@@ -36,6 +38,23 @@ def test_the_shares_together_are_the_whole_step(world, options):
         for name, drawn in step.draws.items():
             axis = int(name == "probes")  # K comes first there
             assert torch.equal(drawn, torch.cat([p.draws[name] for p in parts], axis))
+
+
+@pytest.mark.filterwarnings("ignore:layer")
+@pytest.mark.parametrize("name", [name for name in MODELS if "quarter" not in name])
+def test_every_models_chance_can_be_shared(name):
+    """The loss of a batch is the mean of its shares' losses, sample by sample."""
+    model, condition_dim = MODELS[name][0]().double(), MODELS[name][1]
+    x = data(model.data_shape, batch=12).sigmoid()
+    condition = data((condition_dim,), batch=12, seed=4) if condition_dim else None
+    settings = TrainConfig(batch_size=12, device="cpu")
+
+    def loss(rank=0, world=1):
+        step = next(Stream(model, x, condition, settings, rank, world).epoch())
+        return model.loss(step.x, step.condition, **step.draws).loss
+
+    shares = torch.cat([loss(rank, 3) for rank in range(3)])
+    assert torch.allclose(loss(), shares, atol=1e-9)
 
 
 def test_what_cannot_be_shared_is_refused():

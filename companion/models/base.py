@@ -43,7 +43,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
-        """All chance that one ``loss`` on this batch needs, drawn outside of compiled code."""
+        """All chance that one ``loss`` needs, drawn outside of compiled code.
+
+        It depends on the batch's shape, type and device, not on its values.
+        """
         return {}
 
     def loss(

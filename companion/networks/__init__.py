@@ -2,6 +2,7 @@
 
 from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
+from companion.networks.injective import EncoderDecoder, InjectiveFlow
 from companion.networks.mlp import MLP
 from companion.networks.spectral import spectral_norm
 from companion.networks.summary import count, summary
@@ -11,6 +12,8 @@ __all__ = [
     "MLP",
     "ConvDecoder",
     "ConvEncoder",
+    "EncoderDecoder",
+    "InjectiveFlow",
     "Pair",
     "Table",
     "batch_norm",

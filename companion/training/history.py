@@ -26,11 +26,14 @@ class History:
         path.parent.mkdir(parents=True, exist_ok=True)
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         partial = path.with_name(path.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        partial.replace(path)
+        try:
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, names)
+                writer.writeheader()
+                writer.writerows(self.rows)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 class NonFiniteLossError(RuntimeError):

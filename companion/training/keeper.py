@@ -29,7 +29,7 @@ class Keeper:
         """Go on from the checkpoint that is there, or begin.
 
         Raises:
-            CheckpointError: as :meth:`Run.load`.
+            CheckpointError: as :meth:`companion.training.run.Run.load`.
             FileExistsError: when there is one and ``resume`` is not set.
         """
         if self.directory is None:

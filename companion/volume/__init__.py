@@ -6,21 +6,16 @@ are RIF's: upper bounds of the log-volume from how far random directions are str
 """
 
 from companion.volume.accuracy import gradient_cosine, gradient_distance
-from companion.volume.one_pass import (
-    At,
-    Mode,
-    Side,
-    Space,
-    draw_index,
-    num_chosen,
-    surrogate,
-)
+from companion.volume.conjugate import Conjugate, conjugate
+from companion.volume.one_pass import At, Mode, Side, Space, draw_index, num_chosen, surrogate
 
 __all__ = [
     "At",
+    "Conjugate",
     "Mode",
     "Side",
     "Space",
+    "conjugate",
     "draw_index",
     "gradient_cosine",
     "gradient_distance",
