@@ -1,9 +1,10 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import interval, linear, semicircle, sinusoid, traces
+from companion.explorables import interval, linear, rectangular, semicircle, sinusoid, traces
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {module.NAME: module for module in (sinusoid, semicircle, linear, interval, traces)}
+MODULES = (sinusoid, semicircle, linear, interval, traces, rectangular)
+BY_NAME = {module.NAME: module for module in MODULES}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

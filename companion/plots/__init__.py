@@ -11,12 +11,14 @@ from companion.plots.curves import (
     evolution,
     learning_curve,
     spectrum,
+    strips,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.solvers import against_size, residuals, shares
 
 __all__ = [
     "BLUE",
@@ -25,6 +27,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "PURPLE",
+    "against_size",
     "band",
     "circles",
     "codes_against_normal",
@@ -41,9 +44,12 @@ __all__ = [
     "marked_density",
     "phases",
     "png",
+    "residuals",
     "ribbon",
+    "shares",
     "show",
     "spectrum",
+    "strips",
     "trade_off",
     "variances",
 ]
