@@ -56,3 +56,15 @@ def test_an_interrupted_download_leaves_nothing(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fetch(RemoteFile("set/file.bin", ("http://a/file.bin",), SUM), tmp_path)
     assert not list((tmp_path / "set").iterdir())
+
+
+def test_a_file_without_a_public_sum_is_filled_in_by_hand(tmp_path):
+    file = RemoteFile("set/file.bin", source="https://a/page")
+    message = (
+        "put the file file.bin .no public sum is known. into .*, for example from https://a/page"
+    )
+    with pytest.raises(DataNotFoundError, match=f"{message}.* it has to be fetched by hand"):
+        fetch(file, tmp_path)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "file.bin").write_bytes(CONTENT)
+    assert fetch(file, tmp_path).read_bytes() == CONTENT

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from companion.evaluation import (
+    Recogniser,
+    add_noise,
     decoder_spectrum,
+    denoising_error,
     evaluate,
     gaussian_w2,
     normal_alignment,
@@ -83,3 +86,35 @@ def test_alignment_is_the_cosine_squared():
     )
     with pytest.raises(ValueError, match="one shape"):
         normal_alignment(lambda p: p[:, :1], x, normal[:3])
+
+
+def test_denoising_compares_with_the_clean_image():
+    x, noise = data((4,), batch=50).sigmoid(), data((4,), batch=50, seed=2)
+    features = lambda y: 2 * y[:, :2]  # noqa: E731
+    perfect = denoising_error(lambda y: x, x, noise, 0.5, features)
+    assert perfect.features == perfect.pixels == 0 and perfect.num_samples == 50
+    idle = denoising_error(lambda y: y, x, noise, 0.5, features)
+    noisy = (x + 0.5 * noise).clamp(0, 1)
+    expected = 4 * (noisy - x)[:, :2].square().mean()
+    assert idle.features == idle.features_of_noisy == pytest.approx(float(expected))
+    assert idle.pixels == pytest.approx(float((noisy - x).square().mean()))
+
+
+def test_noisy_images_stay_images():
+    noisy = add_noise(data((4,)).sigmoid(), data((4,), seed=2), 3.0)
+    assert noisy.min() == 0 and noisy.max() == 1
+    with pytest.raises(ValueError, match="sigma must not be negative, got -1"):
+        add_noise(noisy, noisy, -1)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_features_are_the_classifiers_own():
+    """They lead to its probabilities through its last layer."""
+    x, y = data((1, 4, 4), batch=60).sigmoid(), torch.arange(60) % 3
+    judge = Recogniser(x, y, x, y)
+    last, bias = (
+        torch.from_numpy(p[-1]) for p in (judge.network.coefs_, judge.network.intercepts_)
+    )
+    ours = (judge.features(x).float() @ last + bias).softmax(1)
+    theirs = torch.from_numpy(judge.network.predict_proba(x.flatten(1).float().numpy()))
+    assert torch.allclose(ours, theirs, atol=1e-5)

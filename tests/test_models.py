@@ -7,17 +7,39 @@ from torch import nn
 
 from companion import jacobians
 from companion.models import (
+    AEF,
     MLAE,
     VAE,
+    AggregateVAE,
+    Autoencoder,
+    DenoisingAutoencoder,
+    HouseholderFlow,
+    PlanarFlow,
     RectangularFlow,
+    RelaxedFlow,
+    TaylorVAE,
     TwoStageVAE,
+    VampPrior,
     by_epoch,
+    core_mask,
     linear,
     mlae_loss,
     posterior_size,
 )
-from companion.networks import MLP, ConvDecoder, ConvEncoder, InjectiveFlow, Pair
-from companion.networks.flows import realnvp
+from companion.networks import (
+    MLP,
+    ConvDecoder,
+    ConvEncoder,
+    EncoderDecoder,
+    InjectiveFlow,
+    flows,
+    spectral_norm,
+)
+from companion.networks.preprocess import (
+    ActNorm,
+    Logit,
+    Preprocess,
+)
 
 
 def toy(**options):
@@ -30,6 +52,42 @@ def images(norm="none", **options):
     nets = {"channels": (4,), "hidden": (8,), "norm": norm, "condition_dim": 3}
     shape = (1, 4, 4)
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
+
+
+def relaxed(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return RelaxedFlow(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
+
+
+def autoencoder(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return Autoencoder(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
+
+
+def within_flows(place="center", flow=True, condition_dim=0, **options):
+    torch.manual_seed(0)
+    nets = MLP(4, 4, [8], condition_dim), MLP(2, 4, [8], condition_dim)
+    core = MLP(4, 2, []) if place == "linear" else core_mask((4,), 2, place)
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    pair = (flows.iaf(2, **steps), flows.maf(2, **steps)) if flow else (None, None)
+    return AEF(*nets, (4,), 2, core, *pair, **options)
+
+
+def within_flows_images():
+    layers = Preprocess(Logit(0.05), ActNorm((1, 4, 4)))
+    shape, options = (1, 4, 4), {"channels": (4,), "hidden": (8,), "condition_dim": 3}
+    torch.manual_seed(0)
+    encoder, decoder = ConvEncoder(shape, 4, **options), ConvDecoder(2, shape, **options)
+    core = core_mask(shape, 2, "corner")
+    return AEF(encoder, decoder, shape, 2, core, per_pixel=True, preprocess=layers, levels=17)
+
+
+def variational_flows():
+    steps = {"transforms": 2, "hidden": (8, 8)}
+    posterior = flows.iaf(2, posterior_size(2), **steps)
+    return variational(posterior_flow=posterior, prior=flows.maf(2, **steps))
 
 
 def variational(covariance="diagonal", condition_dim=0, **options):
@@ -46,9 +104,25 @@ def two_stages():
 
 def rectangular(estimator, condition_dim=0, **options):
     torch.manual_seed(0)
-    flows = [realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)]
-    network = InjectiveFlow(flows[0], 2)
-    return RectangularFlow(network, flows[1], (4,), 2, estimator=estimator, **options)
+    own, prior = (
+        flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)
+    )
+    network = InjectiveFlow(own, 2)
+    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
+
+
+def vamp():
+    """With one component, for at temperature zero a mixture still chooses between its means."""
+    encoder = MLP(4, posterior_size(2), [8])
+    prior = VampPrior(encoder, torch.randn(1, 4), 2)
+    return VAE(encoder, MLP(2, 4, [8]), (4,), 2, prior=prior)
+
+
+def taylor(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return TaylorVAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
 
 
 MODELS = {
@@ -61,9 +135,32 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "relaxed flow": (relaxed, 0),
+    "relaxed flow scale": (lambda: relaxed(3, objective="scale", num_probes=2), 3),
+    "relaxed flow difference": (lambda: relaxed(how="difference", prior_weight=0.1), 0),
+    "relaxed flow backward": (lambda: relaxed(how="backward", num_probes=2), 0),
+    "relaxed flow spectral": (lambda: relaxed(wrap=spectral_norm), 0),
+    "autoencoder": (autoencoder, 0),
+    "autoencoder spectral": (lambda: autoencoder(wrap=spectral_norm), 0),
+    "contractive autoencoder": (lambda: autoencoder(3, encoder_jacobian=0.1), 3),
+    "regularised autoencoder l2": (lambda: autoencoder(code=0.1, decoder_l2=0.1), 0),
+    "regularised autoencoder gp": (lambda: autoencoder(code=0.1, decoder_jacobian=0.1), 0),
+    "wasserstein autoencoder": (lambda: autoencoder(mmd=10.0), 0),
+    "info vae": (lambda: AggregateVAE(variational(condition_dim=3), "mmd", 10.0), 3),
+    "beta tc vae": (lambda: AggregateVAE(variational(), "total_correlation", 3.0), 0),
+    "vae householder": (lambda: variational(posterior_flow=HouseholderFlow(2, 4)), 0),
+    "vae planar": (lambda: variational(posterior_flow=PlanarFlow(2, 4)), 0),
+    "vae vamp prior": (vamp, 0),
+    "denoising": (
+        lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),
+    "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
+    "aef with both flows": (within_flows, 0),
+    "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
+    "aef images": (within_flows_images, 3),
     "vae": (lambda: variational(condition_dim=3), 3),
     "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
     "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),
+    "vae with both flows": (variational_flows, 0),
     "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
     "two stages": (two_stages, 3),
     "rectangular": (lambda: rectangular("conjugate"), 0),
@@ -71,7 +168,12 @@ MODELS = {
     "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
     "rectangular two steps": (lambda: rectangular("two-step"), 0),
     "rectangular with free networks": (
-        lambda: RectangularFlow(Pair(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
+        lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
+    "taylor": (lambda: taylor(condition_dim=3), 3),
+    "taylor full covariance, one tangent": (lambda: taylor("full", tangents="one"), 0),
+    "taylor two tangents": (lambda: taylor(tangents="two"), 0),
+    "taylor exact": (lambda: taylor(expectation="exact"), 0),
+    "taylor exact, one tangent": (lambda: taylor(expectation="exact", tangents="one"), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 
@@ -81,6 +183,7 @@ def case(request):
     make, condition_dim = MODELS[request.param]
     model = make()
     x = data(model.data_shape, batch=8).float()
+    x = x.sigmoid() if len(model.data_shape) > 1 else x  # images lie in [0, 1]
     condition = data((condition_dim,), batch=8, seed=4).float() if condition_dim else None
     return model, x, condition
 
@@ -272,3 +375,12 @@ def test_refusals():
         images("batch", fraction=0.5)
     with pytest.raises(ValueError, match=r"epoch 0 needs a value, got epochs \[3\]"):
         by_epoch({3: 1.0})
+
+
+def test_a_denoising_autoencoder_is_asked_for_the_clean_image():
+    with pytest.raises(ValueError, match="sigma must not be negative, got -1"):
+        DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=-1)
+    idle = DenoisingAutoencoder(nn.Identity(), nn.Identity(), (4,), 4, sigma=0.5)
+    x, noise = torch.full((1, 4), 0.5), torch.tensor([[0.0, 0.2, 2.0, -9.0]])
+    expected = torch.tensor([0.1**2 + 0.5**2 + 0.5**2])  # the last two are clipped
+    assert torch.allclose(idle.loss(x, noise=noise).loss, expected)

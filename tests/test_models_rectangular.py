@@ -7,7 +7,7 @@ from torch import nn
 
 from companion import jacobians
 from companion.models import RectangularFlow, rectangular_loss
-from companion.networks import MLP, InjectiveFlow, Pair, batch_norm
+from companion.networks import MLP, EncoderDecoder, InjectiveFlow, batch_norm
 from companion.networks.flows import realnvp
 from companion.sweep import sweep
 from companion.training import TrainConfig, fit
@@ -160,7 +160,7 @@ def test_refusals():
         ValueError, match="InjectiveFlow: latent_dim must be between 1 and 6, got 7"
     ):
         network(latent=7)
-    coupled = Pair(nn.Sequential(nn.Linear(6, 3), nn.Identity()), MLP(3, 6))
+    coupled = EncoderDecoder(nn.Sequential(nn.Linear(6, 3), nn.Identity()), MLP(3, 6))
     coupled.encoder[1] = batch_norm(3)
     with pytest.raises(ValueError, match="treat samples independently"):
         RectangularFlow(coupled, None, (6,), 3)

@@ -72,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
         if step == "grade":
             one.add_argument("submissions", type=Path, help="folder with STUDENT.ipynb or STUDENT/")
         one.add_argument("--course", type=Path, default=Path("course"), metavar="DIR")
+    one = command("data", data, "list the data sets' files, their sums and what is here")
+    one.add_argument("--check", action="store_true", help="compare the sums of what is here")
+    steps = one.add_subparsers(dest="step", metavar="STEP")
+    help = "download, check and decode one set; a stopped run goes on"
+    one = steps.add_parser("prepare", help=help, description=help)
+    one.add_argument("name", help="such as celeba")
+    one.add_argument("--size", type=int, help="pixels, where a set comes in several sizes")
+    one.add_argument("--crop", type=int, help="of celeba: 140 or 128")
+    one.add_argument("--offline", action="store_true", help="use only what is here")
     command("doctor", doctor, "look for what is missing here and say how to mend it")
     return parser
 
@@ -167,6 +176,13 @@ def course(arguments: argparse.Namespace) -> int:
     from companion.cli import lecturer
 
     return lecturer.run(arguments)
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """List the data sets, or get one ready."""
+    from companion.cli import datasets
+
+    return datasets.run(arguments)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -94,11 +94,15 @@ def _program(names: tuple[str, ...], missing: str, cure: str) -> Finding:
 
 
 def _data() -> Finding:
-    """Where downloaded data sets lie; the notebooks' defaults need none."""
+    """Which data sets are there, whole or in part; the notebooks' defaults need none."""
+    from companion.cli.datasets import files
     from companion.data.fetch import data_directory
 
-    place = Path(data_directory())
-    there = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+    place, there = data_directory(), []
+    for name, needed in files().items():
+        here = sum((place / file.name).exists() for file in needed)
+        there += [f"{name} ({here} of {len(needed)} files)"] * (here > 0)
     if there:
         return "ok", f"data in {place}: {', '.join(there)}", ""
-    return "note", f"no data in {place} yet; quick runs need none", "set COMPANION_DATA to move it"
+    cure = "companion data says which files go where"
+    return "note", f"no data in {place} yet; quick runs need none", cure

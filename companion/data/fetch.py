@@ -23,13 +23,21 @@ class RemoteFile:
 
     Args:
         name: path below the data directory, with forward slashes.
-        urls: mirrors, tried in order.
-        known_hash: ``md5:…`` or ``sha256:…``, as public lists give it.
+        urls: mirrors, tried in order; none where a page must be asked in person.
+        known_hash: ``md5:…`` or ``sha256:…``, as public lists give it; empty where none does, and
+            then the file is filled in by hand and taken as it is.
+        source: that page.
     """
 
     name: str
-    urls: tuple[str, ...]
-    known_hash: str
+    urls: tuple[str, ...] = ()
+    known_hash: str = ""
+    source: str = ""
+
+    @property
+    def sum(self) -> str:
+        """The sum in words."""
+        return self.known_hash.replace(":", " ") or "no public sum is known"
 
 
 def data_directory(root: str | Path | None = None) -> Path:
@@ -70,21 +78,24 @@ def fetch(file: RemoteFile, root: str | Path | None = None, download: bool = Tru
     'a.txt'
     """
     path = data_directory(root) / file.name
-    algorithm, expected = file.known_hash.split(":")
     if path.exists():
-        got = pooch.file_hash(str(path), alg=algorithm)
+        algorithm, _, expected = file.known_hash.partition(":")
+        got = pooch.file_hash(str(path), alg=algorithm) if expected else ""
         if got != expected:
             raise ChecksumError(
                 f"fetch: {path} has {algorithm} {got}, expected {expected}; "
                 "it is damaged or another file: delete it and try again"
             )
         return path
-    failures = _download(file, path) if download else ["downloading was not allowed"]
+    failures = ["downloading was not allowed"]
+    if download:
+        failures = _download(file, path) or ["it has to be fetched by hand"]
     if path.exists():
         return path
-    source = f", for example from {file.urls[0]}" if file.urls else ""
+    source = next(filter(None, (file.source, *file.urls)), "")
     raise DataNotFoundError(
-        f"fetch: put the file {path.name} ({algorithm} {expected}) into {path.parent}{source}. "
+        f"fetch: put the file {path.name} ({file.sum}) into {path.parent}"
+        f"{f', for example from {source}' if source else ''}. "
         f"It is not there, and: {'; '.join(failures)}"
     )
 

@@ -1,76 +1,46 @@
-"""Images with labels: the digits inside scikit-learn, and the IDX sets of the MNIST family."""
+"""Images: digits and faces that are always there, and the papers' sets from their real files.
 
-import gzip
-import math
-import zlib
+Small sets are read into memory; large ones are decoded once into a memory map of bytes. Either way
+``x`` is a uint8 tensor, and a batch is one index into it.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from companion.data.fetch import RemoteFile, fetch
+from companion.data import celeba, chairs, cifar, faces, idx, imagenet32, omniglot, store
+from companion.data.fetch import RemoteFile, data_directory
+from companion.data.splits import Images, Splits, permuted
 
-
-class Images(NamedTuple):
-    """Labelled images of one split."""
-
-    x: Tensor  # (n, channels, height, width) uint8
-    y: Tensor  # (n,) int64
-
-
-class Splits(NamedTuple):
-    """A data set in three parts that never overlap, and how they came about."""
-
-    name: str
-    train: Images
-    valid: Images
-    test: Images
-    note: str
-
-
-class IdxError(ValueError):
-    """A file is no sound IDX file, or two of them do not belong together."""
-
-
-_MIRRORS = {
-    "mnist": (
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "http://yann.lecun.com/exdb/mnist/",
-    ),
-    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-    "kmnist": ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-}
-_FILES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
-_MD5 = {  # the sums that torchvision checks, in the order of _FILES
-    "mnist": (
-        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "d53e105ee54ea40749a09fcbcd1e9432",
-        "9fb629c4189551a2d022fa330f9573f3",
-        "ec29112dd5afa0611ce80d1b7f02629c",
-    ),
-    "fashion-mnist": (
-        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "25c81989df183df01b3e8a0aad5dffbe",
-        "bef4ecab320f06d8554ea6380940ec79",
-        "bb300cfdad3c16e7a12a480ee83cd310",
-    ),
-    "kmnist": (
-        "bdb82020997e1d708af4cf47b453dcf7",
-        "e144d726b3acfaa3e44228e80efcd344",
-        "5c965bf0a639b31b8f53240b1b52f4d7",
-        "7320c461ea6c1c855c0b718fb2a4b134",
-    ),
-}
-NAMES = ("digits", *_MD5)
 NUM_CLASSES = 10
-NUM_VALID = 10_000  # the end of the training files (MLAE App. E.4)
+
+
+class ImageSet(NamedTuple):
+    """Where a set's files come from, and the choices that it offers; the first is the default."""
+
+    files: tuple[RemoteFile, ...]
+    sizes: tuple[int, ...]
+    crops: tuple[int | None, ...] = (None,)
+    recipe: Callable[..., AbstractContextManager[store.Recipe]] | None = None  # if decoded once
+
+
+SETS = {
+    "digits": ImageSet((), (8,)),
+    "synthetic-faces": ImageSet((), (64, 32)),
+    **{name: ImageSet(files, (28,)) for name, files in idx.FILES.items()},
+    "cifar10": ImageSet(cifar.FILES, (32,)),
+    "omniglot": ImageSet(omniglot.FILES, (28,), recipe=omniglot.recipe),
+    "imagenet32": ImageSet(imagenet32.FILES, (32,), recipe=imagenet32.recipe),
+    "chairs": ImageSet(chairs.FILES, (64, 32), recipe=chairs.recipe),
+    "celeba": ImageSet(celeba.FILES, (64, 32), (140, 128), recipe=celeba.recipe),
+    "celeba-hq": ImageSet(celeba.HQ_FILES, (64, 32), recipe=celeba.recipe_hq),
+}
+NAMES = ("digits", *idx.FILES)  # the sets of grey digits, or of ten things like digits
 
 
 def load(
@@ -80,55 +50,100 @@ def load(
     download: bool = True,
     test_files_only: bool = False,
     seed: int = 0,
+    size: int | None = None,
+    crop: int | None = None,
+    progress: bool = True,
 ) -> Splits:
-    """Load labelled images, split into training, validation and test.
+    """Load images, split into training, validation and test.
 
-    ``digits`` are the 1,797 real 8×8 digits inside scikit-learn, always there. The others are read
-    from their official IDX files, whose sums are checked.
+    ``digits`` are the 1,797 real 8×8 digits inside scikit-learn, and ``synthetic-faces`` are drawn
+    by :mod:`companion.data.faces`: both are always there. The others are read from their real
+    files, whose sums are checked.
 
     Args:
-        name: ``digits``, ``mnist``, ``fashion-mnist`` or ``kmnist``.
+        name: one of ``SETS``.
         root: data directory; see :func:`companion.data.fetch.data_directory`.
         download: whether missing files may be downloaded.
-        test_files_only: use only the 10,000 official test images, split 8,000/1,000/1,000;
-            the digits have no such files and stay as they are.
-        seed: of the split where there is no official one.
+        test_files_only: of MNIST and its like and CIFAR-10 use only the 10,000 official test
+            images, split 8,000/1,000/1,000; the digits have no such files and stay as they are.
+        seed: of the split where there is no official one, and of the synthetic faces.
+        size: width and height in pixels, where a set is offered in several.
+        crop: side of CelebA's central square, 140 or 128, which is scaled to ``size``.
+        progress: show progress bars while images are decoded, which happens once.
 
     Returns:
         The :class:`Splits`; ``note`` says in words how they were made.
 
     Raises:
-        ValueError: for an unknown name.
-        IdxError: for a file that is not sound.
+        ValueError: for an unknown name, size or crop.
+        companion.data.archives.FormatError: for a file that is not sound.
         companion.data.fetch.DataNotFoundError: saying which file to put where.
 
     >>> splits = load("digits")
     >>> len(splits.train.x), len(splits.valid.x), len(splits.test.x)
     (1297, 200, 300)
     """
-    if name not in NAMES:
-        raise ValueError(f"images.load: name must be one of {', '.join(NAMES)}, got {name!r}")
+    chosen, size, crop = _choose("images.load", name, size, crop)
+    if chosen.recipe:
+        if test_files_only:
+            raise ValueError(f"images.load: test_files_only is not offered for {name}")
+        where = {"root": root, "download": download, "progress": progress}
+        return store.read(prepare(name, size=size, crop=crop, **where))
     if name == "digits":
-        return _split(name, _digits(), (1297, 200, 300), seed, "the digits of scikit-learn")
-    files = [
-        RemoteFile(
-            f"{name}/{file}", tuple(mirror + file for mirror in _MIRRORS[name]), f"md5:{md5}"
-        )
-        for file, md5 in zip(_FILES, _MD5[name], strict=True)
-    ]
-    test = read_pair(*(fetch(file, root, download) for file in files[2:]))
-    if test_files_only:
-        sizes = (len(test.x) - 2 * (len(test.x) // 10), len(test.x) // 10, len(test.x) // 10)
-        return _split(name, test, sizes, seed, f"the official test files of {name} alone")
-    rest = read_pair(*(fetch(file, root, download) for file in files[:2]))
-    train, valid = (Images(*(t[part] for t in rest)) for part in _ends(len(rest.x)))
-    note = f"{name}: official test files; validation is the end of the training files"
-    return Splits(name, train, valid, test, note)
+        return permuted(name, _digits(), (1297, 200, 300), seed, "the digits of scikit-learn")
+    if name == "synthetic-faces":
+        return faces.load(size, seed)
+    if name == "cifar10":
+        return cifar.load(root, download, test_files_only, seed)
+    return idx.load(name, root, download, test_files_only, seed)
 
 
-def _ends(n: int) -> tuple[slice, slice]:
-    valid = min(NUM_VALID, n // 6)
-    return slice(n - valid), slice(n - valid, n)
+def prepare(
+    name: str,
+    *,
+    root: str | Path | None = None,
+    download: bool = True,
+    size: int | None = None,
+    crop: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Decode a large set into its memory map, unless it is there; a killed run goes on.
+
+    Raises:
+        ValueError: for a set that needs no decoding; otherwise as :func:`load`.
+    """
+    chosen, size, crop = _choose("images.prepare", name, size, crop)
+    if not chosen.recipe:
+        raise ValueError(f"images.prepare: {name} needs no decoding; images.load reads it at once")
+    folder = folder_of(name, size, crop, root)
+    if not folder.is_dir():
+        with chosen.recipe(root, download, size, crop) as recipe:
+            store.write(folder, recipe, progress)
+    return folder
+
+
+def folder_of(name: str, size: int, crop: int | None, root: str | Path | None = None) -> Path:
+    """Where a decoded set lies.
+
+    >>> folder_of("celeba", 64, 140, "data").as_posix()
+    'data/celeba/crop140-64'
+    """
+    return data_directory(root) / name / (f"crop{crop}-{size}" if crop else f"whole-{size}")
+
+
+def _choose(
+    call: str, name: str, size: int | None, crop: int | None
+) -> tuple[ImageSet, int, int | None]:
+    """The set and its settings, defaults filled in, anything else refused."""
+    if name not in SETS:
+        raise ValueError(f"{call}: name must be one of {', '.join(SETS)}, got {name!r}")
+    chosen = SETS[name]
+    given = {"size": (size, chosen.sizes), "crop": (crop, chosen.crops)}
+    for what, (value, offered) in given.items():
+        if value is not None and value not in offered:
+            raise ValueError(f"{call}: {what} of {name} must be one of {offered}, got {value}")
+    size = chosen.sizes[0] if size is None else size
+    return chosen, size, chosen.crops[0] if crop is None else crop
 
 
 def _digits() -> Images:
@@ -137,84 +152,6 @@ def _digits() -> Images:
     x, y = load_digits(return_X_y=True)
     scaled = np.round(x * 255 / 16).astype(np.uint8).reshape(-1, 1, 8, 8)
     return Images(torch.from_numpy(scaled), torch.from_numpy(y).long())
-
-
-def _split(name: str, images: Images, sizes: tuple[int, int, int], seed: int, what: str) -> Splits:
-    order = torch.randperm(len(images.x), generator=Generator().manual_seed(seed))
-    parts = [Images(images.x[part], images.y[part]) for part in order.split(sizes)]
-    note = f"{name}: {what}, split {'/'.join(map(str, sizes))} by a permutation of seed {seed}"
-    return Splits(name, *parts, note)
-
-
-def read_pair(images: Path, labels: Path) -> Images:
-    """Read an IDX file of images and the one of their labels.
-
-    Raises:
-        IdxError: when either is not sound, counts differ, or a label is not a digit.
-    """
-    x, y = read_idx(images), read_idx(labels)
-    if x.ndim != 3 or y.ndim != 1:
-        raise IdxError(
-            f"read_pair: expected images of 3 axes and labels of 1, got {x.ndim} in {images.name} "
-            f"and {y.ndim} in {labels.name}"
-        )
-    if len(x) != len(y):
-        raise IdxError(
-            f"read_pair: {images.name} has {len(x)} images but {labels.name} has {len(y)} labels"
-        )
-    if y.size and y.max() >= NUM_CLASSES:
-        raise IdxError(f"read_pair: {labels.name} has label {y.max()}, expected 0 to 9")
-    return Images(torch.from_numpy(x).unsqueeze(1), torch.from_numpy(y).long())
-
-
-def read_idx(path: str | Path) -> np.ndarray:
-    """Read an IDX file of bytes, gzipped or plain, checking all that its header promises.
-
-    The format: two zero bytes, a type code (8 for unsigned bytes), the number of axes, one
-    big-endian 32-bit size for each axis, then the numbers.
-
-    Returns:
-        A uint8 array of the header's shape.
-
-    Raises:
-        IdxError: saying what is wrong with the file.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "labels-idx1-ubyte"
-    ...     _ = path.write_bytes(bytes([0, 0, 8, 1]) + bytes([0, 0, 0, 3]) + bytes([7, 2, 1]))
-    ...     read_idx(path)
-    array([7, 2, 1], dtype=uint8)
-    """
-    path = Path(path)
-    content = _content(path)
-    if len(content) < 4 or content[:2] != b"\0\0":
-        raise IdxError(f"read_idx: {path.name} does not start as an IDX file (wrong magic number)")
-    code, axes = content[2], content[3]
-    if code != 8:
-        raise IdxError(f"read_idx: {path.name} holds numbers of type {code:#04x}, expected 0x08")
-    if not 1 <= axes <= 4 or len(content) < 4 + 4 * axes:
-        raise IdxError(f"read_idx: {path.name} has a header of {axes} axes that is cut off or odd")
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, offset=4))
-    promised, held = math.prod(shape), len(content) - 4 - 4 * axes
-    if promised != held:
-        raise IdxError(
-            f"read_idx: {path.name} promises {'×'.join(map(str, shape))} = {promised} bytes "
-            f"but holds {held}"
-        )
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()
-
-
-def _content(path: Path) -> bytes:
-    raw = path.read_bytes()
-    if raw[:2] != b"\x1f\x8b":
-        if path.suffix == ".gz":
-            raise IdxError(f"read_idx: {path.name} is not a gzip file")
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (EOFError, OSError, zlib.error) as error:
-        raise IdxError(f"read_idx: {path.name} is a damaged gzip file ({error})") from error
 
 
 def one_hot(y: Tensor, num_classes: int = NUM_CLASSES) -> Tensor:

@@ -1,5 +1,8 @@
 """Numbers about trained models, and nothing else."""
 
+from companion.evaluation.collapse import Collapse, posterior_collapse
+from companion.evaluation.covariance import SpreadQuality, compare_covariances, spread_quality
+from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
     active_dimensions,
     loss_slope,
@@ -13,18 +16,26 @@ from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Collapse",
+    "Denoising",
     "Distance",
     "Fit",
     "Recogniser",
     "Recognition",
     "Spectrum",
+    "SpreadQuality",
     "active_dimensions",
+    "add_noise",
+    "compare_covariances",
     "decoder_spectrum",
+    "denoising_error",
     "evaluate",
     "gaussian_w2",
     "loss_slope",
     "noise_effect",
     "normal_alignment",
+    "posterior_collapse",
     "rank_correlation",
+    "spread_quality",
     "variance_spectrum",
 ]

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.neural_network import MLPClassifier
 from torch import Tensor
 
@@ -50,6 +51,13 @@ class Recogniser:
         classes = np.where(sure, self.network.classes_[probabilities.argmax(1)], -1)
         name = "MLPClassifier, one hidden layer of 128"
         return Recognition(float(sure.mean()), threshold, name, self.test_accuracy, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the hidden layer makes of images, its rectified activations: ``(n, 128)``."""
+        weight, bias = (
+            torch.from_numpy(part[0]) for part in (self.network.coefs_, self.network.intercepts_)
+        )
+        return (torch.from_numpy(_flat(images)).to(weight) @ weight + bias).relu().to(images)
 
 
 def _flat(images: Tensor) -> np.ndarray:

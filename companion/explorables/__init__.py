@@ -1,9 +1,29 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import interval, linear, rectangular, semicircle, sinusoid, traces
+from companion.explorables import (
+    directions,
+    interval,
+    linear,
+    rectangular,
+    semicircle,
+    sinusoid,
+    stages,
+    traces,
+    variance,
+)
 from companion.explorables.base import Control, Explorable
 
-MODULES = (sinusoid, semicircle, linear, interval, traces, rectangular)
+MODULES = (
+    sinusoid,
+    semicircle,
+    linear,
+    interval,
+    traces,
+    variance,
+    directions,
+    stages,
+    rectangular,
+)
 BY_NAME = {module.NAME: module for module in MODULES}
 
 

@@ -48,11 +48,11 @@ class InjectiveFlow(nn.Module):
         return self.flow.generate(padded, condition).value
 
 
-class Pair(nn.Module):
+class EncoderDecoder(nn.Module):
     """Any encoder and decoder where an injective network is expected, to compare the two.
 
     >>> import torch
-    >>> net = Pair(nn.Linear(3, 1), nn.Linear(1, 3))
+    >>> net = EncoderDecoder(nn.Linear(3, 1), nn.Linear(1, 3))
     >>> net.decode(net.encode(torch.zeros(2, 3))).shape
     torch.Size([2, 3])
     """

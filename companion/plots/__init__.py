@@ -19,6 +19,7 @@ from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
 from companion.plots.solvers import against_size, residuals, shares
+from companion.plots.variances import blur, loss_against_variance, posterior_variances
 
 __all__ = [
     "BLUE",
@@ -29,6 +30,7 @@ __all__ = [
     "PURPLE",
     "against_size",
     "band",
+    "blur",
     "circles",
     "codes_against_normal",
     "direction_costs",
@@ -40,10 +42,12 @@ __all__ = [
     "hysteresis",
     "image_grid",
     "learning_curve",
+    "loss_against_variance",
     "manifold",
     "marked_density",
     "phases",
     "png",
+    "posterior_variances",
     "residuals",
     "ribbon",
     "shares",

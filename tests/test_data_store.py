@@ -1,0 +1,169 @@
+"""The memory map: stopped at any moment it goes on, and it is whole or not there."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+
+from companion.data import store
+from companion.data.archives import FormatError
+from companion.data.store import Piece, Recipe
+
+N, STEP = 40, 2
+X = np.arange(N * 12, dtype=np.uint8).reshape(N, 3, 2, 2)
+
+
+def recipe(make=lambda piece: X[piece], **changes):
+    pieces = [Piece(i, i + STEP, lambda i=i: make(slice(i, i + STEP))) for i in range(0, N, STEP)]
+    options = {"made_from": {"a.zip": "md5 1"}, "note": "toy: whole", "workers": 2} | changes
+    return Recipe("toy", (20, 12, 8), (3, 2, 2), pieces, np.arange(N), **options)
+
+
+class Counted:
+    """Makes pieces, counts them, and stops at one of them."""
+
+    def __init__(self, stop_at=None, error=KeyboardInterrupt):
+        self.calls, self.stop_at, self.error = 0, stop_at, error
+
+    def __call__(self, piece):
+        self.calls += 1
+        if piece.start == self.stop_at:
+            raise self.error("stop")
+        return X[piece]
+
+
+def is_whole(folder):
+    splits = store.read(folder)
+    x, y = (torch.cat([part[i] for part in splits[1:4]]) for i in (0, 1))
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name]
+    assert [len(part.x) for part in splits[1:4]] == [20, 12, 8]
+    return bool((x.numpy() == X).all()) and y.tolist() == list(range(N))
+
+
+@pytest.mark.parametrize("stop_at", range(0, N, STEP))
+def test_a_run_that_is_stopped_goes_on(stop_at, tmp_path):
+    folder, first, second = tmp_path / "set" / "32", Counted(stop_at), Counted()
+    with pytest.raises(KeyboardInterrupt):
+        store.write(folder, recipe(first), progress=False)
+    assert not folder.exists()
+    with (tmp_path / "set" / "32.partial" / "done.txt").open("a") as log:
+        log.write("3")  # torn by the kill: no end of line, so it does not count
+    store.write(folder, recipe(second), progress=False)
+    assert is_whole(folder)
+    assert second.calls == (N - stop_at) // STEP
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from test_data_store import X, recipe, store
+def slow(piece):
+    time.sleep(0.05)
+    return X[piece]
+store.write(Path(sys.argv[1]), recipe(slow), progress=False)
+"""
+
+
+def test_kill_at_any_moment(tmp_path):
+    folder, again = tmp_path / "set" / "32", Counted()
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    log = tmp_path / "set" / "32.partial" / "done.txt"
+    with subprocess.Popen(command, cwd=__file__.rpartition("test_")[0]) as process:
+        while not (log.is_file() and len(log.read_text().splitlines()) >= 4):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert not folder.exists()
+    store.write(folder, recipe(again), progress=False)
+    assert is_whole(folder) and again.calls <= N // STEP - 4
+
+
+def test_another_recipe_starts_anew(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        store.write(tmp_path / "set" / "32", recipe(Counted(20)), progress=False)
+    again = Counted()
+    other = recipe(again, made_from={"a.zip": "md5 2"})
+    store.write(tmp_path / "set" / "32", other, progress=False)
+    assert is_whole(tmp_path / "set" / "32") and again.calls == N // STEP
+
+
+def test_two_at_once_decode_once(tmp_path):
+    def slow(piece):
+        time.sleep(0.01)
+        return counted(piece)
+
+    counted, folder = Counted(), tmp_path / "set" / "32"
+    threads = [
+        threading.Thread(target=store.write, args=(folder, recipe(slow), False)) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert is_whole(folder) and counted.calls == N // STEP
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (Counted(8, FormatError), "stop"),
+        (lambda piece: X[piece][:1], r"images 0 to 2 of toy are uint8 \(1, 3, 2, 2\), expected"),
+        (lambda piece: X[piece] / 255, "are float64"),
+    ],
+)
+def test_wrong_images_leave_nothing(make, message, tmp_path):
+    with pytest.raises(FormatError, match=message):
+        store.write(tmp_path / "set" / "32", recipe(make), progress=False)
+    assert not list((tmp_path / "set").iterdir())
+
+
+def test_a_full_disk_is_found_out_before_it_is_full(tmp_path, monkeypatch):
+    usage = namedtuple("Usage", "total used free")(500, 100, 400)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match="store.write: toy needs 480 bytes in .*, but 400 are free"):
+        store.write(tmp_path / "set" / "32", recipe(), progress=False)
+    assert not list((tmp_path / "set").iterdir())
+
+
+def test_a_disk_that_fills_up_leaves_what_is_done(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    folder, again = tmp_path / "set" / "32", Counted()
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(OSError, match="store.write: toy is decoded up to image 0, .*No space left"):
+        store.write(folder, recipe(), progress=False)
+    monkeypatch.undo()
+    store.write(folder, recipe(again), progress=False)
+    assert is_whole(folder) and again.calls == N // STEP
+
+
+def test_a_damaged_map_is_refused(tmp_path):
+    folder = tmp_path / "set" / "32"
+    store.write(folder, recipe(), progress=False)
+    whole = (folder / "x.npy").read_bytes()
+    for content in (whole[:-1], b"", whole.replace(b"u1", b"i1")):
+        (folder / "x.npy").write_bytes(content)
+        with pytest.raises(FormatError, match="store.read: "):
+            store.read(folder)
+    (folder / "x.npy").write_bytes(whole)
+    np.save(folder / "y.npy", np.arange(3))
+    with pytest.raises(FormatError, match="holds labels torch.int64 .3,."):
+        store.read(folder)
+    (folder / "about.json").unlink()
+    with pytest.raises(FormatError, match="about.json"):
+        store.read(folder)
+
+
+def test_tensors_over_the_map_can_be_written_to_and_the_file_stays(tmp_path, recwarn):
+    folder = tmp_path / "set" / "32"
+    store.write(folder, recipe(), progress=False)
+    splits = store.read(folder)
+    splits.train.x[0] = 255
+    assert torch.equal(store.read(folder).train.x, torch.from_numpy(X[:20]))
+    assert not recwarn.list
