@@ -5,13 +5,21 @@ The colours keep apart in all common kinds of colour-blindness.
 """
 
 from companion.plots.closed_forms import direction_costs, hysteresis, phases
+from companion.plots.codes import (
+    blur,
+    codes_apart,
+    histograms,
+    loss_against_variance,
+    noise_rows,
+    posterior_variances,
+    strip,
+)
 from companion.plots.curves import (
     band,
     codes_against_normal,
     evolution,
     learning_curve,
     spectrum,
-    strips,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
@@ -19,7 +27,6 @@ from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
 from companion.plots.solvers import against_size, residuals, shares
-from companion.plots.variances import blur, loss_against_variance, posterior_variances
 
 __all__ = [
     "BLUE",
@@ -33,18 +40,21 @@ __all__ = [
     "blur",
     "circles",
     "codes_against_normal",
+    "codes_apart",
     "direction_costs",
     "distances",
     "ellipse",
     "estimates",
     "evolution",
     "figure",
+    "histograms",
     "hysteresis",
     "image_grid",
     "learning_curve",
     "loss_against_variance",
     "manifold",
     "marked_density",
+    "noise_rows",
     "phases",
     "png",
     "posterior_variances",
@@ -53,7 +63,7 @@ __all__ = [
     "shares",
     "show",
     "spectrum",
-    "strips",
+    "strip",
     "trade_off",
     "variances",
 ]

@@ -119,22 +119,3 @@ def evolution(ax: Axes, steps, curves: dict[str, tuple], label: str) -> None:
     ax.set_xscale("symlog", linthresh=10)
     ax.set(xlim=(0, steps[-1]), ylabel=label)
     ax.minorticks_off()
-
-
-def strips(ax: Axes, values: dict[str, list[float]], mark: float, mark_label: str) -> None:
-    """One row of dots for each name, a dot for each run, and a line at a value to compare with.
-
-    Args:
-        ax: axes to draw into.
-        values: of the runs by name, first name on top.
-        mark: where the line is.
-        mark_label: what it is.
-    """
-    for row, found in enumerate(reversed(values.values())):
-        ax.plot(found, [row] * len(found), "o", color=BLUE, alpha=0.6, markersize=6)
-        ax.plot(np.median(found), row, "|", color="black", markersize=16, markeredgewidth=2)
-    ax.axvline(mark, color=ORANGE, linestyle="--", linewidth=1.2, label=mark_label)
-    ax.set_yticks(range(len(values)), list(reversed(values)))
-    ax.set(ylim=(-0.6, len(values) - 0.4))
-    ax.set_xlim(left=0)
-    ax.legend(fontsize=8, loc="lower left")
