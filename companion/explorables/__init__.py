@@ -4,6 +4,7 @@ from companion.explorables import (
     directions,
     interval,
     linear,
+    rectangular,
     semicircle,
     sinusoid,
     stages,
@@ -12,7 +13,17 @@ from companion.explorables import (
 )
 from companion.explorables.base import Control, Explorable
 
-MODULES = (sinusoid, semicircle, linear, interval, traces, variance, directions, stages)
+MODULES = (
+    sinusoid,
+    semicircle,
+    linear,
+    interval,
+    traces,
+    variance,
+    directions,
+    stages,
+    rectangular,
+)
 BY_NAME = {module.NAME: module for module in MODULES}
 
 

@@ -26,6 +26,7 @@ from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.solvers import against_size, residuals, shares
 
 __all__ = [
     "BLUE",
@@ -34,6 +35,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "PURPLE",
+    "against_size",
     "band",
     "blur",
     "circles",
@@ -56,7 +58,9 @@ __all__ = [
     "phases",
     "png",
     "posterior_variances",
+    "residuals",
     "ribbon",
+    "shares",
     "show",
     "spectrum",
     "strip",
