@@ -9,10 +9,21 @@ from companion.explorables import (
     stages,
     traces,
     variance,
+    within_flows,
 )
 from companion.explorables.base import Control, Explorable
 
-MODULES = (sinusoid, semicircle, linear, interval, traces, variance, directions, stages)
+MODULES = (
+    sinusoid,
+    semicircle,
+    linear,
+    interval,
+    traces,
+    variance,
+    directions,
+    stages,
+    within_flows,
+)
 BY_NAME = {module.NAME: module for module in MODULES}
 
 
