@@ -108,11 +108,6 @@ def rectangular(estimator, condition_dim=0, **options):
     return RectangularFlow(
         InjectiveFlow(pair[0], 2), pair[1], (4,), 2, estimator=estimator, **options
     )
-    own, prior = (
-        flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)
-    )
-    network = InjectiveFlow(own, 2)
-    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
 
 
 def vamp():

@@ -10,6 +10,7 @@ from companion.explorables import (
     stages,
     traces,
     variance,
+    within_flows,
 )
 from companion.explorables.base import Control, Explorable
 
@@ -19,10 +20,11 @@ MODULES = (
     linear,
     interval,
     traces,
+    rectangular,
+    within_flows,
     variance,
     directions,
     stages,
-    rectangular,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

@@ -25,8 +25,9 @@ from companion.plots.curves import (
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
-from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.points import circles, codes_by_class, ellipse, image_grid, manifold
 from companion.plots.solvers import against_size, residuals, shares
+from companion.plots.variances import blur, loss_against_variance, posterior_variances
 
 __all__ = [
     "BLUE",
@@ -41,6 +42,7 @@ __all__ = [
     "circles",
     "codes_against_normal",
     "codes_apart",
+    "codes_by_class",
     "direction_costs",
     "distances",
     "ellipse",
