@@ -1,9 +1,11 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import interval, linear, semicircle, sinusoid, traces
+from companion.explorables import interval, linear, semicircle, sinusoid, taylor, traces
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {module.NAME: module for module in (sinusoid, semicircle, linear, interval, traces)}
+BY_NAME = {
+    module.NAME: module for module in (sinusoid, semicircle, linear, interval, traces, taylor)
+}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

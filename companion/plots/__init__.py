@@ -10,13 +10,15 @@ from companion.plots.curves import (
     codes_against_normal,
     evolution,
     learning_curve,
+    linearisation,
+    objective_gap,
     spectrum,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
-from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.points import circles, ellipse, image_grid, latent_map, manifold
 
 __all__ = [
     "BLUE",
@@ -36,9 +38,12 @@ __all__ = [
     "figure",
     "hysteresis",
     "image_grid",
+    "latent_map",
     "learning_curve",
+    "linearisation",
     "manifold",
     "marked_density",
+    "objective_gap",
     "phases",
     "png",
     "ribbon",
