@@ -10,17 +10,36 @@ from companion.models import (
     AEF,
     MLAE,
     VAE,
+    AggregateVAE,
+    Autoencoder,
     DenoisingAutoencoder,
+    HouseholderFlow,
+    PlanarFlow,
+    RectangularFlow,
+    RelaxedFlow,
     TaylorVAE,
     TwoStageVAE,
+    VampPrior,
     by_epoch,
     core_mask,
     linear,
     mlae_loss,
     posterior_size,
 )
-from companion.networks import MLP, ConvDecoder, ConvEncoder, flows
-from companion.networks.preprocess import ActNorm, Logit, Preprocess
+from companion.networks import (
+    MLP,
+    ConvDecoder,
+    ConvEncoder,
+    EncoderDecoder,
+    InjectiveFlow,
+    flows,
+    spectral_norm,
+)
+from companion.networks.preprocess import (
+    ActNorm,
+    Logit,
+    Preprocess,
+)
 
 
 def toy(**options):
@@ -33,6 +52,18 @@ def images(norm="none", **options):
     nets = {"channels": (4,), "hidden": (8,), "norm": norm, "condition_dim": 3}
     shape = (1, 4, 4)
     return MLAE(ConvEncoder(shape, 2, **nets), ConvDecoder(2, shape, **nets), shape, 2, **options)
+
+
+def relaxed(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return RelaxedFlow(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
+
+
+def autoencoder(condition_dim=0, wrap=lambda decoder: decoder, **options):
+    torch.manual_seed(0)
+    decoder = wrap(MLP(2, 4, [8], condition_dim))
+    return Autoencoder(MLP(4, 2, [8], condition_dim), decoder, (4,), 2, **options)
 
 
 def within_flows(place="center", flow=True, condition_dim=0, **options):
@@ -71,6 +102,21 @@ def two_stages():
     return TwoStageVAE(variational(condition_dim=3), second, joint=True)
 
 
+def rectangular(estimator, condition_dim=0, **options):
+    torch.manual_seed(0)
+    pair = [flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)]
+    return RectangularFlow(
+        InjectiveFlow(pair[0], 2), pair[1], (4,), 2, estimator=estimator, **options
+    )
+
+
+def vamp():
+    """With one component, for at temperature zero a mixture still chooses between its means."""
+    encoder = MLP(4, posterior_size(2), [8])
+    prior = VampPrior(encoder, torch.randn(1, 4), 2)
+    return VAE(encoder, MLP(2, 4, [8]), (4,), 2, prior=prior)
+
+
 def taylor(covariance="diagonal", condition_dim=0, **options):
     torch.manual_seed(0)
     encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
@@ -88,6 +134,22 @@ MODELS = {
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, beta_range=(0.1, 10.0)), 0),
     "mlae soft flow": (
         lambda: MLAE(MLP(4, 2, [8], 1), MLP(2, 4, [8], 1), (4,), 2, noise_levels=0.5), 0),
+    "relaxed flow": (relaxed, 0),
+    "relaxed flow scale": (lambda: relaxed(3, objective="scale", num_probes=2), 3),
+    "relaxed flow difference": (lambda: relaxed(how="difference", prior_weight=0.1), 0),
+    "relaxed flow backward": (lambda: relaxed(how="backward", num_probes=2), 0),
+    "relaxed flow spectral": (lambda: relaxed(wrap=spectral_norm), 0),
+    "autoencoder": (autoencoder, 0),
+    "autoencoder spectral": (lambda: autoencoder(wrap=spectral_norm), 0),
+    "contractive autoencoder": (lambda: autoencoder(3, encoder_jacobian=0.1), 3),
+    "regularised autoencoder l2": (lambda: autoencoder(code=0.1, decoder_l2=0.1), 0),
+    "regularised autoencoder gp": (lambda: autoencoder(code=0.1, decoder_jacobian=0.1), 0),
+    "wasserstein autoencoder": (lambda: autoencoder(mmd=10.0), 0),
+    "info vae": (lambda: AggregateVAE(variational(condition_dim=3), "mmd", 10.0), 3),
+    "beta tc vae": (lambda: AggregateVAE(variational(), "total_correlation", 3.0), 0),
+    "vae householder": (lambda: variational(posterior_flow=HouseholderFlow(2, 4)), 0),
+    "vae planar": (lambda: variational(posterior_flow=PlanarFlow(2, 4)), 0),
+    "vae vamp prior": (vamp, 0),
     "denoising": (
         lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),
     "aef without flows": (lambda: within_flows(flow=False, condition_dim=3), 3),
@@ -100,6 +162,12 @@ MODELS = {
     "vae with both flows": (variational_flows, 0),
     "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
     "two stages": (two_stages, 3),
+    "rectangular": (lambda: rectangular("conjugate"), 0),
+    "rectangular exact": (lambda: rectangular("exact", condition_dim=3), 3),
+    "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
+    "rectangular two steps": (lambda: rectangular("two-step"), 0),
+    "rectangular with free networks": (
+        lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
     "taylor": (lambda: taylor(condition_dim=3), 3),
     "taylor full covariance, one tangent": (lambda: taylor("full", tangents="one"), 0),
     "taylor two tangents": (lambda: taylor(tangents="two"), 0),

@@ -16,16 +16,16 @@ from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
-    "Denoising",
     "Collapse",
+    "Denoising",
     "Distance",
     "Fit",
     "Recogniser",
     "Recognition",
     "Spectrum",
+    "SpreadQuality",
     "active_dimensions",
     "add_noise",
-    "SpreadQuality",
     "compare_covariances",
     "decoder_spectrum",
     "denoising_error",
@@ -36,6 +36,6 @@ __all__ = [
     "normal_alignment",
     "posterior_collapse",
     "rank_correlation",
-    "variance_spectrum",
     "spread_quality",
+    "variance_spectrum",
 ]

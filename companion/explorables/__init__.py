@@ -1,11 +1,20 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import interval, linear, semicircle, sinusoid, taylor, traces
+from companion.explorables import (
+    directions,
+    interval,
+    linear,
+    semicircle,
+    sinusoid,
+    stages,
+    taylor,
+    traces,
+    variance,
+)
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {
-    module.NAME: module for module in (sinusoid, semicircle, linear, interval, traces, taylor)
-}
+MODULES = (sinusoid, semicircle, linear, interval, traces, variance, directions, stages, taylor)
+BY_NAME = {module.NAME: module for module in MODULES}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

@@ -1,9 +1,14 @@
 """Models on one contract: what each adds is its loss."""
 
 from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
+from companion.models.aggregate import AggregateVAE
 from companion.models.base import Model, by_epoch, constant, linear
+from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
+from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
+from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
+from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
@@ -21,15 +26,25 @@ __all__ = [
     "MLAE",
     "VAE",
     "AEFTerms",
+    "AggregateVAE",
+    "Autoencoder",
+    "AutoencoderTerms",
     "DenoisingAutoencoder",
     "DenoisingTerms",
+    "HouseholderFlow",
     "MLAETerms",
     "Model",
+    "PlanarFlow",
     "Posterior",
-    "TwoStageVAE",
+    "RectangularFlow",
+    "RectangularTerms",
+    "RelaxedFlow",
+    "RelaxedTerms",
     "TaylorTerms",
     "TaylorVAE",
+    "TwoStageVAE",
     "VAETerms",
+    "VampPrior",
     "aef_loss",
     "aef_map",
     "by_epoch",
@@ -39,7 +54,10 @@ __all__ = [
     "gaussian_log_likelihood",
     "linear",
     "mlae_loss",
+    "penalty",
     "posterior_size",
+    "rectangular_loss",
+    "relaxed_loss",
     "taylor_loss",
     "vae_loss",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from companion import jacobians
 from companion.contracts import LogProb, Terms
 
 Schedule = Callable[[float, int], float]  # (share of the training done, epoch) -> value
@@ -42,7 +43,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
-        """All chance that one ``loss`` on this batch needs, drawn outside of compiled code."""
+        """All chance that one ``loss`` needs, drawn outside of compiled code.
+
+        It depends on the batch's shape, type and device, not on its values.
+        """
         return {}
 
     def loss(
@@ -116,6 +120,23 @@ def standard_normal_nll(z: Tensor) -> Tensor:
     tensor([1.8379])
     """
     return 0.5 * z.square().sum(-1) + 0.5 * z.shape[-1] * log(2 * pi)
+
+
+def manifold_log_prob(
+    model: Model, x: Tensor, condition: Tensor | None = None, prior_weight: float | Tensor = 0.5
+) -> LogProb:
+    """log p(x̂) = log p(z) − ½ log det(g'(z)ᵀg'(z)) at z = f(x), x̂ = g(z) (MLAE eq. 2).
+
+    The prior is N(0, 1/(2w)), w its ``prior_weight``. The value can be differentiated and costs one
+    Jacobian-vector product for each latent dimension.
+    """
+    z = model.encode(x, condition)
+    differentiable = torch.is_grad_enabled()
+    log_volume = jacobians.log_volume(model.decode, z, condition, differentiable=differentiable)
+    kind = "exact, on the manifold at the reconstruction"
+    w = torch.as_tensor(prior_weight, dtype=z.dtype, device=z.device)
+    log_prior = -standard_normal_nll(z * (2 * w).sqrt()) + z.shape[1] / 2 * (2 * w).log()
+    return LogProb(log_prior - log_volume, kind)
 
 
 def check_batch_coupling(module: nn.Module) -> bool:

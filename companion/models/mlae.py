@@ -6,13 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from companion import jacobians, probes, volume
+from companion import probes, volume
 from companion.contracts import LogProb, Map, bind
 from companion.models.base import (
     Model,
     Schedule,
     check_batch_coupling,
     constant,
+    manifold_log_prob,
     refuse_counters,
     standard_normal_nll,
 )
@@ -206,12 +207,8 @@ class MLAE(Model):
         return mlae_loss(x, self.encoder, self.decoder, beta, whole, **self.options, **draws)
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
-        """log p(x̂) = log N(z; 0, 1) − ½ log det(g'(z)ᵀg'(z)) at z = f(x), x̂ = g(z) (MLAE eq. 2)."""
-        z = self.encode(x, condition)
-        differentiable = torch.is_grad_enabled()
-        log_volume = jacobians.log_volume(self.decode, z, condition, differentiable=differentiable)
-        kind = "exact, on the manifold at the reconstruction"
-        return LogProb(-standard_normal_nll(z) - log_volume, kind)
+        """Exact, on the manifold: :func:`companion.models.base.manifold_log_prob`."""
+        return manifold_log_prob(self, x, condition)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         value = self.schedule(progress, epoch)

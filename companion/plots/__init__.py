@@ -5,6 +5,15 @@ The colours keep apart in all common kinds of colour-blindness.
 """
 
 from companion.plots.closed_forms import direction_costs, hysteresis, phases
+from companion.plots.codes import (
+    blur,
+    codes_apart,
+    histograms,
+    loss_against_variance,
+    noise_rows,
+    posterior_variances,
+    strip,
+)
 from companion.plots.curves import (
     band,
     codes_against_normal,
@@ -28,8 +37,11 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "band",
+    "blur",
     "circles",
     "codes_against_normal",
+    "codes_apart",
+    "histograms",
     "direction_costs",
     "distances",
     "ellipse",
@@ -41,14 +53,18 @@ __all__ = [
     "latent_map",
     "learning_curve",
     "linearisation",
+    "loss_against_variance",
     "manifold",
     "marked_density",
+    "noise_rows",
     "objective_gap",
     "phases",
     "png",
+    "posterior_variances",
     "ribbon",
     "show",
     "spectrum",
+    "strip",
     "trade_off",
     "variances",
 ]

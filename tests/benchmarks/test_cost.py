@@ -15,7 +15,7 @@ import torch
 
 from companion import probes, volume
 from companion.explorables import sinusoid
-from companion.models import VAE, TaylorVAE, mlae_loss, posterior_size
+from companion.models import VAE, TaylorVAE, mlae_loss, posterior_size, rectangular_loss
 from companion.networks import MLP
 from companion.sweep import grid, sweep
 from companion.training import fit
@@ -65,6 +65,11 @@ class Steps:
         index = volume.draw_index(fraction, BATCH, self.x.device) if m < BATCH else None
         like = self.x.new_empty(m, self.latent)
         self._step(self.mlae_loss(probes.sample("orthogonal", num_probes, like), index))
+
+    def conjugate(self):
+        out = rectangular_loss(self.x, self.encoder, self.decoder)
+        self.rounds = float(out.iterations.mean())
+        self._step(out.loss.mean())
 
     def literal(self, num_probes=1):
         self._step(literal.loss(self.x, self.encoder, self.decoder, 10.0, num_probes))
@@ -141,6 +146,30 @@ def test_the_latent_size_hardly_matters(benchmark, table, device):
     for latent in (2, 16, 64, 256):
         table(f"{device}: MLAE step / autoencoder step at d = {latent}", ratios[latent])
     table(f"{device}: the ratio at d = 256 / the ratio at d = 2", ratios[256] / ratios[2], 1.2, 1.1)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_conjugate_gradients_grow_with_the_latent_size(benchmark, table, device):
+    """Up to d rounds to a relative residual of 1e-4, on untrained networks; d as the issue asks."""
+    ratios, rounds = {}, {}
+
+    def run():
+        for latent in (2, 8, 32, 128):
+            steps = Steps(latent, device)
+            work = [steps.plain, steps.mlae, steps.conjugate]
+            plain, *both = medians(*work, rounds=7, device=device)
+            ratios[latent], rounds[latent] = [seconds / plain for seconds in both], steps.rounds
+
+    measured(benchmark, run)
+    for latent, (one_pass, conjugate) in ratios.items():
+        table(f"{device}: one pass / autoencoder step at d = {latent}, in turns", one_pass)
+        table(f"{device}: conjugate gradients / autoencoder step at d = {latent}", conjugate)
+        table(f"{device}: rounds of conjugate gradients at d = {latent}", rounds[latent])
+    one_pass, conjugate = (ratios[128][i] / ratios[2][i] for i in range(2))
+    table(f"{device}: one pass, the ratio at d = 128 / at d = 2", one_pass, 1.2, 1.1)
+    table(f"{device}: conjugate gradients, the same", conjugate, 3.0, at_least=True)
+    gain = ratios[128][1] / ratios[128][0]
+    table(f"{device}: conjugate-gradient step / one-pass step at d = 128", gain, 3.0, at_least=True)
 
 
 def test_a_sweep_over_one_by_one(benchmark, table):
