@@ -8,6 +8,7 @@ from companion.explorables import (
     semicircle,
     sinusoid,
     stages,
+    taylor,
     traces,
     variance,
     within_flows,
@@ -25,6 +26,7 @@ MODULES = (
     variance,
     directions,
     stages,
+    taylor,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

@@ -19,15 +19,23 @@ from companion.plots.curves import (
     codes_against_normal,
     evolution,
     learning_curve,
+    linearisation,
+    objective_gap,
     spectrum,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
-from companion.plots.points import circles, codes_by_class, ellipse, image_grid, manifold
+from companion.plots.points import (
+    circles,
+    codes_by_class,
+    ellipse,
+    image_grid,
+    latent_map,
+    manifold,
+)
 from companion.plots.solvers import against_size, residuals, shares
-from companion.plots.variances import blur, loss_against_variance, posterior_variances
 
 __all__ = [
     "BLUE",
@@ -52,11 +60,14 @@ __all__ = [
     "histograms",
     "hysteresis",
     "image_grid",
+    "latent_map",
     "learning_curve",
+    "linearisation",
     "loss_against_variance",
     "manifold",
     "marked_density",
     "noise_rows",
+    "objective_gap",
     "phases",
     "png",
     "posterior_variances",
