@@ -172,6 +172,7 @@ def test_data_lists_every_set_with_its_files_and_sums(tmp_path, monkeypatch, cap
         r"^celeba: by hand from https:.*CelebA.html; decoded as crop140-64$", report, re.M
     )
     assert re.search(r"^    here +celeba/img_align_celeba.zip, sha256 46fb89", report, re.M)
+    assert re.search(r"^power, gas, hepmass, miniboone: downloaded when needed$", report, re.M)
     assert re.search(r"^    missing +cifar10/cifar-10-binary.tar.gz, sha256 c4a38c", report, re.M)
     assert cli.main(["data", "--check"]) == 1
     assert re.search(r"^    WRONG +celeba/img_align_celeba.zip", capsys.readouterr().out, re.M)
@@ -182,6 +183,7 @@ def test_data_prepares_a_set_or_says_what_is_missing(tmp_path, monkeypatch, caps
     monkeypatch.setenv("COMPANION_DATA", str(tmp_path))
     assert cli.main(["data", "prepare", "digits"]) == 0
     assert "1,297 train; 200 valid; 300 test" in capsys.readouterr().out
+    assert cli.main(["data", "prepare", "wine"]) == 0 and "train; " in capsys.readouterr().out
     assert cli.main(["data", "prepare", "celeba", "--offline"]) == 1
     message = capsys.readouterr().err
     assert message.startswith("companion data: fetch: put the file list_eval_partition.txt")

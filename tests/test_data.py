@@ -184,7 +184,7 @@ def test_digits_are_the_embedded_ones_in_three_parts():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="name must be one of digits, mnist, .*, got 'mnits'"):
+    with pytest.raises(ValueError, match="name must be one of digits, .*, got 'mnits'"):
         images.load("mnits")
 
 

@@ -15,7 +15,17 @@ import pytest
 import torch
 from PIL import Image
 
-from companion.data import archives, celeba, cifar, drawings, idx, imagenet32, images
+from companion.data import (
+    archives,
+    celeba,
+    chairs,
+    cifar,
+    decode,
+    idx,
+    imagenet32,
+    images,
+    omniglot,
+)
 from companion.data.archives import FormatError
 from companion.data.fetch import ChecksumError, DataNotFoundError
 from companion.models import MLAE
@@ -34,7 +44,7 @@ def unsummed(monkeypatch):
             raise DataNotFoundError(f"fetch: {file.name}")
         return root / file.name
 
-    for module in (idx, cifar, celeba, drawings, imagenet32):
+    for module in (idx, cifar, celeba, chairs, omniglot, imagenet32):
         monkeypatch.setattr(module, "fetch", found)
 
 
@@ -117,7 +127,7 @@ def test_an_unpacked_folder_is_as_good_as_the_zip(tmp_path, unsummed):
 def test_celeba_hq_follows_its_originals(tmp_path, unsummed):
     files.put(tmp_path, made("celeba-hq"))
     splits = load("celeba-hq", tmp_path, size=32)
-    one = celeba.decode(files.picture(0, (96, 96)), "0.jpg", 32, None)
+    one = decode.read_square(files.picture(0, (96, 96)), "0.jpg", "RGB", 32)
     assert np.array_equal(splits.test.x[0].numpy(), one)  # its original is the last of the test
 
 
@@ -189,7 +199,7 @@ def test_pickles_are_refused_with_a_hint(tmp_path):
     objects = io.BytesIO()
     np.save(objects, np.array([{}]), allow_pickle=True)
     with pytest.raises(FormatError, match="read_npy: a holds object"):
-        archives.read_npy(objects.getvalue(), "a")
+        decode.read_npy(objects.getvalue(), "a")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +258,7 @@ WRONG = {  # case: files that replace the good ones of CelebA, message
     ),
     "another size": (
         lambda: celeba_zip(with_first(files.picture(0, (178, 217)))),
-        "celeba.decode: img_align_celeba/000001.jpg has 178×217 pixels",
+        "read_square: img_align_celeba/000001.jpg has 178×217 pixels",
     ),
     "cut picture": (
         lambda: celeba_zip(with_first(files.picture(0, (178, 218))[:-800])),

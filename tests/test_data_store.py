@@ -130,6 +130,19 @@ def test_a_full_disk_is_found_out_before_it_is_full(tmp_path, monkeypatch):
     assert not list((tmp_path / "set").iterdir())
 
 
+def test_a_disk_that_fills_up_leaves_what_is_done(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    folder, again = tmp_path / "set" / "32", Counted()
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(OSError, match="store.write: toy is decoded up to image 0, .*No space left"):
+        store.write(folder, recipe(), progress=False)
+    monkeypatch.undo()
+    store.write(folder, recipe(again), progress=False)
+    assert is_whole(folder) and again.calls == N // STEP
+
+
 def test_a_damaged_map_is_refused(tmp_path):
     folder = tmp_path / "set" / "32"
     store.write(folder, recipe(), progress=False)

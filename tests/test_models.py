@@ -15,7 +15,9 @@ from companion.models import (
     DenoisingAutoencoder,
     HouseholderFlow,
     PlanarFlow,
+    RectangularFlow,
     RelaxedFlow,
+    TaylorVAE,
     TwoStageVAE,
     VampPrior,
     by_epoch,
@@ -24,8 +26,20 @@ from companion.models import (
     mlae_loss,
     posterior_size,
 )
-from companion.networks import MLP, ConvDecoder, ConvEncoder, flows, spectral_norm
-from companion.networks.preprocess import ActNorm, Logit, Preprocess
+from companion.networks import (
+    MLP,
+    ConvDecoder,
+    ConvEncoder,
+    EncoderDecoder,
+    InjectiveFlow,
+    flows,
+    spectral_norm,
+)
+from companion.networks.preprocess import (
+    ActNorm,
+    Logit,
+    Preprocess,
+)
 
 
 def toy(**options):
@@ -88,11 +102,26 @@ def two_stages():
     return TwoStageVAE(variational(condition_dim=3), second, joint=True)
 
 
+def rectangular(estimator, condition_dim=0, **options):
+    torch.manual_seed(0)
+    pair = [flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)]
+    return RectangularFlow(
+        InjectiveFlow(pair[0], 2), pair[1], (4,), 2, estimator=estimator, **options
+    )
+
+
 def vamp():
     """With one component, for at temperature zero a mixture still chooses between its means."""
     encoder = MLP(4, posterior_size(2), [8])
     prior = VampPrior(encoder, torch.randn(1, 4), 2)
     return VAE(encoder, MLP(2, 4, [8]), (4,), 2, prior=prior)
+
+
+def taylor(covariance="diagonal", condition_dim=0, **options):
+    torch.manual_seed(0)
+    encoder = MLP(4, posterior_size(2, covariance), [8], condition_dim)
+    decoder = MLP(2, 4, [8], condition_dim)
+    return TaylorVAE(encoder, decoder, (4,), 2, covariance=covariance, **options)
 
 
 MODELS = {
@@ -133,6 +162,17 @@ MODELS = {
     "vae with both flows": (variational_flows, 0),
     "vae iwae": (lambda: variational(estimator="iwae", num_samples=3), 0),
     "two stages": (two_stages, 3),
+    "rectangular": (lambda: rectangular("conjugate"), 0),
+    "rectangular exact": (lambda: rectangular("exact", condition_dim=3), 3),
+    "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
+    "rectangular two steps": (lambda: rectangular("two-step"), 0),
+    "rectangular with free networks": (
+        lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
+    "taylor": (lambda: taylor(condition_dim=3), 3),
+    "taylor full covariance, one tangent": (lambda: taylor("full", tangents="one"), 0),
+    "taylor two tangents": (lambda: taylor(tangents="two"), 0),
+    "taylor exact": (lambda: taylor(expectation="exact"), 0),
+    "taylor exact, one tangent": (lambda: taylor(expectation="exact", tangents="one"), 0),
 }  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 

@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Iterator
 
 from companion.cli.places import Problem
-from companion.data import images
+from companion.data import images, tabular
 from companion.data.fetch import ChecksumError, RemoteFile, data_directory, fetch
 
 
 def files() -> dict[str, tuple[RemoteFile, ...]]:
     """The files of every set that needs some."""
-    return {name: chosen.files for name, chosen in images.SETS.items() if chosen.files}
+    pictures = {name: chosen.files for name, chosen in images.SETS.items() if chosen.files}
+    return pictures | {", ".join(tabular.BENCHMARK): (tabular.ARCHIVE,)}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,11 +50,15 @@ def decoded(name: str) -> str:
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Download, check and decode one set."""
-    options = {"size": arguments.size, "crop": arguments.crop, "download": not arguments.offline}
+    options = {"download": not arguments.offline}
+    if arguments.name not in tabular.NAMES:
+        options |= {"size": arguments.size, "crop": arguments.crop}
+    load = tabular.load if arguments.name in tabular.NAMES else images.load
     try:
-        splits = images.load(arguments.name, **options)
+        splits = load(arguments.name, **options)
     except (ValueError, OSError) as error:
         raise Problem(str(error)) from error
-    sizes = {part: len(getattr(splits, part).x) for part in ("train", "valid", "test")}
-    print(splits.note, *(f"{n:,} {part}" for part, n in sizes.items()), sep="; ")
+    parts = [(part, getattr(splits, part)) for part in ("train", "valid", "test")]
+    sizes = [f"{len(p.x if load is images.load else p):,} {part}" for part, p in parts]
+    print(splits.note, *sizes, sep="; ")
     return 0

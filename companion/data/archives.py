@@ -4,7 +4,6 @@ What a stranger's archive could do is refused by name: entries that climb out of
 and devices, two entries of one name, and entries that grow beyond a limit.
 """
 
-import io
 import stat
 import tarfile
 import threading
@@ -14,12 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
 MAX_MEMBERS = 1_000_000
-MAX_IMAGE_BYTES = 2**24
-MAX_PIXELS = 2**24  # 4096 × 4096
+MAX_BYTES = 2**24  # of an image
 
 
 class FormatError(ValueError):
@@ -58,7 +53,7 @@ def damage(call: str, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_members(path: Path, max_bytes: int = MAX_IMAGE_BYTES) -> Iterator[Members]:
+def open_members(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[Members]:
     """Open a folder, a zip or a tar archive (plain or compressed).
 
     Args:
@@ -151,41 +146,3 @@ def _index(found: Iterator, what: str, max_bytes: int) -> dict:
             raise FormatError(f"open_members: {what} has {name!r} twice, or too many entries")
         index[str(path)] = info
     return index
-
-
-def read_image(content: bytes, name: str, mode: str = "RGB") -> Image.Image:
-    """Decode a JPEG or PNG of bounded size.
-
-    Raises:
-        FormatError: for anything else, or a damaged one.
-    """
-    file = io.BytesIO(content)
-    with damage("read_image", name), Image.open(file, formats=("JPEG", "PNG")) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise FormatError(
-                f"read_image: {name} has {image.width}×{image.height} pixels, "
-                f"expected at most {MAX_PIXELS:,}"
-            )
-        return image.convert(mode)
-
-
-def to_array(image: Image.Image) -> np.ndarray:
-    """The pixels, ``(channels, height, width)`` uint8."""
-    pixels = np.asarray(image, np.uint8)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def read_npy(content: bytes, name: str) -> np.ndarray:
-    """An array of an ``.npy`` file held in memory; objects, which could run code, are refused.
-
-    Raises:
-        FormatError: when the header does not fit what follows.
-    """
-    with damage("read_npy", name):
-        file = io.BytesIO(content)
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise FormatError(f"read_npy: {name} has another version than 1.0")
-        shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
-        if dtype.hasobject or by_column:
-            raise FormatError(f"read_npy: {name} holds {dtype}, expected plain numbers by row")
-        return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape)

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from companion.data.archives import FormatError, Members, damage, open_members, read_image, to_array
+from companion.data.archives import FormatError, Members, damage, open_members
+from companion.data.decode import read_square
 from companion.data.fetch import RemoteFile, data_directory, fetch
-from companion.data.store import Recipe, pieces_of
+from companion.data.store import Recipe, Row, listed
 
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 _HQ_PAGE = "https://github.com/switchablenorms/CelebAMask-HQ"
@@ -43,9 +43,9 @@ def recipe(root: Path | None, download: bool, size: int, crop: int) -> Iterator[
                 f"celeba.recipe: the partition lists {len(parts)} images, there are {len(found)}; "
                 f"only one of the two has {odd[0]}"
             )
-        listed = [(found[name], part) for name, part in parts.items()]
+        rows = [Row(part, "", found[name]) for name, part in parts.items()]
         note = "celeba: the official partition"
-        yield _recipe(note, members, listed, size, crop, made_from)
+        yield _recipe(note, members, rows, size, crop, made_from)
 
 
 @contextmanager
@@ -63,9 +63,9 @@ def recipe_hq(root: Path | None, download: bool, size: int, crop: None) -> Itera
             raise FormatError(
                 f"celeba.recipe_hq: {len(found)} images do not fit the mapping's {len(originals)}"
             )
-        listed = [(found[number], parts[original]) for number, original in originals.items()]
+        rows = [Row(parts[original], "", found[n]) for n, original in originals.items()]
         note = "celeba-hq: each image in the official part of its original in celeba"
-        yield _recipe(note, members, listed, size, crop, made_from)
+        yield _recipe(note, members, rows, size, crop, made_from)
 
 
 @contextmanager
@@ -93,41 +93,17 @@ def _by_file_name(paths: Iterable[str]) -> dict[str, str]:
 def _recipe(
     note: str,
     members: Members,
-    listed: list[tuple[str, int]],  # path and part of each image
+    rows: list[Row],
     size: int,
     crop: int | None,
     made_from: dict[str, str],
 ) -> Recipe:
-    paths = [path for path, _ in sorted(listed, key=lambda row: row[1])]  # stable within a part
-    counts = np.bincount([part for _, part in listed], minlength=3)
-    settings = {"size": str(size), "crop": str(crop), "partition": PARTITION.sum}
-    return Recipe(
-        name=note.partition(":")[0],
-        sizes=tuple(int(n) for n in counts),
-        shape=(3, size, size),
-        pieces=pieces_of(paths, lambda path: decode(members.read(path), path, size, crop)),
-        y=None,
-        made_from=made_from | settings,
-        note=f"{note}, {f'crop {crop}' if crop else 'whole images'}, {size}×{size} pixels",
-    )
+    def decode(path: str) -> np.ndarray:
+        return read_square(members.read(path), path, "RGB", size, crop, SIZE if crop else None)
 
-
-def decode(content: bytes, name: str, size: int, crop: int | None) -> np.ndarray:
-    """One JPEG as ``(3, size, size)``: cropped about its centre, then scaled with antialiasing.
-
-    Raises:
-        FormatError: for a damaged image and one of another size.
-    """
-    image = read_image(content, name)
-    width, height = image.size
-    if image.size != (SIZE if crop else (width, width)) or width < size:
-        raise FormatError(f"celeba.decode: {name} has {width}×{height} pixels")
-    side = crop or width
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
-    with damage("celeba.decode", name):
-        square = image.crop(box)  # resize's own box would let neighbours outside it in
-        return to_array(square.resize((size, size), Image.Resampling.BILINEAR))
+    made_from = made_from | {"partition": PARTITION.sum, "crop": str(crop)}
+    note = f"{note}, {f'crop {crop}' if crop else 'whole images'}"
+    return listed(note, rows, decode, (3, size, size), made_from)
 
 
 def read_partition(path: Path) -> dict[str, int]:

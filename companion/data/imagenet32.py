@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from companion.data.archives import FormatError, open_members, read_npy
+from companion.data.archives import FormatError, open_members
+from companion.data.decode import read_npy
 from companion.data.fetch import RemoteFile, fetch
 from companion.data.splits import num_valid
 from companion.data.store import Piece, Recipe

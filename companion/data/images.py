@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.data import celeba, cifar, drawings, faces, idx, imagenet32, store
+from companion.data import celeba, chairs, cifar, faces, idx, imagenet32, omniglot, store
 from companion.data.fetch import RemoteFile, data_directory
 from companion.data.splits import Images, Splits, permuted
 
@@ -34,9 +34,9 @@ SETS = {
     "synthetic-faces": ImageSet((), (64, 32)),
     **{name: ImageSet(files, (28,)) for name, files in idx.FILES.items()},
     "cifar10": ImageSet(cifar.FILES, (32,)),
-    "omniglot": ImageSet(drawings.OMNIGLOT_FILES, (28,), recipe=drawings.omniglot),
+    "omniglot": ImageSet(omniglot.FILES, (28,), recipe=omniglot.recipe),
     "imagenet32": ImageSet(imagenet32.FILES, (32,), recipe=imagenet32.recipe),
-    "chairs": ImageSet(drawings.CHAIRS_FILES, (64, 32), recipe=drawings.chairs),
+    "chairs": ImageSet(chairs.FILES, (64, 32), recipe=chairs.recipe),
     "celeba": ImageSet(celeba.FILES, (64, 32), (140, 128), recipe=celeba.recipe),
     "celeba-hq": ImageSet(celeba.HQ_FILES, (64, 32), recipe=celeba.recipe_hq),
 }

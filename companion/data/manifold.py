@@ -68,6 +68,10 @@ class Manifold:
         """Coordinates of the point straight below x: ``(n, dim) -> (n, intrinsic)``."""
         return x @ self._maps(x)[0][:, : self.intrinsic]
 
+    def plane(self, x: Tensor) -> Tensor:
+        """What a picture shows: the first coordinate and the first curved one, ``(n, 2)``."""
+        return x @ self._maps(x)[0][:, [0, self.intrinsic]]
+
     def distance(self, x: Tensor) -> Tensor:
         """‖x − chart(project(x))‖, zero exactly on the manifold: ``(n,)``."""
         return (x - self.chart(self.project(x))).norm(dim=1)

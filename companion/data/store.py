@@ -57,18 +57,52 @@ class Recipe(NamedTuple):
         }
 
 
-def pieces_of(names: Sequence[str], decode: Callable[[str], np.ndarray]) -> list[Piece]:
-    """Pieces of images that are decoded one by one.
+class Row(NamedTuple):
+    """One image of an archive."""
 
-    >>> [(p.start, p.stop) for p in pieces_of(["a"] * 300, lambda name: np.zeros((1, 2, 2)))]
-    [(0, 256), (256, 300)]
+    part: int  # 0 training, 1 validation, 2 test
+    label: str  # its class, or nothing where a set has none
+    path: str
+
+
+def listed(
+    note: str,  # "name: how the parts came about"
+    rows: Sequence[Row],
+    decode: Callable[[str], np.ndarray],
+    shape: tuple[int, int, int],
+    made_from: dict[str, str],
+) -> Recipe:
+    """The recipe of a set whose images are decoded one by one, path by path.
+
+    Raises:
+        FormatError: when a part has no images.
+
+    >>> rows = [Row(2, "b", "3"), Row(0, "a", "1"), Row(1, "a", "2")]
+    >>> decode = lambda path: np.full((1, 2, 2), int(path), np.uint8)
+    >>> recipe = listed("toy: as listed", rows, decode, (1, 2, 2), {})
+    >>> recipe.y, recipe.pieces[0].make()[:, 0, 0, 0], recipe.sizes
+    (array([0, 0, 1]), array([1, 2, 3], dtype=uint8), (1, 1, 1))
     """
+    name, rows = note.partition(":")[0], sorted(rows, key=lambda row: row.part)  # else as listed
+    sizes = tuple(sum(row.part == part for row in rows) for part in range(3))
+    if not all(sizes):
+        raise FormatError(f"{name}: training, validation and test have {sizes} images")
+    labels = sorted({row.label for row in rows})
+    number = {label: i for i, label in enumerate(labels)}
 
     def piece(start: int) -> Piece:
-        part = names[start : start + PIECE]
-        return Piece(start, start + len(part), lambda: np.stack([decode(name) for name in part]))
+        paths = [row.path for row in rows[start : start + PIECE]]
+        return Piece(start, start + len(paths), lambda: np.stack([decode(p) for p in paths]))
 
-    return [piece(start) for start in range(0, len(names), PIECE)]
+    return Recipe(
+        name=name,
+        sizes=sizes,
+        shape=shape,
+        pieces=[piece(start) for start in range(0, len(rows), PIECE)],
+        y=np.array([number[row.label] for row in rows]) if any(labels) else None,
+        made_from=made_from,
+        note=f"{note}, {shape[1]}×{shape[2]} pixels",
+    )
 
 
 def write(folder: Path, recipe: Recipe, progress: bool = True) -> None:
@@ -160,10 +194,14 @@ def _put(x: BinaryIO, begin: int, piece: Piece, made: np.ndarray, recipe: Recipe
             f"store.write: images {piece.start} to {piece.stop} of {recipe.name} are {made.dtype} "
             f"{made.shape}, expected uint8 {expected}"
         )
-    x.seek(begin + piece.start * prod(recipe.shape))
-    x.write(np.ascontiguousarray(made))
-    x.flush()
-    os.fsync(x.fileno())
+    try:
+        x.seek(begin + piece.start * prod(recipe.shape))
+        x.write(np.ascontiguousarray(made))
+        x.flush()
+        os.fsync(x.fileno())
+    except OSError as error:
+        done = f"store.write: {recipe.name} is decoded up to image {piece.start}"
+        raise OSError(f"{done}, to go on from there: {error}") from error
 
 
 def _json(about: dict) -> str:

@@ -1,5 +1,7 @@
 """Numbers about trained models, and nothing else."""
 
+from companion.evaluation.collapse import Collapse, posterior_collapse
+from companion.evaluation.covariance import SpreadQuality, compare_covariances, spread_quality
 from companion.evaluation.crossings import nearest_far, self_crossings
 from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
@@ -15,14 +17,17 @@ from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Collapse",
     "Denoising",
     "Distance",
     "Fit",
     "Recogniser",
     "Recognition",
     "Spectrum",
+    "SpreadQuality",
     "active_dimensions",
     "add_noise",
+    "compare_covariances",
     "decoder_spectrum",
     "denoising_error",
     "evaluate",
@@ -31,7 +36,9 @@ __all__ = [
     "nearest_far",
     "noise_effect",
     "normal_alignment",
+    "posterior_collapse",
     "rank_correlation",
     "self_crossings",
+    "spread_quality",
     "variance_spectrum",
 ]

@@ -1,12 +1,38 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
-from companion.explorables import bounds, interval, linear, relaxed, semicircle, sinusoid, traces
+from companion.explorables import (
+    bounds,
+    directions,
+    interval,
+    linear,
+    rectangular,
+    relaxed,
+    semicircle,
+    sinusoid,
+    stages,
+    taylor,
+    traces,
+    variance,
+    within_flows,
+)
 from companion.explorables.base import Control, Explorable
 
-BY_NAME = {
-    module.NAME: module
-    for module in (sinusoid, semicircle, linear, interval, traces, bounds, relaxed)
-}
+MODULES = (
+    sinusoid,
+    semicircle,
+    linear,
+    interval,
+    traces,
+    rectangular,
+    bounds,
+    relaxed,
+    within_flows,
+    variance,
+    directions,
+    stages,
+    taylor,
+)
+BY_NAME = {module.NAME: module for module in MODULES}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

@@ -7,7 +7,9 @@ from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
+from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
+from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import (
     VAE,
@@ -21,6 +23,8 @@ from companion.models.vae import (
 
 __all__ = [
     "AEF",
+    "MLAE",
+    "VAE",
     "AEFTerms",
     "AggregateVAE",
     "Autoencoder",
@@ -28,15 +32,17 @@ __all__ = [
     "DenoisingAutoencoder",
     "DenoisingTerms",
     "HouseholderFlow",
-    "MLAE",
     "MLAETerms",
     "Model",
     "PlanarFlow",
     "Posterior",
+    "RectangularFlow",
+    "RectangularTerms",
     "RelaxedFlow",
     "RelaxedTerms",
+    "TaylorTerms",
+    "TaylorVAE",
     "TwoStageVAE",
-    "VAE",
     "VAETerms",
     "VampPrior",
     "aef_loss",
@@ -50,6 +56,8 @@ __all__ = [
     "mlae_loss",
     "penalty",
     "posterior_size",
+    "rectangular_loss",
     "relaxed_loss",
+    "taylor_loss",
     "vae_loss",
 ]

@@ -33,6 +33,7 @@ class Model(nn.Module):
         super().__init__()
         self.data_shape, self.latent_dim = tuple(data_shape), latent_dim
         self.latents: nn.Module | None = None
+        self.compares_samples = False  # whether a sample's loss depends on the others of its batch
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``."""
@@ -43,7 +44,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
-        """All chance that one ``loss`` on this batch needs, drawn outside of compiled code."""
+        """All chance that one ``loss`` needs, drawn outside of compiled code.
+
+        It depends on the batch's shape, type and device, not on its values.
+        """
         return {}
 
     def loss(

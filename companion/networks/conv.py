@@ -9,13 +9,17 @@ from companion.networks.mlp import ACTIVATIONS, MLP
 NORMS = ("none", "batch", "group")
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
+def batch_norm(channels: int, image: bool = True) -> nn.BatchNorm1d | nn.BatchNorm2d:
     """Batch normalisation that torch.func can differentiate: it keeps no counter of batches.
+
+    Args:
+        channels: of an image, or the width of a fully connected layer.
+        image: which of the two.
 
     >>> batch_norm(3).num_batches_tracked is None
     True
     """
-    layer = nn.BatchNorm2d(channels)
+    layer = (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels)
     layer.num_batches_tracked = None
     return layer
 

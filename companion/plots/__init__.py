@@ -5,18 +5,37 @@ The colours keep apart in all common kinds of colour-blindness.
 """
 
 from companion.plots.closed_forms import direction_costs, hysteresis, phases
+from companion.plots.codes import (
+    blur,
+    codes_apart,
+    histograms,
+    loss_against_variance,
+    noise_rows,
+    posterior_variances,
+    strip,
+)
 from companion.plots.curves import (
     band,
     codes_against_normal,
     evolution,
     learning_curve,
+    linearisation,
+    objective_gap,
     spectrum,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
-from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.points import (
+    circles,
+    codes_by_class,
+    ellipse,
+    image_grid,
+    latent_map,
+    manifold,
+)
+from companion.plots.solvers import against_size, residuals, shares
 from companion.plots.stretches import gaps, magnified, probed, scores, stretch_along
 
 __all__ = [
@@ -26,9 +45,13 @@ __all__ = [
     "GREY",
     "ORANGE",
     "PURPLE",
+    "against_size",
     "band",
+    "blur",
     "circles",
     "codes_against_normal",
+    "codes_apart",
+    "codes_by_class",
     "direction_costs",
     "distances",
     "ellipse",
@@ -36,20 +59,30 @@ __all__ = [
     "evolution",
     "figure",
     "gaps",
+    "histograms",
     "hysteresis",
     "image_grid",
+    "latent_map",
     "learning_curve",
+    "linearisation",
+    "loss_against_variance",
     "magnified",
     "manifold",
     "marked_density",
+    "noise_rows",
+    "objective_gap",
     "phases",
     "png",
     "probed",
+    "posterior_variances",
+    "residuals",
     "ribbon",
+    "shares",
     "scores",
     "show",
     "spectrum",
     "stretch_along",
+    "strip",
     "trade_off",
     "variances",
 ]

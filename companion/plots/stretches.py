@@ -96,7 +96,12 @@ def scores(ax: Axes, rows: dict, columns: tuple[str, ...]) -> None:
     for i, (name, color, marker) in enumerate(zip(columns, COLORS, "os^D", strict=False)):
         ax.plot(values[:, i], range(len(rows)), marker, color=color, mfc="white", label=name)
         ax.plot(values[:, i].min(), values[:, i].argmin(), marker, color=color)
-    ax.set(xscale="log", xlabel="Fréchet distance (filled: smallest)", ylim=(len(rows), -0.7))
+    ax.set(xscale="log", xlabel="Fréchet distance (filled: smallest)", ylim=(len(rows) + 1, -0.7))
+    ticks = [
+        t for t in (0.5, 1, 2, 5, 10, 20, 50, 100) if t / values.min() > 0.7 and t < values.max()
+    ]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
     ax.set_yticks(range(len(rows)), list(rows))
     ax.grid(axis="y", alpha=0.3)
-    ax.legend(fontsize=8, loc="lower right")
+    ax.legend(fontsize=8, loc="lower right", ncols=2)

@@ -15,7 +15,7 @@ import torch
 
 from companion import probes, volume
 from companion.explorables import sinusoid
-from companion.models import mlae_loss
+from companion.models import VAE, TaylorVAE, mlae_loss, posterior_size, rectangular_loss
 from companion.networks import MLP
 from companion.sweep import grid, sweep
 from companion.training import fit
@@ -65,6 +65,11 @@ class Steps:
         index = volume.draw_index(fraction, BATCH, self.x.device) if m < BATCH else None
         like = self.x.new_empty(m, self.latent)
         self._step(self.mlae_loss(probes.sample("orthogonal", num_probes, like), index))
+
+    def conjugate(self):
+        out = rectangular_loss(self.x, self.encoder, self.decoder)
+        self.rounds = float(out.iterations.mean())
+        self._step(out.loss.mean())
 
     def literal(self, num_probes=1):
         self._step(literal.loss(self.x, self.encoder, self.decoder, 10.0, num_probes))
@@ -143,6 +148,30 @@ def test_the_latent_size_hardly_matters(benchmark, table, device):
     table(f"{device}: the ratio at d = 256 / the ratio at d = 2", ratios[256] / ratios[2], 1.2, 1.1)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_conjugate_gradients_grow_with_the_latent_size(benchmark, table, device):
+    """Up to d rounds to a relative residual of 1e-4, on untrained networks; d as the issue asks."""
+    ratios, rounds = {}, {}
+
+    def run():
+        for latent in (2, 8, 32, 128):
+            steps = Steps(latent, device)
+            work = [steps.plain, steps.mlae, steps.conjugate]
+            plain, *both = medians(*work, rounds=7, device=device)
+            ratios[latent], rounds[latent] = [seconds / plain for seconds in both], steps.rounds
+
+    measured(benchmark, run)
+    for latent, (one_pass, conjugate) in ratios.items():
+        table(f"{device}: one pass / autoencoder step at d = {latent}, in turns", one_pass)
+        table(f"{device}: conjugate gradients / autoencoder step at d = {latent}", conjugate)
+        table(f"{device}: rounds of conjugate gradients at d = {latent}", rounds[latent])
+    one_pass, conjugate = (ratios[128][i] / ratios[2][i] for i in range(2))
+    table(f"{device}: one pass, the ratio at d = 128 / at d = 2", one_pass, 1.2, 1.1)
+    table(f"{device}: conjugate gradients, the same", conjugate, 3.0, at_least=True)
+    gain = ratios[128][1] / ratios[128][0]
+    table(f"{device}: conjugate-gradient step / one-pass step at d = 128", gain, 3.0, at_least=True)
+
+
 def test_a_sweep_over_one_by_one(benchmark, table):
     torch.set_num_threads(2)
     points = grid(beta=[0.01, 0.1, 10.0], noise=[0.1], seed=range(5))
@@ -162,6 +191,49 @@ def test_a_sweep_over_one_by_one(benchmark, table):
     one_by_one, stacked = measured(benchmark, lambda: medians(alone, together, rounds=3))
     ratio = one_by_one / stacked
     table("2 threads: 15 sinusoid models one by one / as a sweep", ratio, 2.0, 3.0, at_least=True)
+
+
+def variational(latent, device):
+    """A VAE's step and the sampling-free ones, on the papers' ReLU networks 784-512-512-latent."""
+    x = torch.rand(BATCH, DIM, device=device)
+
+    def step(kind, **options):
+        torch.manual_seed(0)
+        encoder = MLP(DIM, posterior_size(latent), [512, 512], activation="relu")
+        decoder = MLP(latent, DIM, [512, 512], activation="relu")
+        model = kind(encoder, decoder, (DIM,), latent, decoder_variance=0.5, **options).to(device)
+
+        def run():
+            model.zero_grad()
+            model.loss(x).loss.mean().backward()
+
+        return run
+
+    exact = step(TaylorVAE, expectation="exact", tangents="one")
+    return step(VAE), *(step(TaylorVAE, tangents=t) for t in ("all", "two", "one")), exact
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("latent", [4, 16, 32])
+def test_a_sampling_free_step_over_a_vaes(benchmark, table, device, latent):
+    steps = variational(latent, device)
+    times = measured(benchmark, lambda: medians(*steps, rounds=11, device=device))
+    plain, full, two, one, exact = times
+    count = 1 + latent / 2  # of matrix products
+    must = 1.25 * count if latent == 16 and device == "cpu" else None
+    goal = 1.4 if latent == 16 and device == "cuda" else None
+    name = f"{device}, {latent} latents"
+    table(
+        f"{name}: Taylor step / VAE step (the count of products: {count:g})",
+        full / plain,
+        must,
+        goal,
+    )
+    for kind, taken, of in (("two", two, 7), ("one", one, 4)):
+        counted = 1 + (latent + of) / 6
+        table(f"{name}: the same, {kind} tangents with graph ({counted:.2f})", taken / plain)
+    table(f"{name}: Taylor step, all tangents / one with graph", full / one)
+    table(f"{name}: exact expectation from one tangent / VAE step (1.5)", exact / plain)
 
 
 def test_the_import(benchmark, table):

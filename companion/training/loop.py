@@ -1,0 +1,234 @@
+"""One visible training loop, blind to which model it trains."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau, StepLR
+from tqdm.auto import tqdm
+
+from companion import jacobians, volume
+from companion.contracts import as_float
+from companion.models.base import Model, batch_norms, evaluating
+from companion.training import memory
+from companion.training.config import TrainConfig
+from companion.training.history import History, NonFiniteLossError
+from companion.training.keeper import Keeper
+from companion.training.run import Run
+from companion.training.stream import Stream, check_data
+
+Callback = Callable[[dict[str, float]], bool | None]
+
+
+def fit(
+    model: Model,
+    train: Tensor,
+    valid: Tensor | None = None,
+    config: TrainConfig | None = None,
+    *,
+    condition: Tensor | None = None,
+    valid_condition: Tensor | None = None,
+    directory: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> History:
+    """Train a model in place with Adam and return its log.
+
+    With a directory the run can be killed at any moment: the same call with ``resume=True`` goes on
+    from the last checkpoint and, on a CPU, ends in bitwise the same weights. In a program started
+    by torchrun, or with ``config.devices`` above 1, each process takes its share of every batch.
+
+    Args:
+        model: any model of the contract.
+        train: ``(n, *data)``, floating point, or uint8 images, in memory or mapped from disk
+            (:func:`companion.data.images.load`), that are divided by 255.
+        valid: the same for validation by the exact NLL and the reconstruction error.
+        config: see :class:`companion.training.TrainConfig`.
+        condition: ``(n, …)`` for the training samples, say one-hot labels.
+        valid_condition: the same for the validation samples.
+        directory: where ``log.csv``, ``checkpoint.pt``, ``best.pt`` (the weights with the smallest
+            ``config.monitor``) and TensorBoard's log, if it is installed, go.
+        resume: go on from the directory's checkpoint if there is one. A run that had ended comes
+            back as it ended.
+        progress: show a progress bar.
+        callback: called with each epoch's row, to which it may add; returning true stops the run.
+
+    Returns:
+        The run's :class:`History`.
+
+    Raises:
+        NonFiniteLossError: when the loss is not finite; the model is back at its last good epoch,
+            and the last good checkpoint stays.
+        CheckpointError: when a checkpoint cannot be written, read, or belongs to another run.
+        FileExistsError: when the directory has a checkpoint and ``resume`` is not set.
+        ValueError: when data contain non-finite numbers or do not fit the model.
+
+    >>> from companion.data.toy import Sinusoid
+    >>> from companion.models import MLAE
+    >>> from companion.networks import MLP
+    >>> rng = torch.manual_seed(0)
+    >>> model = MLAE(MLP(2, 1, [16]), MLP(1, 2, [16]), (2,), 1, beta=10.0)
+    >>> x = Sinusoid().sample(512, torch.Generator().manual_seed(0))
+    >>> log = fit(model, x, x, TrainConfig(epochs=3, device="cpu"), progress=False)
+    >>> log.rows[-1]["loss"] < log.rows[0]["loss"]
+    True
+    """
+    config = config or TrainConfig()
+    check_data("fit", model, train, condition)
+    if valid is not None:
+        check_data("fit, validation", model, valid, valid_condition)
+        valid = valid[: config.validate_on]
+        valid_condition = None if valid_condition is None else valid_condition[: len(valid)]
+    fabric = _fabric(config, model)
+    optimizer = make_optimizer(model.train().parameters(), config)
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    wrapped.mark_forward_method("loss")
+    train, condition, valid, valid_condition = (
+        t if t is None or not memory.fits(t, fabric.device) else fabric.to_device(t)
+        for t in (train, condition, valid, valid_condition)
+    )
+    stream = Stream(model, train, condition, config, fabric.global_rank, fabric.world_size)
+    scheduler = make_scheduler(optimizer, config, stream.num_steps, stream.per_epoch)
+    loss_of = _compiled(wrapped.loss) if config.compile else wrapped.loss
+
+    run = Run(model, optimizer.optimizer, scheduler, stream, config)
+    keeper = Keeper(run, directory, fabric)
+    keeper.open(resume)
+    bar = tqdm(
+        total=stream.num_steps,
+        initial=stream.done,
+        disable=not progress or not fabric.is_global_zero,
+        desc="training",
+        leave=False,
+    )
+    with bar, keeper:
+        while not run.ended:
+            for step in stream.epoch():
+                model.advance(stream.progress, run.epoch)
+                with fabric.autocast():
+                    terms = loss_of(step.x, step.condition, **step.draws)
+                optimizer.zero_grad()
+                fabric.backward(terms.loss.mean())
+                if config.clip is not None:
+                    fabric.clip_gradients(
+                        wrapped, optimizer, max_norm=config.clip, error_if_nonfinite=False
+                    )
+                optimizer.step()
+                if config.schedule != "plateau":
+                    scheduler.step()
+                run.add(terms)
+                bar.update()
+                keeper.after_step()
+
+            run.sums = keeper.mean_over_processes(run.sums)
+            row = run.row()
+            if not run.is_finite():
+                model.load_state_dict(run.good)
+                raise NonFiniteLossError(_diverged(row), run.history)
+            if valid is not None and (run.epoch + 1) % config.validate_every == 0:
+                row |= validate(model, valid, config, valid_condition)
+            row, run.history.stopped = keeper.agree(row, callback)
+            if config.schedule == "plateau":
+                scheduler.step(run.monitored(row))
+            keeper.after_epoch(row)
+    return run.history
+
+
+def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Adam:
+    """Adam as the papers use it, with its weight decay as an L2 penalty."""
+    return Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def make_scheduler(optimizer: Adam, config: TrainConfig, num_steps: int, per_epoch: int = 1):
+    """All schedules move with every step, but plateau with every epoch."""
+    if config.schedule == "one-cycle":
+        return OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=num_steps + 1)
+    if config.schedule == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=0.5, patience=config.patience)
+    if config.schedule == "steps":
+        return StepLR(optimizer, config.halve_every * per_epoch, gamma=0.5)
+    return ConstantLR(optimizer, factor=1.0)
+
+
+def validate(
+    model: Model, x: Tensor, config: TrainConfig, condition: Tensor | None = None
+) -> dict[str, float]:
+    """The exact NLL and the reconstruction error, in eval mode.
+
+    With ``log_defect`` also the pseudo-inverse defect and the gradients' cosine.
+    """
+    x = as_float(x, next(model.parameters()).dtype)
+    with evaluating(model), torch.no_grad():
+        x_hat = model.decode(model.encode(x, condition), condition)
+        row = {
+            "valid_nll": -float(model.log_prob(x, condition).value.mean()),
+            "valid_reconstruction": float((x_hat - x).square().flatten(1).sum(-1).mean()),
+        }
+    if config.log_defect:
+        x, condition = (None if t is None else t[: config.defect_on] for t in (x, condition))
+        maps, parameters = (model.encode, model.decode), list(model.parameters())
+        with evaluating(model):
+            defect = jacobians.defect(x, *maps, condition)
+            options = _surrogate_options(model)
+            cosine = volume.gradient_cosine(x, *maps, parameters, condition, **options)
+        row["defect_log_volume"] = float(defect.log_volume.mean())
+        row["defect_identity"] = float(defect.identity.mean())
+        row["gradient_cosine"] = float(cosine)
+    return row
+
+
+def _surrogate_options(model: Model) -> dict:
+    return {k: v for k, v in getattr(model, "options", {}).items() if k in ("side", "space", "at")}
+
+
+def _fabric(config: TrainConfig, model: Model) -> Fabric:
+    """Fabric with its processes running; many of them see a batch in shares."""
+    fabric = Fabric(
+        accelerator=config.device,
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy=config.strategy,
+        precision=config.precision,
+    )
+    if config.devices * config.nodes > 1:
+        fabric.launch()
+        warn_of_shares(model)
+    return fabric
+
+
+def warn_of_shares(model: Model) -> None:
+    """Say so where samples of one process see each other: the result depends on their number."""
+    coupled = [f"layer '{name}' normalises" for name, _ in batch_norms(model)]
+    coupled += [f"the loss of {type(model).__name__} compares samples"] * model.compares_samples
+    if coupled:
+        warnings.warn(
+            f"fit: {coupled[0]} within each process's share of a batch; the result depends on the "
+            "number of processes",
+            stacklevel=4,
+        )
+
+
+def _diverged(row: dict[str, float]) -> str:
+    terms = ", ".join(f"{k} = {v:.3g}" for k, v in row.items() if k not in ("epoch", "seconds"))
+    return (
+        f"fit: the loss is not finite in epoch {row['epoch']} ({terms}); the model is back at its "
+        "state after the last good epoch. A smaller learning_rate or clip=1.0 usually helps."
+    )
+
+
+def _compiled(loss: Callable) -> Callable:
+    """The loss compiled, or as it is with one warning where no compiler works."""
+    try:
+        torch.compile(lambda t: t + 1, fullgraph=True)(torch.zeros(1))
+    except Exception as error:
+        reason = type(error).__name__
+        warnings.warn(
+            f"fit: torch.compile does not work here ({reason}); training eagerly", stacklevel=3
+        )
+        return loss
+    return torch.compile(loss)

@@ -1,0 +1,137 @@
+"""What changes during a run, and how it goes into a checkpoint and comes back."""
+
+import copy
+import zlib
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from companion.contracts import Terms
+from companion.training import checkpoint
+from companion.training.config import TrainConfig
+from companion.training.history import History
+from companion.training.stream import Stream
+
+
+@dataclass
+class Run:
+    """A run as it stands: everything that the next step depends on, and the log so far."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    stream: Stream
+    config: TrainConfig
+    history: History = field(default_factory=History)
+    epoch: int = 0  # the running one, from 0
+    sums: dict[str, Tensor] = field(default_factory=dict)  # of the running epoch's terms
+    best: float = inf
+    best_epoch: int = 0  # from 1
+    start: float = field(default_factory=perf_counter)
+
+    def __post_init__(self):
+        self.good = copy.deepcopy(self.model.state_dict())
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.history.stopped or self.epoch >= self.config.epochs
+
+    def add(self, terms: Terms) -> None:
+        """Add the means of one batch's terms to the epoch's sums."""
+        for name, value in terms._asdict().items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach().float().mean()
+
+    def row(self) -> dict[str, float]:
+        """The running epoch's line of the log."""
+        row = {"epoch": self.epoch + 1, "seconds": perf_counter() - self.start}
+        row |= {name: float(total) / self.stream.per_epoch for name, total in self.sums.items()}
+        return row | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def is_finite(self) -> bool:
+        """Whether all weights and the sums so far are."""
+        return all(
+            bool(t.isfinite().all()) for t in (*self.model.parameters(), *self.sums.values())
+        )
+
+    def monitored(self, row: dict[str, float]) -> float:
+        """The number that ``plateau`` and the choice of the best weights look at."""
+        return row.get(self.config.monitor, row["loss"])
+
+    def finish_epoch(self, row: dict[str, float]) -> bool:
+        """Log the epoch and go to the next; says whether it was the best so far."""
+        self.history.rows.append(row)
+        self.epoch, self.sums = self.epoch + 1, {}
+        self.good = copy.deepcopy(self.model.state_dict())
+        value = self.monitored(row)
+        better = isfinite(value) and value < self.best
+        if better:
+            self.best, self.best_epoch = value, self.epoch
+        patience = self.config.early_stop
+        if patience is not None and self.epoch - self.best_epoch >= patience:
+            self.history.stopped = True
+        return better
+
+    def plain_rows(self) -> list[dict]:
+        """The log without numbers of other kinds that a callback may have added."""
+        return [{name: _plain(value) for name, value in r.items()} for r in self.history.rows]
+
+    def settings(self) -> dict:
+        """What must be the same when a run goes on."""
+        x = self.stream.x
+        first = x[:64].cpu().contiguous().view(torch.uint8).numpy().tobytes()
+        data = {"data": [*x.shape], "data_type": str(x.dtype), "data_crc": zlib.crc32(first)}
+        return self.config.decisive | data | {"device": self.stream.device.type}
+
+    def state_dict(self) -> dict:
+        """Everything, as tensors and plain values."""
+        device = self.stream.device
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return {
+            "settings": self.settings(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "stream": self.stream.state_dict(),
+            "sums": self.sums,
+            "epoch": self.epoch,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "rows": self.plain_rows(),
+            "stopped": self.history.stopped,
+            "seconds": perf_counter() - self.start,
+            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
+        }
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: when it cannot be read or is of another run; then nothing has changed.
+        """
+        state = checkpoint.read(path)
+        checkpoint.check_architecture(self.model, state["model"], path)
+        checkpoint.check_settings(self.settings(), state["settings"], path)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.stream.load_state_dict(state["stream"])
+        self.sums = {name: t.to(self.stream.device) for name, t in state["sums"].items()}
+        self.epoch, self.best = state["epoch"], state["best"]
+        self.best_epoch = state["best_epoch"]
+        self.history.rows[:] = state["rows"]
+        self.history.stopped = state["stopped"]
+        self.start = perf_counter() - state["seconds"]
+        self.good = copy.deepcopy(self.model.state_dict())
+        torch.set_rng_state(state["random"]["cpu"])
+        if state["random"]["cuda"] is not None:
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.stream.device)
+
+
+def _plain(value: float | int | str) -> float | int | str:
+    """A value that a safe file can hold."""
+    return value if type(value) in (int, str) else float(value)

@@ -1,0 +1,76 @@
+"""The papers' settings: they can be built, and say what the papers say."""
+
+import pytest
+import torch
+
+from companion.models import MLAE, VAE, RelaxedFlow, TaylorVAE
+from companion.networks import build
+from companion.training.presets import PRESETS, listing
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_built(name):
+    preset = PRESETS[name]
+    with torch.device("meta"):
+        encoder, decoder, shape, latent = build(
+            preset.table, norm=preset.norm, condition_dim=10 * preset.conditional
+        )
+    c = torch.zeros(2, 10, device="meta") if preset.conditional else None
+    z = encoder(torch.zeros(2, *shape, device="meta"), c)
+    assert z.shape == (2, latent) and decoder(z, c).shape == (2, *shape)
+    assert preset.source.split()[0] in ("MLAE", "RIF", "AEF", "2SVAE", "SFVAE")
+
+
+@pytest.mark.filterwarnings("ignore:layer")
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("mlae-mnist-convnet-plus-best", MLAE),
+        ("mlae-gas", MLAE),
+        ("relaxed-mnist-log", RelaxedFlow),
+        ("two-stage-mnist-infogan", VAE),
+        ("taylor-mnist", TaylorVAE),
+    ],
+)
+def test_the_options_are_the_models(name, model):
+    preset = PRESETS[name]
+    built = model(*build(preset.table, norm=preset.norm, heads=preset.heads), **preset.options)
+    x = torch.rand(2, *built.data_shape)
+    assert built.loss(x).loss.isfinite().all()
+
+
+def test_iterations_become_epochs():
+    hq = PRESETS["aef-celeba-hq"].config_for(24_183)  # 1,511 batches of 16
+    assert (hq.epochs, hq.early_stop, hq.clip, hq.flip) == (662, 13, 200.0, True)
+    assert PRESETS["relaxed-mnist-log"].config_for(50_000).epochs == 257
+    assert PRESETS["taylor-mnist-collapse"].config_for(1000).epochs == 1000
+
+
+def test_what_the_papers_print():
+    benchmark, celeba = (PRESETS[f"mlae-{d}-convnet"].config for d in ("cifar10", "celeba"))
+    assert (benchmark.epochs, benchmark.batch_size, benchmark.learning_rate) == (100, 100, 1e-4)
+    assert (celeba.epochs, celeba.learning_rate, celeba.patience) == (50, 1e-3, 10)
+    assert len(PRESETS["mlae-mnist-resnet"].search["beta"]) == 5
+    best = PRESETS["mlae-mnist-convnet-plus-best"]
+    assert (best.config.epochs, best.config.batch_size, best.config.weight_decay) == (
+        2000,
+        512,
+        1e-4,
+    )
+    start, end = (best.options["beta"](progress, 0) for progress in (0.0, 1.0))
+    assert best.norm == "none" and end == 10 * start
+    growing = PRESETS["relaxed-celeba-scale"].options["mu"]
+    assert growing(0.0, 0) == 1.0 and growing(1.0, 0) == 101.0
+    first = PRESETS["two-stage-celeba-resnet"]
+    assert (first.config.epochs, first.config.halve_every) == (120, 48)
+    assert first.second[0] == (2048, 2048, 2048) and first.second[1].epochs == 300
+    assert [n for n in PRESETS if n.startswith("mlae") and "-decay" in n] == [
+        "mlae-mnist-convnet-plus-decay", "mlae-celeba-convnet-plus-decay",
+        "mlae-celeba-convnet-decay",
+    ]  # fmt: skip
+
+
+def test_the_listing_names_the_place_of_each():
+    lines = listing().splitlines()
+    assert len(lines) == len(PRESETS)
+    assert all(preset.source in line for preset, line in zip(PRESETS.values(), lines, strict=True))
