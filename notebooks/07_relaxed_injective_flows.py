@@ -322,7 +322,7 @@ from dataclasses import replace
 from companion.sweep import sweep
 
 data = [relaxed.make_data(s) for s in range(3)] * 3
-configs = [replace(relaxed.make_config(s), device=device, epochs=15) for s in range(3)] * 3
+configs = [replace(relaxed.make_config(s), device=device, epochs=10) for s in range(3)] * 3
 sweep([m for models in ends.values() for m in models], data, configs, progress=False)
 for name, models in ends.items():
     errors = [relaxed.measure(m.cpu().eval(), 0.1).reconstruction for m in models]
@@ -355,7 +355,7 @@ toys = {
 # %%
 from companion.training import fit
 
-config = replace(relaxed.make_config(seed), epochs=8, device=device)
+config = replace(relaxed.make_config(seed), epochs=7, device=device)
 train = relaxed.make_data(seed)
 for model in toys.values():
     fit(model, train, None, config, progress=False)
@@ -430,22 +430,22 @@ def injective(objective):
 # %%
 families = {
     "VAE": (variational, (1.0,)),
-    "β-VAE": (variational, (0.05, 0.1, 0.2)),
+    "β-VAE": (variational, (0.05, 0.1)),
     "AE": (autoencoder(), (0,)),
     "CAE": (autoencoder("encoder_jacobian"), (0.01, 0.1)),
     "AE+L2": (autoencoder("decoder_l2"), (1e-4, 1e-3)),
     "AE+SN": (autoencoder(wrap=spectral_norm), (0,)),
     "RAE-GP": (autoencoder("decoder_jacobian", code=0.01), (0.01, 0.1)),
     "WAE": (autoencoder("mmd"), (1.0,)),
-    "InjFlow ln": (injective("log"), (1e-3, 1e-2, 1e-1)),
-    "InjFlow": (injective("scale"), (1e-3, 1e-2, 1e-1)),
+    "InjFlow ln": (injective("log"), (1e-3, 1e-2)),
+    "InjFlow": (injective("scale"), (1e-3, 1e-2)),
 }
 
 # %%
 from companion.sweep import grid
 
 seeds = range({"quick": 1}.get(profile, 5))
-epochs = {"quick": 20, "standard": 120, "full": 400}[profile]
+epochs = {"quick": 14, "standard": 120, "full": 400}[profile]
 config = replace(config, epochs=epochs, batch_size=128, learning_rate=5e-3)
 
 
@@ -540,7 +540,7 @@ claim("rif-table1-ln-beats-fixed", float(mean["InjFlow ln"][2] / mean["InjFlow"]
 # At `quick` this is one seed and short training: an anecdote, as notebook 02 says. `standard` repeats all with five.
 #
 # The VAE with decoder variance 1 is a straw man on images in [0, 1]: its observation noise is larger than
-# the pictures (notebook 09). A β-VAE with a variance that fits belongs at the top.
+# the pictures (notebook 09). The β-VAE, whose variance was searched, is the paper's best on MNIST.
 #
 # ## Exercises
 #
