@@ -32,7 +32,6 @@ from companion.networks import (
     ConvEncoder,
     EncoderDecoder,
     InjectiveFlow,
-    RealNVP,
     flows,
     spectral_norm,
 )
@@ -105,9 +104,10 @@ def two_stages():
 
 def rectangular(estimator, condition_dim=0, **options):
     torch.manual_seed(0)
-    size = {"hidden": [8], "condition_dim": condition_dim}
-    network, prior = InjectiveFlow(4, 2, num_blocks=3, **size), RealNVP(2, 2, **size)
-    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
+    pair = [flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)]
+    return RectangularFlow(
+        InjectiveFlow(pair[0], 2), pair[1], (4,), 2, estimator=estimator, **options
+    )
 
 
 def vamp():

@@ -7,47 +7,29 @@ from torch import nn
 
 from companion import jacobians
 from companion.models import RectangularFlow, rectangular_loss
-from companion.networks import MLP, Coupling, EncoderDecoder, InjectiveFlow, RealNVP, batch_norm
+from companion.networks import MLP, EncoderDecoder, InjectiveFlow, batch_norm
+from companion.networks.flows import realnvp
 from companion.sweep import sweep
 from companion.training import TrainConfig, fit
 
 DIM, LATENT = 6, 3
 
 
-def network(dim=DIM, latent=LATENT, **options):
+def network(dim=DIM, latent=LATENT):
     torch.manual_seed(0)
-    net = InjectiveFlow(dim, latent, num_blocks=4, hidden=[8], **options).double()
+    net = InjectiveFlow(realnvp(dim, hidden=[8], activation=nn.SiLU), latent).double()
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter.mul_(2.0)  # away from the identity
+            parameter.mul_(1.3)  # away from the identity
     return net
 
 
 def model(estimator="conjugate", seed=0, beta=50.0, **options):
     torch.manual_seed(seed)
-    net, prior = InjectiveFlow(DIM, LATENT, num_blocks=4, hidden=[8]), RealNVP(LATENT, 3, [8])
-    return RectangularFlow(net, prior, (DIM,), LATENT, beta, estimator, **options)
-
-
-@pytest.mark.parametrize("swap", [False, True])
-def test_a_coupling_against_autograd(swap):
-    torch.manual_seed(0)
-    layer, x = Coupling(5, [8], swap).double(), data((5,))
-    y, log_det = layer(x)
-    J = jacobians.jacobian(lambda x: layer(x)[0], x)
-    assert torch.allclose(log_det, torch.linalg.slogdet(J).logabsdet)
-    assert torch.allclose(layer.inverse(y), x) and log_det.abs().min() > 1e-3
-    kept = slice(2, None) if swap else slice(2)
-    assert torch.equal(y[:, kept], x[:, kept])
-
-
-def test_a_flow_against_autograd():
-    torch.manual_seed(0)
-    flow, x, c = RealNVP(5, 4, [8], condition_dim=2).double(), data((5,)), data((2,), seed=2)
-    z, log_det = flow(x, c)
-    J = jacobians.jacobian(lambda x, c: flow(x, c)[0], x, c)
-    assert torch.allclose(log_det, torch.linalg.slogdet(J).logabsdet)
-    assert torch.allclose(flow.inverse(z, c), x)
+    flow, prior = (realnvp(dim, hidden=[8], activation=nn.SiLU) for dim in (DIM, LATENT))
+    return RectangularFlow(
+        InjectiveFlow(flow, LATENT), prior, (DIM,), LATENT, beta, estimator, **options
+    )
 
 
 @pytest.mark.parametrize("latent", [1, 3, 6])
@@ -75,9 +57,7 @@ def test_the_likelihood_is_that_of_prior_and_network_in_one():
 
 def test_the_likelihood_integrates_to_one():
     """On a curve in the plane, by quadrature over arc length."""
-    torch.manual_seed(0)
-    net = InjectiveFlow(2, 1, num_blocks=3, hidden=[8]).double()
-    m = RectangularFlow(net, None, (2,), 1)
+    m = RectangularFlow(network(2, 1), None, (2,), 1)
     z = torch.linspace(-9, 9, 4001, dtype=torch.float64).unsqueeze(1)
     with torch.no_grad():
         curve = m.decode(z)
@@ -131,9 +111,9 @@ def test_two_steps_hear_one_term_each():
 @pytest.mark.parametrize("estimator", ["conjugate", "exact", "one-pass", "two-step"])
 def test_training_lowers_the_negative_log_likelihood(estimator):
     torch.manual_seed(0)
-    x = torch.randn(512, LATENT) @ torch.randn(LATENT, DIM) + 0.05 * torch.randn(512, DIM)
+    x = torch.randn(256, LATENT) @ torch.randn(LATENT, DIM) + 0.05 * torch.randn(256, DIM)
     m = model(estimator)
-    log = fit(m, x, x, TrainConfig(epochs=12, batch_size=64, learning_rate=5e-3), progress=False)
+    log = fit(m, x, x, TrainConfig(epochs=10, batch_size=64, learning_rate=2e-2), progress=False)
     first, last = log.rows[0], log.rows[-1]
     assert last["valid_nll"] < first["valid_nll"] - 0.3
     assert last["valid_reconstruction"] < 0.5 * first["valid_reconstruction"]
@@ -180,10 +160,6 @@ def test_refusals():
         ValueError, match="InjectiveFlow: latent_dim must be between 1 and 6, got 7"
     ):
         network(latent=7)
-    with pytest.raises(ValueError, match="Coupling: dim must be at least 2, got 1"):
-        RealNVP(1)
-    with pytest.raises(ValueError, match="RealNVP: num_blocks must be at least 1, got 0"):
-        RealNVP(3, 0)
     coupled = EncoderDecoder(nn.Sequential(nn.Linear(6, 3), nn.Identity()), MLP(3, 6))
     coupled.encoder[1] = batch_norm(3)
     with pytest.raises(ValueError, match="treat samples independently"):

@@ -40,13 +40,14 @@ def make_first(seed: int = 0, **options) -> VAE:
         return VAE(*nets, SHAPE, LATENT, **options)
 
 
-def make_second(first: VAE, seed: int = 0, joint: bool = False) -> TwoStageVAE:
+def make_second(first: VAE, seed: int = 0) -> TwoStageVAE:
     """A second stage with as many latents, two hidden layers of 128, on top of a first."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
         size = first.latent_dim
         nets = MLP(size, posterior_size(size), (128, 128)), MLP(size, size, (128, 128))
-        return TwoStageVAE(first, VAE(*nets, (size,), size, learn_variance=True), joint)
+        second = VAE(*nets, (size,), size, decoder_variance=0.1, learn_variance=True)
+        return TwoStageVAE(first, second)
 
 
 def make_config(seed: int = 0, epochs: int = EPOCHS) -> TrainConfig:
@@ -112,11 +113,11 @@ def describe(seed: int, direction: int, sample: int = 1) -> str:
     check_point(NAME, CONTROLS, SEEDS, seed, {"direction": direction, "sample": sample})
     arrays, j, i = lattice(), int(direction) - 1, int(sample) - 1
     effect, value = arrays["effect"][i], arrays["variances"][j]
+    active = active_dimensions(torch.tensor(arrays["variances"]))
     return (
         f"Digit {sample}: noise along latent direction {j + 1} of {LATENT}, whose posterior "
         f"variance is {value:.3g}, changes the pixels with variance {effect[j]:.2g} (largest of "
-        f"all directions: {effect.max():.2g}); {active_dimensions(torch.tensor(arrays['variances']))} "
-        "directions are active."
+        f"all directions: {effect.max():.2g}); {active} directions are active."
     )
 
 
@@ -137,6 +138,7 @@ def build(epochs: int = EPOCHS) -> None:
         "effect": torch.stack([e.variance for e in effects]).numpy().astype(np.float32),
         "variances": variance_spectrum(first, x).values.numpy().astype(np.float32),
         "codes": code_spectra(model, x).astype(np.float32),
+        "second": np.float32(model.second.variance.item()),
         "gamma": np.array(gamma, np.float32),
         "error": np.array(log.column("reconstruction"), np.float32) / 64,
     }

@@ -158,10 +158,22 @@ def counts(dimension: int, way: int) -> np.ndarray:
     return (_lattice()["spectrum"][way, :, DIMENSIONS.index(dimension)] < 0.5).sum(-1)
 
 
+def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple[Figure, str]:
+    """Data, reconstructions and samples at several γ side by side, with the alt text."""
+    figure = plots.figure(len(gammas), size=(3.4, 2.9))
+    texts = []
+    for ax, gamma in zip(figure.subplots(1, len(gammas), sharey=True), gammas, strict=True):
+        result = numbers(seed, gamma, dimension)
+        plots.blur(ax, result.points, result.reconstructions, result.samples)
+        ax.set_title(f"γ = {gamma:g}", fontsize=10)
+        texts.append(describe_numbers(result, gamma, dimension, 1))
+    return figure, " ".join(texts)
+
+
 def draw(result: Numbers, gamma: float, dimension: int) -> Figure:
     """Data against samples, the posterior variances, and where the loss stands among all runs."""
     figure = plots.figure(3, size=(3.6, 3.4), layout=None)
-    figure.subplots_adjust(0.06, 0.15, 0.985, 0.9, wspace=0.3)
+    figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.32)
     left, middle, right = figure.subplots(1, 3)
     plots.blur(left, result.points, result.reconstructions, result.samples)
     left.set_title(f"γ = {gamma:g}: error {result.error:.2g}", fontsize=9)

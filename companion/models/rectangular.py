@@ -15,6 +15,7 @@ from companion.models.base import (
     constant,
     standard_normal_nll,
 )
+from companion.networks.flows import Flow
 
 Estimator = Literal["conjugate", "exact", "one-pass", "two-step"]
 
@@ -78,8 +79,9 @@ def rectangular_loss(
     Source: MLAE eqs 4–7.
 
     >>> from companion.networks import InjectiveFlow
+    >>> from companion.networks.flows import realnvp
     >>> rng = torch.manual_seed(0)
-    >>> net = InjectiveFlow(4, 2, num_blocks=2, hidden=[8])
+    >>> net = InjectiveFlow(realnvp(4, hidden=[8]), 2)
     >>> terms = rectangular_loss(torch.randn(8, 4), net.encode, net.decode)
     >>> terms.loss.mean().backward(); terms.loss.shape
     torch.Size([8])
@@ -127,8 +129,8 @@ class RectangularFlow(Model):
             :class:`companion.networks.InjectiveFlow`; or an
             :class:`companion.networks.EncoderDecoder` of free ones, for which x̂ may not be encoded
             as z and the likelihood is that of the decoder.
-        prior: flow over z with ``forward(z) -> (u, log |det|)`` and ``inverse(u)``, say
-            :class:`companion.networks.RealNVP`; nothing for a standard normal z.
+        prior: flow over z, say :func:`companion.networks.flows.realnvp`; nothing for a standard
+            normal z.
         data_shape: shape of one sample.
         latent_dim: size of one code.
         beta: weight of the reconstruction, a number or a schedule of (progress, epoch).
@@ -143,10 +145,11 @@ class RectangularFlow(Model):
 
     Source: MLAE §3; Caterini et al. (2021), whose regularisation is β = 50.
 
-    >>> from companion.networks import InjectiveFlow, RealNVP
+    >>> from companion.networks import InjectiveFlow
+    >>> from companion.networks.flows import realnvp
     >>> rng = torch.manual_seed(0)
-    >>> net, prior = InjectiveFlow(4, 2, num_blocks=2, hidden=[8]), RealNVP(2, 2, [8])
-    >>> model = RectangularFlow(net, prior, (4,), 2)
+    >>> network = InjectiveFlow(realnvp(4, hidden=[8]), 2)
+    >>> model = RectangularFlow(network, realnvp(2, hidden=[8]), (4,), 2)
     >>> model.sample(3).shape, model.log_prob(torch.zeros(5, 4)).kind
     (torch.Size([3, 4]), 'exact, on the manifold at the reconstruction')
     """
@@ -154,7 +157,7 @@ class RectangularFlow(Model):
     def __init__(
         self,
         network: nn.Module,
-        prior: nn.Module | None,
+        prior: Flow | None,
         data_shape: tuple[int, ...],
         latent_dim: int,
         beta: float | Schedule = 50.0,
@@ -181,19 +184,18 @@ class RectangularFlow(Model):
             )
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        z = bind(self.network.encode, condition)(x)
-        return z if self.prior is None else bind(self.prior, condition)(z)[0]
+        z = self.network.encode(x, condition)
+        return z if self.prior is None else self.prior.normalise(z, condition).value
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        inner = z if self.prior is None else bind(self.prior.inverse, condition)(z)
-        return bind(self.network.decode, condition)(inner)
+        inner = z if self.prior is None else self.prior.generate(z, condition).value
+        return self.network.decode(inner, condition)
 
     def prior_nll(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """−log p_Z(z) = −log N(u; 0, 1) − log |det ∂u/∂z|, u = h⁻¹(z): ``(batch,)``."""
+        """−log p_Z(z) of the network's codes, by the prior flow: ``(batch,)``."""
         if self.prior is None:
             return standard_normal_nll(z)
-        u, log_det = bind(self.prior, condition)(z)
-        return standard_normal_nll(u) - log_det
+        return -self.prior.log_prob(z, condition)
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         if self.options["estimator"] in ("exact", "two-step"):
@@ -225,7 +227,7 @@ class RectangularFlow(Model):
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """log p(x̂) = log p_Z(z) − ½ log det(g'(z)ᵀg'(z)) at z = f(x), x̂ = g(z) (MLAE eq. 2)."""
-        z = bind(self.network.encode, condition)(x)
+        z = self.network.encode(x, condition)
         log_volume = jacobians.log_volume(
             self.network.decode, z, condition, differentiable=torch.is_grad_enabled()
         )

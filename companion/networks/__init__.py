@@ -2,7 +2,7 @@
 
 from companion.networks import flows
 from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
-from companion.networks.injective import Coupling, EncoderDecoder, InjectiveFlow, RealNVP
+from companion.networks.injective import EncoderDecoder, InjectiveFlow
 from companion.networks.mlp import MLP
 from companion.networks.spectral import spectral_norm
 from companion.networks.summary import count, summary
@@ -12,11 +12,9 @@ __all__ = [
     "MLP",
     "ConvDecoder",
     "ConvEncoder",
-    "Coupling",
     "EncoderDecoder",
     "InjectiveFlow",
     "Pair",
-    "RealNVP",
     "Table",
     "batch_norm",
     "build",

@@ -5,6 +5,15 @@ The colours keep apart in all common kinds of colour-blindness.
 """
 
 from companion.plots.closed_forms import direction_costs, hysteresis, phases
+from companion.plots.codes import (
+    blur,
+    codes_apart,
+    histograms,
+    loss_against_variance,
+    noise_rows,
+    posterior_variances,
+    strip,
+)
 from companion.plots.curves import (
     band,
     codes_against_normal,
@@ -17,7 +26,6 @@ from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
 from companion.plots.points import circles, codes_by_class, ellipse, image_grid, manifold
-from companion.plots.variances import blur, loss_against_variance, posterior_variances
 
 __all__ = [
     "BLUE",
@@ -31,6 +39,8 @@ __all__ = [
     "circles",
     "codes_against_normal",
     "codes_by_class",
+    "codes_apart",
+    "histograms",
     "direction_costs",
     "distances",
     "ellipse",
@@ -43,12 +53,14 @@ __all__ = [
     "loss_against_variance",
     "manifold",
     "marked_density",
+    "noise_rows",
     "phases",
     "png",
     "posterior_variances",
     "ribbon",
     "show",
     "spectrum",
+    "strip",
     "trade_off",
     "variances",
 ]

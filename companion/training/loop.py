@@ -45,7 +45,8 @@ def fit(
 
     Args:
         model: any model of the contract.
-        train: ``(n, *data)``, floating point, or uint8 images that are divided by 255.
+        train: ``(n, *data)``, floating point, or uint8 images, in memory or mapped from disk
+            (:func:`companion.data.images.load`), that are divided by 255.
         valid: the same for validation by the exact NLL and the reconstruction error.
         config: see :class:`companion.training.TrainConfig`.
         condition: ``(n, …)`` for the training samples, say one-hot labels.

@@ -1,10 +1,11 @@
-"""What a VAE's decoder variance γ does: data against samples, posterior variances, the loss."""
+"""What a VAE does with γ and its codes: blur, posterior variances, loss, noise, samples."""
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from companion.plots.curves import band
 from companion.plots.frame import BLUE, GREEN, GREY, ORANGE
+from companion.plots.points import image_grid
 
 
 def blur(ax: Axes, points, reconstructions, samples) -> None:
@@ -13,7 +14,7 @@ def blur(ax: Axes, points, reconstructions, samples) -> None:
     looks = {"samples": (samples, "+", GREEN), "reconstructions": (reconstructions, ".", ORANGE)}
     for label, (values, marker, color) in looks.items():
         ax.plot(*np.transpose(values), marker, color=color, markersize=4.5, label=label)
-    ax.set(xlim=(-2.6, 2.6), ylim=(-1.1, 1.1), xlabel="along the manifold, u₁", ylabel="its bend")
+    ax.set(xlim=(-2.6, 2.6), ylim=(-0.75, 0.95), xlabel="along the manifold, u₁", ylabel="its bend")
     ax.legend(fontsize=7, loc="upper right", ncols=3, columnspacing=0.8, handletextpad=0.1)
 
 
@@ -59,3 +60,50 @@ def loss_against_variance(ax: Axes, gammas, losses: dict, slope: float, here=Non
     ax.set(xscale="log", xlabel="decoder variance γ", ylabel="2 · loss (nats)")
     ax.minorticks_off()
     ax.legend(fontsize=7)
+
+
+def codes_apart(ax: Axes, codes, drawn) -> None:
+    """Codes of data beside codes that samples are decoded from, each ``(n, 2)``."""
+    ax.plot(*np.transpose(codes), ".", color=GREY, markersize=4, alpha=0.7, label="codes of data")
+    ax.plot(*np.transpose(drawn), "+", color=GREEN, markersize=5, label="codes of samples")
+    ax.set(xlabel="first principal code", ylabel="second")
+    ax.legend(fontsize=7)
+
+
+def histograms(ax: Axes, edges, heights: dict) -> None:
+    """Histograms of a coordinate, by name, between common edges: the first filled."""
+    for (name, values), color in zip(heights.items(), (GREY, GREEN, ORANGE), strict=False):
+        fill = color == GREY
+        ax.stairs(values, edges, color=color, fill=fill, alpha=0.5 if fill else 1, label=name)
+    ax.set(xlabel="coordinate u along the curve", ylabel="density")
+    ax.legend(fontsize=7)
+
+
+def strip(ax: Axes, names, values, label: str) -> None:
+    """One dot for each run and a bar at the median, one row for each model: ``(models, runs)``."""
+    for row, runs in enumerate(np.asarray(values)):
+        ax.plot(runs, np.full(len(runs), row), "o", color=BLUE, alpha=0.6, markersize=5)
+        ax.plot(np.median(runs), row, "|", color=ORANGE, markersize=18, markeredgewidth=2.5)
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=label, xscale="log")
+    ax.invert_yaxis()
+    ax.grid(axis="x", alpha=0.3)
+
+
+def noise_rows(ax: Axes, images, effects, variances) -> None:
+    """Decoded noise along each latent direction, one row each (2SVAE Figs 1 and 10).
+
+    Args:
+        ax: axes to draw into.
+        images: ``(directions, n, channels, height, width)`` in [0, 1].
+        effects: ``(directions,)`` pixel variance under the noise.
+        variances: ``(directions,)`` posterior variances λ.
+    """
+    images = np.asarray(images)
+    height = images.shape[-2] + 1
+    image_grid(ax, images.reshape(-1, *images.shape[2:]), images.shape[1])
+    middles = np.arange(len(images)) * height + height / 2 - 1
+    ax.set_yticks(middles, [f"λ = {v:.2g}" for v in variances], fontsize=7)
+    ax.tick_params(length=0)
+    right = ax.get_xlim()[1]
+    for middle, effect in zip(middles, effects, strict=True):
+        ax.text(right, middle, f" {effect:.1e}", fontsize=7, va="center", clip_on=False)

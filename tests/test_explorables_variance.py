@@ -1,0 +1,71 @@
+"""The pictures of notebook 09: what their lattices hold, and that a point can be made again."""
+
+import numpy as np
+import pytest
+import torch
+
+from companion.explorables import directions, stages, variance
+from companion.models import VAE
+
+
+def test_lowered_gamma_counts_the_dimension():
+    for r in variance.DIMENSIONS:
+        small = variance.counts(r, way=1)[0]
+        assert (small == r).sum() >= 4
+        assert (variance.counts(r, way=0)[0] >= small).all()
+
+
+def test_reconstructions_sharpen_as_gamma_falls():
+    for r in variance.DIMENSIONS:
+        errors = np.median(variance.curves(r, "error")[variance.WAYS[1]], 1)
+        assert (np.diff(errors) > 0).all()
+
+
+def test_a_live_point_can_be_stopped_and_drawn():
+    seen = []
+    figure, words = variance.train_live(
+        0, lambda row: seen.append(row) or len(seen) == 2, gamma=0.03, dimension=1, way=1
+    )
+    assert len(seen) == 2 and len(figure.axes) == 3 and "γ = 0.03 lowered step by step" in words
+
+
+def test_lowering_visits_each_gamma(monkeypatch):
+    monkeypatch.setattr(variance, "EPOCHS", 1)
+    monkeypatch.setattr(variance, "STEP_EPOCHS", 1)
+    models = [variance.make_model(s) for s in (0, 1)]
+    seen = [
+        (gamma, models[1].variance.item())
+        for gamma in variance.lower(models, [(1, 0), (2, 1)], [0.3, 0.1])
+    ]
+    assert np.allclose(seen, [(0.3, 0.3), (0.1, 0.1)])
+
+
+def test_energy_distance_is_zero_for_the_same_points_only():
+    a = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert abs(stages.energy_distance(a, a)) < 1e-6 < stages.energy_distance(a, a + 1)
+
+
+def test_a_second_stage_on_the_vae_beats_one_on_the_autoencoder():
+    energy = np.median(stages.over_seeds("energy"), 1)
+    assert energy[2] < energy[1] and energy[2] < energy[5]
+    second = np.median(stages.over_seeds("second_variance"), 1)
+    assert second[5] < second[2]
+
+
+def test_code_spectra_of_noise_are_flat():
+    class Still(VAE):
+        def draw_posterior(self, x, noise, condition=None):
+            return noise
+
+    first = directions.make_first()
+    model = directions.make_second(first)
+    first.__class__ = model.second.__class__ = Still
+    spectra = directions.code_spectra(model, torch.zeros(4000, 1, 8, 8))
+    assert spectra.shape == (3, 16) and abs(spectra - 1).max() < 0.12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [variance, directions, stages])
+def test_a_point_can_be_made_again(module):
+    lines = module.check()
+    assert lines and not [line for line in lines if line.endswith("OUTSIDE")]
