@@ -4,9 +4,11 @@ from companion.explorables import (
     directions,
     interval,
     linear,
+    rectangular,
     semicircle,
     sinusoid,
     stages,
+    taylor,
     traces,
     variance,
     within_flows,
@@ -19,10 +21,12 @@ MODULES = (
     linear,
     interval,
     traces,
+    rectangular,
+    within_flows,
     variance,
     directions,
     stages,
-    within_flows,
+    taylor,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

@@ -124,3 +124,22 @@ def codes_by_class(ax: Axes, codes, classes) -> None:
         text = ax.text(*middle, str(label), ha="center", va="center", weight="bold")
         text.set_bbox({"boxstyle": "circle,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0})
     ax.set(xlabel="z₁", ylabel="z₂")
+
+
+def latent_map(ax: Axes, images, span: float, title: str = "") -> None:
+    """Decoded images over a square of two-dimensional codes, as SFVAE Fig. 2 shows them.
+
+    Args:
+        ax: axes to draw into.
+        images: ``(side², channels, height, width)`` in [0, 1], row by row, the first row on top.
+        span: codes run from −span to span on both axes.
+        title: above the map.
+    """
+    side = round(len(images) ** 0.5)
+    image_grid(ax, images, side, title)
+    height, width = np.shape(ax.images[0].get_array())[:2]
+    ends = {"labels": [f"{-span:g}", "0", f"{span:g}"], "fontsize": 8}
+    ax.set_xticks([0, width / 2 - 0.5, width - 1], **ends)
+    ax.set_yticks([height - 1, height / 2 - 0.5, 0], **ends)
+    ax.set(xlabel="z₁", ylabel="z₂")
+    ax.tick_params(length=0)
