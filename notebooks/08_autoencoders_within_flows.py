@@ -281,7 +281,7 @@ print(f"fewest bits with two latents: {best}; you predicted {prediction}")
 
 # %%
 from companion.models import aef_loss, aef_map
-from companion.models.aef import as_affine
+from companion.models.aef import Affine
 
 vae = digit_flows.make_model("vae", 2, seed, inner=False, prior=False).double()
 y = digit_flows.make_data("test", seed)[:1].double()
@@ -289,9 +289,7 @@ many = y.expand(20_000, *shape)
 noise = torch.randn(len(many), 2, dtype=y.dtype, generator=torch.Generator().manual_seed(seed))
 with torch.no_grad():
     mean, scale = vae.posterior(y)
-    repeated = type(as_affine(torch.zeros(1, 2)))(
-        mean.expand(len(many), -1), scale.expand(len(many), -1)
-    )
+    repeated = Affine(mean.expand(len(many), -1), scale.expand(len(many), -1))
     latents = aef_map(many, noise, lambda _: repeated, vae.decoder)
     ours = aef_loss(latents, vae.variance.sqrt().double()).loss
 
