@@ -4,16 +4,30 @@ from companion.explorables import (
     directions,
     interval,
     linear,
+    rectangular,
     semicircle,
     sinusoid,
     stages,
     taylor,
     traces,
     variance,
+    within_flows,
 )
 from companion.explorables.base import Control, Explorable
 
-MODULES = (sinusoid, semicircle, linear, interval, traces, variance, directions, stages, taylor)
+MODULES = (
+    sinusoid,
+    semicircle,
+    linear,
+    interval,
+    traces,
+    rectangular,
+    within_flows,
+    variance,
+    directions,
+    stages,
+    taylor,
+)
 BY_NAME = {module.NAME: module for module in MODULES}
 
 

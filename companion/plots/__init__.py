@@ -27,7 +27,15 @@ from companion.plots.curves import (
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
-from companion.plots.points import circles, ellipse, image_grid, latent_map, manifold
+from companion.plots.points import (
+    circles,
+    codes_by_class,
+    ellipse,
+    image_grid,
+    latent_map,
+    manifold,
+)
+from companion.plots.solvers import against_size, residuals, shares
 
 __all__ = [
     "BLUE",
@@ -36,18 +44,20 @@ __all__ = [
     "GREY",
     "ORANGE",
     "PURPLE",
+    "against_size",
     "band",
     "blur",
     "circles",
     "codes_against_normal",
     "codes_apart",
-    "histograms",
+    "codes_by_class",
     "direction_costs",
     "distances",
     "ellipse",
     "estimates",
     "evolution",
     "figure",
+    "histograms",
     "hysteresis",
     "image_grid",
     "latent_map",
@@ -61,7 +71,9 @@ __all__ = [
     "phases",
     "png",
     "posterior_variances",
+    "residuals",
     "ribbon",
+    "shares",
     "show",
     "spectrum",
     "strip",

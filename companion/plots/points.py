@@ -109,6 +109,23 @@ def image_grid(
         side.set_visible(False)
 
 
+def codes_by_class(ax: Axes, codes, classes) -> None:
+    """Two-dimensional codes, coloured and numbered by class (AEF Fig. 7, SFVAE Fig. 2).
+
+    Args:
+        ax: axes to draw into.
+        codes: ``(n, 2)``.
+        classes: ``(n,)`` whole numbers from 0 to 9.
+    """
+    codes, classes = np.asarray(codes), np.asarray(classes)
+    ax.scatter(*codes.T, c=classes, cmap="tab10", vmin=0, vmax=9, s=10, alpha=0.6, linewidths=0)
+    for label in np.unique(classes):
+        middle = np.median(codes[classes == label], axis=0)
+        text = ax.text(*middle, str(label), ha="center", va="center", weight="bold")
+        text.set_bbox({"boxstyle": "circle,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0})
+    ax.set(xlabel="z₁", ylabel="z₂")
+
+
 def latent_map(ax: Axes, images, span: float, title: str = "") -> None:
     """Decoded images over a square of two-dimensional codes, as SFVAE Fig. 2 shows them.
 
