@@ -232,7 +232,7 @@ def test_a_sampling_free_step_over_a_vaes(benchmark, table, device, latent):
     )
     for kind, taken, of in (("two", two, 7), ("one", one, 4)):
         counted = 1 + (latent + of) / 6
-        table(f"{name}: the same, {kind} tangents with graph ({counted:.2f})", taken / plain)
+        table(f"{name}: the same, tangents with graph: {kind} ({counted:.2f})", taken / plain)
     table(f"{name}: Taylor step, all tangents / one with graph", full / one)
     table(f"{name}: exact expectation from one tangent / VAE step (1.5)", exact / plain)
 
