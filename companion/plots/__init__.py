@@ -36,6 +36,7 @@ from companion.plots.points import (
     manifold,
 )
 from companion.plots.solvers import against_size, residuals, shares
+from companion.plots.stretches import gaps, magnified, probed, scores, stretch_along
 
 __all__ = [
     "BLUE",
@@ -57,6 +58,7 @@ __all__ = [
     "estimates",
     "evolution",
     "figure",
+    "gaps",
     "histograms",
     "hysteresis",
     "image_grid",
@@ -64,18 +66,22 @@ __all__ = [
     "learning_curve",
     "linearisation",
     "loss_against_variance",
+    "magnified",
     "manifold",
     "marked_density",
     "noise_rows",
     "objective_gap",
     "phases",
     "png",
+    "probed",
     "posterior_variances",
     "residuals",
     "ribbon",
     "shares",
+    "scores",
     "show",
     "spectrum",
+    "stretch_along",
     "strip",
     "trade_off",
     "variances",
