@@ -11,7 +11,7 @@ SAMPLES = (0, 1, 2)
 def main() -> None:
     """All directions of three digits."""
     found = directions.lattice()
-    figure = plots.figure(len(SAMPLES), size=(3.6, 4.6))
+    figure = plots.figure(len(SAMPLES), size=(4.5, 4.6))
     for ax, i in zip(figure.subplots(1, len(SAMPLES)), SAMPLES, strict=True):
         images, effects = found["images"][i] / 255, found["effect"][i]
         plots.noise_rows(ax, images, effects, found["variances"])

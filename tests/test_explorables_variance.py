@@ -65,7 +65,7 @@ def test_code_spectra_of_noise_are_flat():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [variance, directions])
+@pytest.mark.parametrize("module", [variance, directions, stages])
 def test_a_point_can_be_made_again(module):
     lines = module.check()
     assert lines and not [line for line in lines if line.endswith("OUTSIDE")]

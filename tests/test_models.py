@@ -104,11 +104,10 @@ def two_stages():
 
 def rectangular(estimator, condition_dim=0, **options):
     torch.manual_seed(0)
-    own, prior = (
-        flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)
+    pair = [flows.realnvp(dim, condition_dim, hidden=[8], activation=nn.Tanh) for dim in (4, 2)]
+    return RectangularFlow(
+        InjectiveFlow(pair[0], 2), pair[1], (4,), 2, estimator=estimator, **options
     )
-    network = InjectiveFlow(own, 2)
-    return RectangularFlow(network, prior, (4,), 2, estimator=estimator, **options)
 
 
 def vamp():

@@ -8,8 +8,10 @@ from companion.explorables import (
     semicircle,
     sinusoid,
     stages,
+    taylor,
     traces,
     variance,
+    within_flows,
 )
 from companion.explorables.base import Control, Explorable
 
@@ -19,10 +21,12 @@ MODULES = (
     linear,
     interval,
     traces,
+    rectangular,
+    within_flows,
     variance,
     directions,
     stages,
-    rectangular,
+    taylor,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

@@ -204,7 +204,7 @@ class TaylorVAE(Model):
         )  # fmt: skip
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None, **options) -> LogProb:
-        """That of the VAE with the same networks, see :meth:`companion.models.VAE.log_prob`."""
+        """That of the VAE with the same networks, see ``VAE.log_prob``."""
         return self.sampling().log_prob(x, condition, **options)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:

@@ -19,13 +19,22 @@ from companion.plots.curves import (
     codes_against_normal,
     evolution,
     learning_curve,
+    linearisation,
+    objective_gap,
     spectrum,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
 from companion.plots.estimates import distances, estimates, variances
 from companion.plots.frame import BLUE, CODE_MAP, GREEN, GREY, ORANGE, PURPLE, figure, png, show
-from companion.plots.points import circles, ellipse, image_grid, manifold
+from companion.plots.points import (
+    circles,
+    codes_by_class,
+    ellipse,
+    image_grid,
+    latent_map,
+    manifold,
+)
 from companion.plots.solvers import against_size, residuals, shares
 
 __all__ = [
@@ -41,6 +50,7 @@ __all__ = [
     "circles",
     "codes_against_normal",
     "codes_apart",
+    "codes_by_class",
     "direction_costs",
     "distances",
     "ellipse",
@@ -50,11 +60,14 @@ __all__ = [
     "histograms",
     "hysteresis",
     "image_grid",
+    "latent_map",
     "learning_curve",
+    "linearisation",
     "loss_against_variance",
     "manifold",
     "marked_density",
     "noise_rows",
+    "objective_gap",
     "phases",
     "png",
     "posterior_variances",

@@ -103,10 +103,7 @@ def noise_rows(ax: Axes, images, effects, variances) -> None:
     image_grid(ax, images.reshape(-1, *images.shape[2:]), images.shape[1])
     middles = np.arange(len(images)) * height + height / 2 - 1
     ax.set_yticks(middles, [f"λ = {v:.2g}" for v in variances], fontsize=7)
-    twin = ax.twinx()
-    twin.set(ylim=ax.get_ylim())
-    twin.set_yticks(middles, [f"{e:.1e}" for e in effects], fontsize=7)
-    for axes in (ax, twin):
-        axes.tick_params(length=0)
-        for side in axes.spines.values():
-            side.set_visible(False)
+    ax.tick_params(length=0)
+    right = ax.get_xlim()[1]
+    for middle, effect in zip(middles, effects, strict=True):
+        ax.text(right, middle, f" {effect:.1e}", fontsize=7, va="center", clip_on=False)
