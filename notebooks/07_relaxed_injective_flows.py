@@ -31,7 +31,7 @@ show(tightness.render(0, ratio=5.0), tightness.describe(0, ratio=5.0))
 # 4. tell local injectivity from injectivity;
 # 5. place six regularised autoencoders in one loss, and compare them by what they sample.
 #
-# It takes about 45 seconds at the `quick` profile on two CPU cores.
+# It takes about 35 seconds at the `quick` profile on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
@@ -140,6 +140,8 @@ from companion.claims import claim, record
 answer = "bound" if gaussian.min() >= 0 else "no bound"
 print(f"smallest distance {unit.min():.3f} for a unit v, {gaussian.min():.3f} for a Gaussian v")
 print(f"so the Gaussian is {answer}; you said {prediction}")
+
+# %%
 claim("rif-eq7-unit-no-bound", unit.min())
 claim("rif-eq7-gaussian-no-bound", gaussian.min())
 claim("rif-eq5-tighter-than-eq4", bool((eq5 <= eq4 + 1e-5).all()))
@@ -250,6 +252,8 @@ loose, tight = (
 )
 for name in ("crossings", "least", "reconstruction"):
     print(f"{name:15} without {loose[name].round(3)}  with {tight[name].round(3)}")
+
+# %%
 gone = bool(tight["crossings"].sum() < loose["crossings"].sum())
 print(f"over five seeds: loops {'go' if gone else 'stay'}; you said {prediction}")
 
@@ -293,6 +297,7 @@ def eight(z):
     return torch.cat([z.sin(), (2 * z).sin()], 1)
 
 
+# %%
 codes = torch.linspace(-1, 4, 400)[:, None]
 slowest = bounds.stretch(eight, codes, torch.ones(1, 400, 1)).stretch.min()
 print(f"slowest stretch {slowest:.2f}, so the penalty is zero for every η below that; ", end="")
@@ -324,6 +329,8 @@ from companion.sweep import sweep
 data = [relaxed.make_data(s) for s in range(3)] * 3
 configs = [replace(relaxed.make_config(s), device=device, epochs=10) for s in range(3)] * 3
 sweep([m for models in ends.values() for m in models], data, configs, progress=False)
+
+# %%
 for name, models in ends.items():
     errors = [relaxed.measure(m.cpu().eval(), 0.1).reconstruction for m in models]
     print(f"{name:12} reconstruction error {min(errors):.3f} … {max(errors):.3f}")
@@ -445,7 +452,7 @@ families = {
 from companion.sweep import grid
 
 seeds = range({"quick": 1}.get(profile, 5))
-epochs = {"quick": 14, "standard": 120, "full": 400}[profile]
+epochs = {"quick": 20, "standard": 120, "full": 400}[profile]
 config = replace(config, epochs=epochs, batch_size=128, learning_rate=5e-3)
 
 
@@ -497,6 +504,8 @@ import numpy as np
 
 mean = {name: np.mean(columns, 1) for name, columns in table.items()}
 spread = {name: np.ptp(columns, 1) for name, columns in table.items()}
+
+# %%
 print(f"{'':12}{'Rec.':>8}{'N':>8}{'GMM':>8}   (range over {len(seeds)} seeds)")
 for name, row in mean.items():
     cells = "".join(f"{value:8.2f}" for value in row)
@@ -531,6 +540,8 @@ from companion.evaluation import rank_correlation
 ours, theirs = (torch.tensor([float(rows[n][2]) for n in quoted]) for rows in (mean, quoted))
 helped = np.mean([mean[n][2] < mean[n][1] for n in quoted if n != "VAE"])
 record(rank_correlation_with_table=rank_correlation(ours, theirs), mixture_scores=ours)
+
+# %%
 claim("rif-table1-mixture-helps", helped)
 claim("rif-table1-vae-worst", max(quoted, key=lambda n: mean[n][2]) == "VAE")
 claim("rif-table1-injflow-beats-ae", float(mean["InjFlow ln"][2] / mean["AE"][2]))
@@ -588,7 +599,8 @@ for name, cost in (("eq. 10", fixed), ("eq. 9", log)):
 # penalty fights the prior: set η = 1 and μ_in = 100 on the slider and watch the curve become shorter.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Recall
 #
 # 1. What has to hold for eq. 4 to be tight, and what for eq. 5?
@@ -597,7 +609,8 @@ for name, cost in (("eq. 10", fixed), ("eq. 9", log)):
 # 4. Why is eq. 9 without η unbounded below?
 # 5. Why does a penalty on squeezed directions not make a decoder injective?
 # 6. What are "N", "GMM" and "Rec." in the table, and what does N mean in MLAE's tables?
-#
+
+# %% [markdown]
 # <details><summary>Answers</summary>
 #
 # 1. Eq. 4: all singular values √λ; eq. 5: all equal.
@@ -609,7 +622,8 @@ for name, cost in (("eq. 10", fixed), ("eq. 9", log)):
 #    reconstructions. In MLAE's tables N is the standard normal.
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - Concavity of the logarithm gives three bounds; one random unit vector gives the tightest of them.
