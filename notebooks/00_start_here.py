@@ -164,9 +164,10 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # | 06 | [rectangular flows](06_rectangular_flows.ipynb): an inverse by iteration, or in one pass | K, d |
 # | 08 | [autoencoders within flows](08_autoencoders_within_flows.ipynb): nothing is lost | core, latents |
 # | 09 | [the learned decoder variance](09_learned_variance.ipynb): blur, dimensions, a second stage | γ |
+# | 10 | [the VAE without sampling](10_vae_without_sampling.ipynb): no noise, but which bound? | γ (weight), c |
 # | 11 | [digits](11_mnist.ipynb): real images, samples, spectra | β |
 #
-# In the making: 07 relaxed injective flows · 10 the VAE without sampling · 12 CelebA · 13 all models side by side.
+# In the making: 07 relaxed injective flows · 12 CelebA · 13 all models side by side.
 
 # %% [markdown]
 # ## Summary

@@ -27,7 +27,7 @@ def test_training_longer_helps_every_model():
         for kind in digit_flows.MODELS:
             bits = np.median(within_flows.over_seeds("bits", kind, latent), axis=1)
             scale = np.median(within_flows.over_seeds("scale", kind, latent), axis=1)
-            assert bits[-1] < bits[0] < 4.6 and scale[-1] < scale[0]
+            assert bits[-1] < bits[0] and bits[-1] < np.log2(17) and scale[-1] < scale[0]
 
 
 def test_the_lattice_is_whole_and_small():
@@ -47,15 +47,12 @@ def test_the_picture_shows_core_and_residuals():
 
 @pytest.mark.slow
 def test_noise_is_removed():
-    """After one epoch on noisy digits the reconstruction is nearer to the clean ones."""
-    models, errors = digit_flows.denoise("linear", 8, [0], epochs=2, sigmas=[0.5])
-    x = digit_flows.digits().test.x
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
-    judge = digit_flows.recogniser().features
-    from companion.evaluation import denoising_error
-
-    idle = denoising_error(lambda y: y, x, noise, 0.5, judge)
-    assert errors.shape == (1, 1) and errors[0, 0] < idle.features
+    """After two epochs on noisy digits the reconstructed pixels are nearer to the clean ones."""
+    (model,), errors = digit_flows.denoise("linear", 8, [0], epochs=2, sigmas=[0.5])
+    found = digit_flows.judge_denoising(lambda y: model.decode(model.encode(y)), 0.5)
+    assert errors.tolist() == [[found.features]]
+    idle = digit_flows.judge_denoising(lambda y: y, 0.5)
+    assert found.pixels < 0.8 * idle.pixels and idle.features == idle.features_of_noisy
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
 from companion.explorables import (
+    bounds,
     directions,
     interval,
     linear,
     rectangular,
+    relaxed,
     semicircle,
     sinusoid,
     stages,
@@ -22,6 +24,8 @@ MODULES = (
     interval,
     traces,
     rectangular,
+    bounds,
+    relaxed,
     within_flows,
     variance,
     directions,

@@ -8,8 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from companion.contracts import Map
 from companion.data import images
-from companion.evaluation import Recogniser, add_noise, denoising_error, gaussian_w2
+from companion.evaluation import (
+    Denoising,
+    Recogniser,
+    add_noise,
+    denoising_error,
+    gaussian_w2,
+)
 from companion.models import AEF, VAE, DenoisingAutoencoder, Model, core_mask, posterior_size
 from companion.networks import MLP, flows
 from companion.networks.preprocess import bits_per_dimension, dequantise
@@ -175,13 +182,18 @@ def denoise(
             model.sigma.fill_(sigma)
     data = [clean if kind == "denoising" else noisy_data(sigma) for sigma, _ in points]
     sweep(models, data, [make_config(s, epochs) for _, s in points], progress=False)
-    x, judge = digits().test.x, recogniser().features
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     errors = [
-        denoising_error(lambda y, m=m: m.decode(m.encode(y)), x, noise, sigma, judge).features
+        judge_denoising(lambda y, m=m: m.decode(m.encode(y)), sigma).features
         for m, (sigma, _) in zip(models, points, strict=True)
     ]
     return models, np.array(errors).reshape(len(sigmas), len(seeds))
+
+
+def judge_denoising(reconstruct: Map, sigma: float) -> Denoising:
+    """Errors on test digits with noise that no model has seen, the same for all."""
+    x = digits().test.x
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    return denoising_error(reconstruct, x, noise, sigma, recogniser().features)
 
 
 def ablate(seeds: Sequence[int], latent: int = 8, epochs: int = 100) -> dict[str, np.ndarray]:

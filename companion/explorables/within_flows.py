@@ -85,14 +85,17 @@ def denoising_gallery() -> tuple[Figure, str]:
         "linear": ("AEF", plots.BLUE),
     }
     panels, texts = figure.subplots(1, len(DENOISED), sharey=True), []
+    idle = [digit_flows.judge_denoising(lambda y: y, sigma).features for sigma in SIGMAS]
     for ax, latent, part in zip(panels, DENOISED, lattice()["denoising"], strict=True):
         for (name, color), errors in zip(looks.values(), part, strict=True):
             plots.band(ax, SIGMAS, errors, color, name)
             texts.append(f"{name} with {latent} latents {np.median(errors[-1]):.3f}")
+        ax.plot(SIGMAS, idle, ":", color="black", label="the noisy digit")
         ax.set(title=f"{latent} latents", xlabel="σ of the noise", xticks=SIGMAS)
     panels[0].set_ylabel("mean squared feature error")
     panels[0].legend(frameon=False, fontsize=8)
-    return figure, f"Feature error at σ = {SIGMAS[-1]:g}: " + ", ".join(texts) + "."
+    alt = f"Feature error at σ = {SIGMAS[-1]:g}: the noisy digit {idle[-1]:.3f}, "
+    return figure, alt + ", ".join(texts) + "."
 
 
 def rows(core: str, latent: int, seed: int, model: Numbers, other: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ from companion.plots.points import (
     manifold,
 )
 from companion.plots.solvers import against_size, residuals, shares
+from companion.plots.stretches import gaps, magnified, probed, scores, stretch_along
 
 __all__ = [
     "BLUE",
@@ -57,6 +58,7 @@ __all__ = [
     "estimates",
     "evolution",
     "figure",
+    "gaps",
     "histograms",
     "hysteresis",
     "image_grid",
@@ -64,6 +66,7 @@ __all__ = [
     "learning_curve",
     "linearisation",
     "loss_against_variance",
+    "magnified",
     "manifold",
     "marked_density",
     "noise_rows",
@@ -71,11 +74,14 @@ __all__ = [
     "phases",
     "png",
     "posterior_variances",
+    "probed",
     "residuals",
     "ribbon",
+    "scores",
     "shares",
     "show",
     "spectrum",
+    "stretch_along",
     "strip",
     "trade_off",
     "variances",
