@@ -74,6 +74,7 @@ import torch
 from companion import jacobians, probes
 from companion.networks import MLP
 
+# %%
 torch.manual_seed(seed)
 d = 8
 decode = MLP(d, 20, [32], activation="tanh").double()
@@ -100,6 +101,7 @@ def gradient(value):
     return torch.cat([g.flatten() for g in grads])
 
 
+# %%
 out = volume.conjugate(decode, z, probes=v, tolerance=1e-13, max_iterations=4 * d)
 assert torch.allclose(out.surrogate, by_hand)
 assert torch.allclose(gradient(out.surrogate), gradient(by_hand), rtol=1e-6, atol=1e-8)
@@ -125,6 +127,8 @@ claim("mlae-3-cg-gradient", float((solved - exact).norm() / exact.norm()))
 # %%
 A, b = gram[0].detach(), v[0, 0]
 u, r, p = torch.zeros(d).double(), b, b
+
+# %%
 for _ in range(d):
     q = A @ p
     step = (r @ r) / (p @ q)
@@ -248,21 +252,25 @@ def step_times(d):
     seconds = {name: [] for name in losses}
     for _ in range(turns + 2):
         for name, loss in losses.items():
-            begin = time.process_time()
+            begin = time.thread_time()
             loss().backward()
-            seconds[name].append(time.process_time() - begin)
+            seconds[name].append(time.thread_time() - begin)
     return {name: min(taken[2:]) for name, taken in seconds.items()}, float(rounds)
 
 
 # %%
 threads = torch.get_num_threads()
-torch.set_num_threads(1)  # so that the processor's time is the step's cost
+torch.set_num_threads(1)  # this thread does it all; others draw the pictures of the sliders
 measured = {d: step_times(d) for d in sizes}
 torch.set_num_threads(threads)
+
+# %%
 ratios = {
     name: np.array([seconds[name] / seconds["autoencoder"] for seconds, _ in measured.values()])
     for name in ("conjugate gradients", "one pass")
 }
+
+# %%
 for d, (one, cg) in zip(sizes, zip(*reversed(ratios.values()), strict=True), strict=True):
     print(
         f"d = {d:3}: one pass {one:.2f}, conjugate gradients {cg:5.2f} ({measured[d][1]:.1f} rounds)"
@@ -298,6 +306,8 @@ from companion.networks.flows import realnvp
 
 torch.manual_seed(seed)
 flow = InjectiveFlow(realnvp(13, transforms=4, hidden=[32, 32]), 4).double()
+
+# %%
 with torch.no_grad():  # fresh weights are nearly the identity: push them away, as training does
     for weight in flow.parameters():
         weight.mul_(1.5)
@@ -316,6 +326,8 @@ defect = jacobians.defect(points, flow.encode, flow.decode)
 cosine = volume.gradient_cosine(
     points, flow.encode, flow.decode, list(flow.parameters()), side="decoder", at="manifold"
 )
+
+# %%
 print(f"|f'g' − 1| up to {defect.identity.max():.0e}: a left inverse")
 print(f"log-volume of f' plus that of g': {defect.log_volume.mean():.2f} nats, 0 for J⁺")
 print(f"cosine of one-pass and exact gradient: {cosine:.3f}; you said exact = {exact_there}")
@@ -340,6 +352,8 @@ from companion.data.fetch import DataNotFoundError
 
 LATENTS = {"power": 3, "gas": 2, "hepmass": 10, "miniboone": 21}  # MLAE's code has 3 for POWER
 EPOCHS = {"power": 3, "gas": 6, "hepmass": 17, "miniboone": 170}  # by steps and batch, see below
+
+# %%
 names = {"quick": ["wine"], "standard": ["wine", "diabetes"]}.get(profile, list(LATENTS))
 tables = {}
 for name in names:
@@ -355,6 +369,8 @@ from torch import nn
 from companion.models import MLAE, RectangularFlow
 
 big = profile == "full"
+
+# %%
 FLOW = {"transforms": 10, "hidden": [128] * 4} if big else {"transforms": 4, "hidden": [32, 32]}
 PRIOR = {"transforms": 5, "hidden": [32, 32]} if big else {"transforms": 3, "hidden": [16, 16]}
 FREE = [256, 256] if big else [64, 64]
@@ -380,6 +396,8 @@ from companion.sweep import sweep
 from companion.training import TrainConfig
 
 METHODS = ("conjugate", "exact", "one-pass", "two-step", "mlae")
+
+# %%
 seeds = range(seed, seed + 5)
 
 
@@ -422,6 +440,8 @@ def judge(model, table):
 
 # %%
 judged = {key: [judge(m, tables[key[0]]) for m in models] for key, (models, _) in trained.items()}
+
+# %%
 print("set        method      FID-like            test error     (median, range over seeds)")
 for (name, method), found in judged.items():
     score, error = (np.array([f[k] for f in found]) for k in ("score", "error"))
@@ -469,6 +489,8 @@ for name in tables:
 # %%
 ratio = [medians[n, "mlae"] / medians[n, "conjugate"] for n in tables]
 speed = [trained[n, "conjugate"][1] / trained[n, "mlae"][1] for n in tables]
+
+# %%
 record(
     fid_like=[medians[n, m] for n in tables for m in METHODS],
     fid_like_of=[f"{n}: {m}" for n in tables for m in METHODS],
@@ -491,6 +513,8 @@ table_1 = {  # FID-like, POWER, GAS, HEPMASS, MINIBOONE
     "MLAE, K = 1": ("0.109 ± 0.052", "0.377 ± 0.038", "0.710 ± 0.020", "0.772 ± 0.034"),
 }
 table_4 = {"MLAE": (7.6, 7.8, 8.2, 9.8), "flow, their hardware": (147, 86, 249, 75)}  # minutes
+
+# %%
 for name, values in table_1.items():
     print(f"{name:25}" + "".join(f"{value:>16}" for value in values))
 quotients = [f / m for m, f in zip(*table_4.values(), strict=True)]
