@@ -9,33 +9,51 @@ from companion.evaluation.dimension import (
     noise_effect,
     variance_spectrum,
 )
+from companion.evaluation.features import Classifier, Features, classifier, identity, inception
 from companion.evaluation.frechet import Distance, gaussian_w2
+from companion.evaluation.generation import (
+    Generation,
+    Score,
+    generation,
+    inception_score,
+    samplers,
+)
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
 from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Classifier",
     "Collapse",
     "Denoising",
     "Distance",
+    "Features",
     "Fit",
+    "Generation",
     "Recogniser",
     "Recognition",
+    "Score",
     "Spectrum",
     "SpreadQuality",
     "active_dimensions",
     "add_noise",
+    "classifier",
     "compare_covariances",
     "decoder_spectrum",
     "denoising_error",
     "evaluate",
     "gaussian_w2",
+    "generation",
+    "identity",
+    "inception",
+    "inception_score",
     "loss_slope",
     "noise_effect",
     "normal_alignment",
     "posterior_collapse",
     "rank_correlation",
+    "samplers",
     "spread_quality",
     "variance_spectrum",
 ]

@@ -10,7 +10,7 @@ from companion.networks import papers
 from companion.networks.table import Table
 from companion.training.config import TrainConfig
 
-Family = Literal["mlae", "relaxed", "aef", "two-stage", "taylor"]
+Family = Literal["mlae", "relaxed", "aef", "two-stage", "taylor", "vae", "autoencoder"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Preset:
     @property
     def heads(self) -> int:
         """Numbers that the encoder gives for each latent dimension, as ``build`` takes them."""
-        return 1 if self.family in ("mlae", "relaxed") else 2
+        return 1 if self.family in ("mlae", "relaxed", "autoencoder") else 2
 
     def config_for(self, samples: int) -> TrainConfig:
         """The settings with the paper's count of iterations turned into epochs of the data.
