@@ -13,11 +13,11 @@ from companion.evaluation import (
     Classifier,
     classifier,
     gaussian_w2,
-    generation,
     identity,
     inception,
     inception_score,
     samplers,
+    score_samples,
 )
 from companion.evaluation.features import Features, Seen, turned
 from companion.evaluation.generation import codes_of
@@ -66,14 +66,16 @@ def test_the_frechet_distance_against_its_closed_form():
 def test_columns_know_what_their_codes_have():
     """At spread 2 the standard normal is wrong by a known distance; fitted ones are not."""
     model, train, test = line(spread=2.0)
-    table = generation(model, train, test, identity(), num_samples=8000, config=QUICK, valid=train)
+    table = score_samples(
+        model, train, test, identity(), num_samples=8000, config=QUICK, valid=train
+    )
     found = {score.sampler: score.frechet for score in table.scores}
     exact = STRETCH.square().sum().item()  # W₂²(N(0, AᵀA), N(0, 4AᵀA)) = tr AᵀA
     assert found["N"] == pytest.approx(exact, rel=0.05)
     assert max(found["gaussian"], found["GMM(10)"], found["real"]) < 0.01 * exact
     assert found["Rec"] < 1e-6  # the decoder is exact
     assert all((s.num_samples, s.num_reference) == (8000, 8000) for s in table.scores)
-    warm = generation(
+    warm = score_samples(
         model, train, test, identity(), num_samples=8000, config=QUICK, temperature=2.0
     )
     assert warm.scores[0].frechet < 0.01 * exact  # twice as warm is as wide as the data
@@ -83,7 +85,7 @@ def test_columns_know_what_their_codes_have():
 def test_the_same_seed_gives_the_same_table():
     model, train, test = line()
     few = {"num_samples": 100, "config": QUICK}
-    one, two = (generation(model, train[:200], test[:200], identity(), **few) for _ in range(2))
+    one, two = (score_samples(model, train[:200], test[:200], identity(), **few) for _ in range(2))
     assert one == two
 
 
@@ -114,10 +116,10 @@ def test_conditions_reach_encoder_and_decoder():
     x, c = torch.rand(40, 1, 4, 4), torch.eye(3)[torch.arange(40) % 3]
     pixels = Features("pixels", lambda x: Seen(x.flatten(1), x.flatten(1)))
     sets = {"condition": c, "test_condition": c, "splits": 1, "num_samples": 20}
-    table = generation(model, x, x, pixels, config=QUICK, **sets)
+    table = score_samples(model, x, x, pixels, config=QUICK, **sets)
     assert all(score.inception >= 1 for score in table.scores)
     with pytest.raises(ValueError, match="expected a condition"):
-        generation(model, x, x, pixels, config=QUICK)
+        score_samples(model, x, x, pixels, config=QUICK)
 
 
 def test_the_scores_against_torchmetrics():

@@ -152,7 +152,7 @@ def _fit(experiment, data, target: Path, resume: bool):
 
 def _judge(experiment, data, model, arguments: argparse.Namespace):
     """The table of samples, by the features that were asked for."""
-    from companion.evaluation import features, generation
+    from companion.evaluation import features, score_samples
     from companion.training import TrainConfig
 
     device = experiment.train.get("device", "auto")
@@ -164,7 +164,7 @@ def _judge(experiment, data, model, arguments: argparse.Namespace):
     else:
         sets = data.train, data.classes[0], data.test, data.classes[2]
         seen = features.classifier(*sets, steps=experiment.scale.steps, device=device)
-    return generation(
+    return score_samples(
         model, data.train, data.test, seen, valid=data.valid,
         condition=conditions[0], test_condition=conditions[2],
         num_samples=experiment.scale.num_samples, temperature=experiment.temperature,

@@ -2,6 +2,7 @@
 
 from companion.evaluation.collapse import Collapse, posterior_collapse
 from companion.evaluation.covariance import SpreadQuality, compare_covariances, spread_quality
+from companion.evaluation.crossings import nearest_far, self_crossings
 from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
     active_dimensions,
@@ -14,9 +15,9 @@ from companion.evaluation.frechet import Distance, gaussian_w2
 from companion.evaluation.generation import (
     Generation,
     Score,
-    generation,
     inception_score,
     samplers,
+    score_samples,
 )
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
@@ -44,16 +45,18 @@ __all__ = [
     "denoising_error",
     "evaluate",
     "gaussian_w2",
-    "generation",
     "identity",
     "inception",
     "inception_score",
     "loss_slope",
+    "nearest_far",
     "noise_effect",
     "normal_alignment",
     "posterior_collapse",
     "rank_correlation",
     "samplers",
+    "score_samples",
+    "self_crossings",
     "spread_quality",
     "variance_spectrum",
 ]

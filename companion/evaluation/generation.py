@@ -124,7 +124,7 @@ def codes_of(model: Model, x: Tensor, condition: Tensor | None, generator: Gener
     return torch.cat(parts)
 
 
-def generation(
+def score_samples(
     model: Model,
     train: Tensor,
     test: Tensor,
