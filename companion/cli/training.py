@@ -209,9 +209,9 @@ def _shapes(experiment):
 
     if experiment.data not in SIZES:  # those are always there
         return experiment.load()
-    table, limit = experiment.preset.table, experiment.scale.limit
+    table, limits = experiment.preset.table, (experiment.limit, *2 * (experiment.scale.limit,))
     kind = torch.uint8 if len(table.data_shape) == 3 else torch.float32
-    sizes = [n if limit is None else min(limit, n) for n in SIZES[experiment.data]]
+    sizes = [min(n, m or n) for n, m in zip(SIZES[experiment.data], limits, strict=True)]
     parts = (torch.empty(n, *table.data_shape, dtype=kind, device="meta") for n in sizes)
     return Data(*parts, (None,) * 3, "not read")
 

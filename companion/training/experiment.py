@@ -117,6 +117,11 @@ class Experiment:
         return SCALES[self.profile]
 
     @property
+    def limit(self) -> int | None:
+        """At most so many training samples, by the profile or by the paper."""
+        return min(filter(None, (self.scale.limit, self.preset.limit)), default=None)
+
+    @property
     def is_small(self) -> bool:
         """Whether the networks are scaled down from the paper's."""
         return self.scale.width is not None and len(self.preset.table.data_shape) == 3
@@ -138,16 +143,17 @@ class Experiment:
         """
         if self.data in tabular.NAMES:
             table = tabular.load(self.data, download=download)
-            parts = [table.train[: self.scale.limit], table.valid, table.test]
+            parts = [table.train[: self.limit], table.valid, table.test]
             return Data(*parts, (None,) * 3, table.note)
-        limit, name = self.scale.limit, self.data.removesuffix("-32")
+        limits, name = (self.limit, *2 * (self.scale.limit,)), self.data.removesuffix("-32")
         options = {"download": download, "seed": self.seed, "test_files_only": test_files_only}
         if name != self.data or name == "synthetic-faces" and self.is_small:
             options["size"] = 32
         splits = images.load(name, **options)
-        parts = [part.x[:limit] for part in splits[1:4]]
-        classes = [None if part.y is None else part.y[:limit] for part in splits[1:4]]
-        cut = f"; at most the first {limit:,} of each part" if limit else ""
+        pairs = list(zip(splits[1:4], limits, strict=True))
+        parts = [part.x[:limit] for part, limit in pairs]
+        classes = [None if part.y is None else part.y[:limit] for part, limit in pairs]
+        cut = f"; at most the first {self.limit:,} to train on" if self.limit else ""
         return Data(*parts, tuple(classes), splits.note + cut)
 
     def config(self, samples: int) -> TrainConfig:

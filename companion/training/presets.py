@@ -32,6 +32,7 @@ class Preset:
         select: by which number it chooses.
         second: of a two-stage model: hidden widths of the second stage, and how it is trained.
         note: what the paper leaves open, and what stands here instead.
+        limit: training samples, where the paper takes fewer than there are.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Preset:
     select: str = ""
     second: tuple[tuple[int, ...], TrainConfig] | None = None
     note: str = ""
+    limit: int | None = None
 
     @property
     def heads(self) -> int:
@@ -255,7 +257,7 @@ def _taylor() -> dict[str, Preset]:
         ),
         "taylor-mnist-collapse": Preset(
             "SFVAE Table 4", "taylor", "mnist", wide, all_at_once, options=options,
-            note="a fixed subset of 1,000 images in one batch",
+            note="a fixed subset of 1,000 images in one batch", limit=1000,
         ),
         **{
             f"taylor-{data}-tanh": Preset(
