@@ -127,6 +127,16 @@ def test_missing_data_are_named_with_place_and_sum(tiny, capsys):
     assert "put the file" in error and str(tiny / "data") in error and "md5" in error
 
 
+def test_inception_is_asked_for_before_anything_is_trained(tiny, monkeypatch, capsys):
+    def missing():
+        raise ImportError("inception: needs torch-fidelity")
+
+    monkeypatch.setattr("companion.evaluation.inception", missing)
+    assert train("mnist", "--features", "inception", "-o", "run") == 1
+    assert capsys.readouterr().err == "companion train: inception: needs torch-fidelity\n"
+    assert not (tiny / "run").exists()
+
+
 def test_a_dry_run_says_what_it_takes_and_writes_nothing(tiny, capsys):
     assert cli.main(["train", "celeba", "--profile", "full", "--dry-run"]) == 0
     printed = capsys.readouterr().out
@@ -148,6 +158,7 @@ def test_a_borrowed_preset_says_so():
 
 @pytest.mark.slow
 def test_two_processes_write_once(tiny):
+    (tiny / "tiny.toml").write_text(TINY.replace("512", "64"))
     command = [sys.executable, "-m", "companion", "train", "wine", "--config", "tiny.toml"]
     command += ["--device", "cpu", "--devices", "2", "-o", "run"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -74,6 +74,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _run(experiment, arguments: argparse.Namespace) -> int:
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+    from companion import evaluation
+
     if arguments.dry_run:
         print(*_describe(experiment, _shapes(experiment)), sep="\n")
         return 0
@@ -82,6 +84,8 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     asked = settings(experiment)
     if first:
         _check_place(target, arguments.resume, asked)
+        if arguments.features == "inception":  # better now than after the training
+            evaluation.inception()
     data = experiment.load(not arguments.offline, arguments.test_files_only)
     if first:
         lines = _describe(experiment, data)
