@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from companion import cli
+from companion import claims, cli
 from companion.training.experiment import SCALES, choose, parameters
 from companion.training.presets import PRESETS
 
@@ -56,6 +56,7 @@ def test_a_run_keeps_settings_weights_and_results(tiny, capsys):
         "checkpoint.pt",
         "log.csv",
     }
+    assert claims.measured([tiny / "run" / "results.json"]) == claims.measured([])
     settings = json.loads((tiny / "run" / "settings.json").read_text())
     assert settings["preset"] == "mlae-mnist-convnet" and settings["train"]["epochs"] == 2
     again = train("mnist", "-o", "again", config="run/settings.json")  # they are a config, too

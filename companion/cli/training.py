@@ -96,25 +96,34 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     model, history = _fit(experiment, data, target, arguments.resume)
     if not first:
         return 0
-    trained = time.perf_counter() - began
+    seconds = {"training": round(time.perf_counter() - began, 1)}
     table = _judge(experiment, data, model, arguments)
     print(table)
-    results = {
+    seconds["all"] = round(time.perf_counter() - began, 1)
+    found = {"generation": table._asdict() | {"scores": [s._asdict() for s in table.scores]}}
+    found |= {"last_epoch": history.rows[-1], "seconds": seconds}
+    _write(target / RESULTS, _run_of(experiment, data, model) | found)
+    print(target)
+    return 0
+
+
+def _run_of(experiment, data, model) -> dict[str, Any]:
+    """What the numbers of a run depend on."""
+    from companion.training.experiment import parameters
+
+    versions = {"companion": __version__, "python": platform.python_version()}
+    return {
         "preset": experiment.name,
         "source": experiment.preset.source,
         "profile": experiment.profile,
         "device": str(next(model.parameters()).device),
         "data": data.note,
+        "parameters": parameters(model),
         "weights": "best on validation" if experiment.takes_best else "last",
-        "last_epoch": history.rows[-1],
-        "generation": table._asdict() | {"scores": [s._asdict() for s in table.scores]},
-        "seconds": {"training": round(trained, 1), "all": round(time.perf_counter() - began, 1)},
-        "versions": {"companion": __version__, "python": platform.python_version()}
-        | {name: installed(name) for name in ("torch", "numpy", "torchmetrics")},
+        "versions": versions | {name: installed(name) for name in ("torch", "numpy")},
+        "notebook": f"train {experiment.name}",  # as `companion claims` reads every run
+        "claims": {},
     }
-    _write(target / RESULTS, results)
-    print(target)
-    return 0
 
 
 def _check_place(target: Path, resume: bool, asked: dict) -> None:
