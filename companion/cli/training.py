@@ -101,7 +101,7 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     print(table)
     seconds["all"] = round(time.perf_counter() - began, 1)
     found = {"generation": table._asdict() | {"scores": [s._asdict() for s in table.scores]}}
-    found |= {"last_epoch": history.rows[-1], "seconds": seconds}
+    found |= {"last_epoch": history.rows[-1], "seconds_of_this_call": seconds}
     _write(target / RESULTS, _run_of(experiment, data, model) | found)
     print(target)
     return 0
