@@ -21,6 +21,7 @@ extensions = [
     "companion_book",
     "reference",
     "reproduction",
+    "costs",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "conf.py", "**/jupyter_execute", "**/*.ipynb"]
 

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="default: runs/NN_name-PROFILE"
     )
+    _train_options(command("train", train, "train an experiment of the papers; --list shows them"))
     one = command("figure", figure, "draw the figures and tables of the papers: all, or some")
     one.add_argument("names", nargs="*", metavar="NAME", help="such as fig03_sinusoid")
     command("bench", bench, "measure speed; further arguments go to pytest")
@@ -83,6 +84,29 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--offline", action="store_true", help="use only what is here")
     command("doctor", doctor, "look for what is missing here and say how to mend it")
     return parser
+
+
+def _train_options(one: argparse.ArgumentParser) -> None:
+    one.add_argument("data", nargs="?", help="mnist, cifar10, celeba, power, digits, …")
+    one.add_argument("--list", action="store_true", help="print all presets with their source")
+    one.add_argument("--model", help="mlae, relaxed, aef, two-stage, taylor, vae or autoencoder")
+    one.add_argument("--preset", metavar="NAME", help="default: the first of data and model")
+    one.add_argument("--config", type=Path, metavar="FILE", help="settings: TOML, or a run's JSON")
+    one.add_argument("--profile", choices=PROFILES, help="default: quick, with small networks")
+    one.add_argument("--seed", type=int)
+    one.add_argument("--device", choices=DEVICES, default="auto")
+    one.add_argument("--devices", type=int, metavar="N", help="processes on this machine")
+    one.add_argument("--nodes", type=int, metavar="M", help="machines, under torchrun")
+    one.add_argument("--precision", choices=("32", "bf16"))
+    one.add_argument("--features", choices=("classifier", "inception"), default="classifier")
+    one.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    one.add_argument("--offline", action="store_true", help="use only what is here")
+    one.add_argument(
+        "--test-files-only", action="store_true", help="only MNIST's 10,000 test files"
+    )
+    one.add_argument("--dry-run", action="store_true", help="print settings, sizes and memory only")
+    help = "default: runs/PRESET-PROFILE"
+    one.add_argument("-o", "--output", type=Path, metavar="DIR", help=help)
 
 
 def lab(arguments: argparse.Namespace) -> int:
@@ -117,6 +141,13 @@ def run(arguments: argparse.Namespace) -> int:
     from companion.cli import execute
 
     return execute.run(arguments)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train an experiment and judge its samples."""
+    from companion.cli import training
+
+    return training.run(arguments)
 
 
 def figure(arguments: argparse.Namespace) -> int:

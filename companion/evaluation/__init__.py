@@ -10,34 +10,52 @@ from companion.evaluation.dimension import (
     noise_effect,
     variance_spectrum,
 )
+from companion.evaluation.features import Classifier, Features, classifier, identity, inception
 from companion.evaluation.frechet import Distance, gaussian_w2
+from companion.evaluation.generation import (
+    Generation,
+    Score,
+    inception_score,
+    samplers,
+    score_samples,
+)
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
 from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Classifier",
     "Collapse",
     "Denoising",
     "Distance",
+    "Features",
     "Fit",
+    "Generation",
     "Recogniser",
     "Recognition",
+    "Score",
     "Spectrum",
     "SpreadQuality",
     "active_dimensions",
     "add_noise",
+    "classifier",
     "compare_covariances",
     "decoder_spectrum",
     "denoising_error",
     "evaluate",
     "gaussian_w2",
+    "identity",
+    "inception",
+    "inception_score",
     "loss_slope",
     "nearest_far",
     "noise_effect",
     "normal_alignment",
     "posterior_collapse",
     "rank_correlation",
+    "samplers",
+    "score_samples",
     "self_crossings",
     "spread_quality",
     "variance_spectrum",

@@ -10,7 +10,7 @@ from companion.networks import papers
 from companion.networks.table import Table
 from companion.training.config import TrainConfig
 
-Family = Literal["mlae", "relaxed", "aef", "two-stage", "taylor"]
+Family = Literal["mlae", "relaxed", "aef", "two-stage", "taylor", "vae", "autoencoder"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Preset:
         select: by which number it chooses.
         second: of a two-stage model: hidden widths of the second stage, and how it is trained.
         note: what the paper leaves open, and what stands here instead.
+        limit: training samples, where the paper takes fewer than there are.
     """
 
     source: str
@@ -47,11 +48,12 @@ class Preset:
     select: str = ""
     second: tuple[tuple[int, ...], TrainConfig] | None = None
     note: str = ""
+    limit: int | None = None
 
     @property
     def heads(self) -> int:
         """Numbers that the encoder gives for each latent dimension, as ``build`` takes them."""
-        return 1 if self.family in ("mlae", "relaxed") else 2
+        return 1 if self.family in ("mlae", "relaxed", "autoencoder") else 2
 
     def config_for(self, samples: int) -> TrainConfig:
         """The settings with the paper's count of iterations turned into epochs of the data.
@@ -255,7 +257,7 @@ def _taylor() -> dict[str, Preset]:
         ),
         "taylor-mnist-collapse": Preset(
             "SFVAE Table 4", "taylor", "mnist", wide, all_at_once, options=options,
-            note="a fixed subset of 1,000 images in one batch",
+            note="a fixed subset of 1,000 images in one batch", limit=1000,
         ),
         **{
             f"taylor-{data}-tanh": Preset(

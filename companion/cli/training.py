@@ -1,0 +1,280 @@
+"""``companion train``: one experiment of a paper, from its data to its table; it can be resumed."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import tomllib
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from companion import __version__
+from companion.cli.places import Problem, installed
+from companion.parameters import present
+
+SETTINGS, RESULTS = "settings.json", "results.json"
+FILE_KEYS = "preset model profile seed latent_dim temperature train options".split()
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the presets, or train one and print what its samples are worth."""
+    from companion.training import presets
+
+    if arguments.list:
+        print(presets.listing())
+        return 0
+    if arguments.data is None:
+        raise Problem("which data set? `companion train --list` shows the presets of each", 2)
+    if not present(arguments.device):
+        raise Problem(f"this machine has no device {arguments.device!r}", 2)
+    try:
+        experiment = _experiment(arguments)
+    except (ValueError, TypeError) as error:
+        raise Problem(str(error), 2) from error
+    try:
+        return _run(experiment, arguments)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        raise Problem(str(error).replace("pass resume=True", "pass --resume")) from error
+
+
+def _experiment(arguments: argparse.Namespace):
+    """The command line over the file over the preset."""
+    from companion.training.experiment import choose
+
+    given = _read(arguments.config) if arguments.config else {}
+    short = {name: getattr(arguments, name) for name in ("preset", "model", "profile", "seed")}
+    given |= {name: value for name, value in short.items() if value is not None}
+    practical = {name: getattr(arguments, name) for name in ("device", "devices", "nodes")}
+    practical["precision"] = PRECISIONS[arguments.precision] if arguments.precision else None
+    chosen = {name: value for name, value in practical.items() if value is not None}
+    given["train"] = given.get("train", {}) | chosen
+    names = given.pop("model", None), given.pop("preset", None)
+    return choose(arguments.data, *names, **given)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A file of settings: TOML, or JSON such as the ``settings.json`` of another run."""
+    try:
+        text = path.read_text("utf-8")
+        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise Problem(f"cannot read the settings in {path}: {error}", 2) from error
+    found.pop("about", None)  # what a run says about itself
+    odd = sorted(set(found) - set(FILE_KEYS))
+    if odd:
+        raise Problem(f"{path} sets {', '.join(odd)}; it may set {', '.join(FILE_KEYS)}", 2)
+    return found
+
+
+def _run(experiment, arguments: argparse.Namespace) -> int:
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    from companion import evaluation
+
+    if arguments.dry_run:
+        print(*_describe(experiment, _shapes(experiment)), sep="\n")
+        return 0
+    first = rank_zero_only.rank == 0  # of several processes one writes and speaks
+    target = arguments.output or Path("runs") / f"{experiment.name}-{experiment.profile}"
+    asked = settings(experiment)
+    if first:
+        _check_place(target, arguments.resume, asked)
+        if arguments.features == "inception":  # better now than after the training
+            evaluation.inception()
+    data = experiment.load(not arguments.offline, arguments.test_files_only)
+    if first:
+        lines = _describe(experiment, data)
+        print(*lines, f"data: {data.note}", sep="\n", flush=True)
+        target.mkdir(parents=True, exist_ok=True)
+        _write(target / SETTINGS, asked | {"about": about(experiment, data.note)})
+    began = time.perf_counter()
+    model, history = _fit(experiment, data, target, arguments.resume)
+    if not first:
+        return 0
+    seconds = {"training": round(time.perf_counter() - began, 1)}
+    table = _judge(experiment, data, model, arguments)
+    print(table)
+    seconds["all"] = round(time.perf_counter() - began, 1)
+    found = {"generation": table._asdict() | {"scores": [s._asdict() for s in table.scores]}}
+    found |= {"last_epoch": history.rows[-1], "seconds_of_this_call": seconds}
+    _write(target / RESULTS, _run_of(experiment, data, model) | found)
+    print(target)
+    return 0
+
+
+def _run_of(experiment, data, model) -> dict[str, Any]:
+    """What the numbers of a run depend on."""
+    from companion.training.experiment import parameters
+
+    versions = {"companion": __version__, "python": platform.python_version()}
+    return {
+        "preset": experiment.name,
+        "source": experiment.preset.source,
+        "profile": experiment.profile,
+        "device": str(next(model.parameters()).device),
+        "data": data.note,
+        "parameters": parameters(model),
+        "weights": "best on validation" if experiment.takes_best else "last",
+        "versions": versions | {name: installed(name) for name in ("torch", "numpy")},
+        "notebook": f"train {experiment.name}",  # as `companion claims` reads every run
+        "claims": {},
+    }
+
+
+def _check_place(target: Path, resume: bool, asked: dict) -> None:
+    """Refuse a place that holds another run, or something else."""
+    if target.exists() and not target.is_dir():
+        raise Problem(f"-o must name a folder, but {target} is a file", 2)
+    if (target / SETTINGS).exists():
+        if not resume:
+            raise Problem(
+                f"{target} holds a run; --resume goes on with it, -o names another folder"
+            )
+        theirs = json.loads((target / SETTINGS).read_text("utf-8"))
+        odd = [name for name in asked if _decisive(asked[name]) != _decisive(theirs.get(name))]
+        if odd:
+            was = ", ".join(f"{name} is {theirs.get(name)}, here {asked[name]}" for name in odd)
+            raise Problem(f"{target} holds another run: {was}")
+
+
+def _fit(experiment, data, target: Path, resume: bool):
+    """Train the model, or its two stages one after the other."""
+    from companion.training import fit, load_weights
+    from companion.training.checkpoint import BEST
+
+    conditions = data.conditions if experiment.preset.conditional else (None,) * 3
+    kept = {"condition": conditions[0], "resume": resume, "progress": sys.stderr.isatty()}
+    model = experiment.build(tuple(data.train.shape[1:]))
+    where = target / "first" if experiment.preset.family == "two-stage" else target
+    history = fit(
+        model, data.train, data.valid, experiment.config(len(data.train)),
+        valid_condition=conditions[1], directory=where, **kept,
+    )  # fmt: skip
+    if experiment.takes_best:
+        load_weights(model, where / BEST)
+    if second := experiment.second(model):
+        model, config = second
+        history = fit(model, data.train, config=config, directory=target / "second", **kept)
+    return model.eval(), history
+
+
+def _judge(experiment, data, model, arguments: argparse.Namespace):
+    """The table of samples, by the features that were asked for."""
+    from companion.evaluation import features, score_samples
+    from companion.training import TrainConfig
+
+    device = experiment.train.get("device", "auto")
+    conditions = data.conditions if experiment.preset.conditional else (None,) * 3
+    if len(model.data_shape) == 1:
+        seen = features.identity()
+    elif arguments.features == "inception":
+        seen = features.inception(device=str(next(model.parameters()).device))
+    else:
+        sets = data.train, data.classes[0], data.test, data.classes[2]
+        seen = features.classifier(*sets, steps=experiment.scale.steps, device=device)
+    return score_samples(
+        model, data.train, data.test, seen, valid=data.valid,
+        condition=conditions[0], test_condition=conditions[2],
+        num_samples=experiment.scale.num_samples, temperature=experiment.temperature,
+        config=TrainConfig(device=device, epochs=100),
+        seed=experiment.seed,
+    )  # fmt: skip
+
+
+def _describe(experiment, data) -> list[str]:
+    """What will be done and what it takes, in lines."""
+    from companion.training.experiment import parameters
+    from companion.training.memory import memory_budget
+
+    model = experiment.build(tuple(data.train.shape[1:]))
+    config, preset = experiment.config(len(data.train)), experiment.preset
+    steps = max(1, len(data.train) // config.batch_size) * config.epochs
+    size = "scaled down, NOT the paper's" if experiment.is_small else "the paper's"
+    counts = ", ".join(f"{name} {n:,}" for name, n in parameters(model).items())
+    budget = memory_budget(model, data.train, data.valid)
+    stages = {"first": config}
+    if second := experiment.second(model):
+        counts += f"; second stage {parameters(second[0].second)['all']:,}"
+        stages["second"] = second[1]
+    shown = [json.dumps(asdict(one)) for one in stages.values()]
+    return [
+        f"{experiment.name} at {experiment.profile} on {experiment.data}: {preset.source}",
+        *([f"note: {preset.note}"] if preset.note else []),
+        f"networks: {size}; parameters: {counts}; codes of {model.latent_dim}",
+        f"model: {type(model).__name__} {json.dumps(_plain(preset.options, experiment.options))}",
+        *(f"training: {line}" for line in shown),
+        f"{len(data.train):,} samples of {prod(model.data_shape):,} numbers, {steps:,} steps",
+        f"memory without activations, {budget}",
+    ]
+
+
+def _shapes(experiment):
+    """Data of the right size that are not there, for a plan before any download."""
+    import torch
+
+    from companion.training.costs import SIZES
+    from companion.training.experiment import Data
+
+    if experiment.data not in SIZES:  # those are always there
+        return experiment.load()
+    table, limits = experiment.preset.table, (experiment.limit, *2 * (experiment.scale.limit,))
+    kind = torch.uint8 if len(table.data_shape) == 3 else torch.float32
+    sizes = [min(n, m or n) for n, m in zip(SIZES[experiment.data], limits, strict=True)]
+    parts = (torch.empty(n, *table.data_shape, dtype=kind, device="meta") for n in sizes)
+    return Data(*parts, (None,) * 3, "not read")
+
+
+def settings(experiment) -> dict:
+    """A run's settings as ``--config`` reads them."""
+    given = {n: getattr(experiment, n) for n in FILE_KEYS if n not in ("preset", "model")}
+    given |= {"train": dict(experiment.train), "options": dict(experiment.options)}
+    return {"preset": experiment.name, "model": experiment.preset.family} | given
+
+
+def about(experiment, note: str) -> dict:
+    """What a run says about itself beside its settings."""
+    preset = experiment.preset
+    return {
+        "source": preset.source,
+        "data": note,
+        "options": _plain(preset.options, experiment.options),
+        "note": preset.note,
+        "companion": __version__,
+    }
+
+
+def _decisive(value):
+    """Settings without those that say only where and how fast a run is computed."""
+    from companion.training.config import PRACTICAL
+
+    if not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if name not in PRACTICAL}
+
+
+def _plain(*options) -> dict[str, Any]:
+    """Options for a reader; a schedule as its values at the beginning and the end.
+
+    >>> _plain({"beta": lambda progress, epoch: 1 + 9 * progress}, {"num_probes": 2})
+    {'beta': 'from 1 to 10', 'num_probes': 2}
+    """
+    together = {name: value for some in options for name, value in some.items()}
+    return {
+        name: f"from {value(0.0, 0):g} to {value(1.0, 10**9):g}" if callable(value) else value
+        for name, value in together.items()
+    }
+
+
+def _write(path: Path, content: dict) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,190 @@
+"""Samples and their scores, against closed forms and against torchmetrics."""
+
+import importlib.util
+
+import pytest
+import torch
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+
+from companion.data import images
+from companion.evaluation import (
+    Classifier,
+    classifier,
+    gaussian_w2,
+    identity,
+    inception,
+    inception_score,
+    samplers,
+    score_samples,
+)
+from companion.evaluation.features import Features, Seen, turned
+from companion.evaluation.generation import codes_of
+from companion.models import MLAE, VAE, Autoencoder, TwoStageVAE, posterior_size
+from companion.networks import MLP
+from companion.training import TrainConfig
+
+QUICK = TrainConfig(epochs=1, device="cpu")
+STRETCH = torch.tensor([[2.0, 0.0, 1.0], [0.0, 0.5, 1.0]])
+
+
+class Linear(nn.Module):
+    """z ↦ zA, or back with the pseudo-inverse."""
+
+    def __init__(self, matrix):
+        super().__init__()
+        self.matrix = nn.Parameter(matrix)
+
+    def forward(self, x):
+        return x @ self.matrix
+
+
+def line(spread=1.0):
+    """A model whose codes of N(0, spread²AᵀA) data are N(0, spread²), and such data."""
+    model = Autoencoder(Linear(torch.linalg.pinv(STRETCH)), Linear(STRETCH.clone()), (3,), 2)
+    draw = lambda n, seed: (  # noqa: E731
+        spread * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)) @ STRETCH
+    )
+    return model, draw(8000, 1), draw(8000, 2)
+
+
+def test_the_frechet_distance_against_its_closed_form():
+    one = torch.tensor([[4.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+    two = one @ one  # commutes with it, so that W₂² = ‖μ‖² + ‖Σ₁^½ − Σ₂^½‖²_F
+    values, vectors = torch.linalg.eigh(one)
+    root = vectors @ values.sqrt().diag() @ vectors.T
+    expected = 25.0 + (root - one).square().sum().item()
+    x = torch.randn(500, 2, dtype=torch.float64)
+    x = x - x.mean(0)
+    x = x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T))).T  # whitened exactly
+    found = gaussian_w2(x @ root, x @ one + torch.tensor([3.0, 4.0], dtype=torch.float64))
+    assert found.value == pytest.approx(expected, rel=1e-9)
+    assert torch.allclose(torch.cov((x @ one).T), two)
+
+
+def test_columns_know_what_their_codes_have():
+    """At spread 2 the standard normal is wrong by a known distance; fitted ones are not."""
+    model, train, test = line(spread=2.0)
+    table = score_samples(
+        model, train, test, identity(), num_samples=8000, config=QUICK, valid=train
+    )
+    found = {score.sampler: score.frechet for score in table.scores}
+    exact = STRETCH.square().sum().item()  # W₂²(N(0, AᵀA), N(0, 4AᵀA)) = tr AᵀA
+    assert found["N"] == pytest.approx(exact, rel=0.05)
+    assert max(found["gaussian"], found["GMM(10)"], found["real"]) < 0.01 * exact
+    assert found["Rec"] < 1e-6  # the decoder is exact
+    assert all((s.num_samples, s.num_reference) == (8000, 8000) for s in table.scores)
+    warm = score_samples(
+        model, train, test, identity(), num_samples=8000, config=QUICK, temperature=2.0
+    )
+    assert warm.scores[0].frechet < 0.01 * exact  # twice as warm is as wide as the data
+    assert "the data themselves" in str(table) and "GMM(10)" in str(table)
+
+
+def test_the_same_seed_gives_the_same_table():
+    model, train, test = line()
+    few = {"num_samples": 100, "config": QUICK}
+    one, two = (score_samples(model, train[:200], test[:200], identity(), **few) for _ in range(2))
+    assert one == two
+
+
+def test_a_two_stage_model_brings_its_own_second_stage():
+    first = VAE(MLP(3, posterior_size(2)), MLP(2, 3), (3,), 2)
+    model = TwoStageVAE(first, VAE(MLP(2, posterior_size(2)), MLP(2, 2), (2,), 2))
+    found = samplers(model, torch.randn(50, 2), QUICK)
+    draw = lambda codes: codes(4, torch.Generator().manual_seed(0), 1.0)  # noqa: E731
+    assert torch.equal(
+        draw(found["N"]), torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    )
+    assert torch.equal(draw(found["second stage"]), draw(model.draw_codes))
+    x = torch.zeros(4000, 3)
+    spread = codes_of(model, x, None, torch.Generator().manual_seed(0)).std(0)
+    q = posterior_of(first, x[:1])
+    assert torch.allclose(spread, q, rtol=0.1)  # draws, not means
+
+
+def posterior_of(model, x):
+    noise = torch.tensor([[[0.0, 0.0]], [[1.0, 1.0]]])
+    low, high = model.draw_posterior(x, noise)
+    return (high - low)[0]
+
+
+def test_conditions_reach_encoder_and_decoder():
+    networks = MLP((1, 4, 4), 2, [8], 3), MLP(2, (1, 4, 4), [8], 3)
+    model = MLAE(*networks, (1, 4, 4), 2)
+    x, c = torch.rand(40, 1, 4, 4), torch.eye(3)[torch.arange(40) % 3]
+    pixels = Features("pixels", lambda x: Seen(x.flatten(1), x.flatten(1)))
+    sets = {"condition": c, "test_condition": c, "splits": 1, "num_samples": 20}
+    table = score_samples(model, x, x, pixels, config=QUICK, **sets)
+    assert all(score.inception >= 1 for score in table.scores)
+    with pytest.raises(ValueError, match="expected a condition"):
+        score_samples(model, x, x, pixels, config=QUICK)
+
+
+def test_the_scores_against_torchmetrics():
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(400, 7)
+    theirs = InceptionScore(feature=nn.Identity(), splits=1)
+    theirs.update(logits)
+    assert inception_score(logits, splits=1) == pytest.approx(float(theirs.compute()[0]), rel=1e-5)
+    with pytest.raises(ValueError, match="splits must be between 1 and 400 samples, got 401"):
+        inception_score(logits, splits=401)
+
+    class Pixels(nn.Module):
+        num_features = 12
+
+        def forward(self, x):
+            return x.flatten(1)
+
+    distance = FrechetInceptionDistance(feature=Pixels(), normalize=False)
+    one, two = torch.rand(300, 3, 2, 2), torch.rand(300, 3, 2, 2).square()
+    distance.update(one, real=True)
+    distance.update(two, real=False)
+    found = gaussian_w2(one.flatten(1), two.flatten(1)).value
+    assert found == pytest.approx(float(distance.compute()), rel=1e-3)
+
+
+def test_a_classifier_without_classes_learns_turns():
+    splits = images.load("digits")
+    features = classifier(splits.train.x, None, splits.test.x, None, steps=150, device="cpu")
+    assert features.accuracy > 0.6  # of 4; some digits look alike when turned
+    assert "quarter turns" in features.name and features(splits.test.x).logits is None
+    x = torch.rand(5, 3, 4, 4)
+    turns = torch.tensor([0, 1, 2, 3, 1])
+    expected = torch.stack(
+        [torch.rot90(one, int(k), (1, 2)) for one, k in zip(x, turns, strict=True)]
+    )
+    assert torch.equal(turned(x, turns), expected)
+
+
+def test_a_classifier_is_the_same_for_the_same_seed():
+    x, y = torch.rand(64, 1, 8, 8), torch.arange(64) % 3
+    one, two = (classifier(x, y, x, y, steps=3, device="cpu") for _ in range(2))
+    assert torch.equal(one(x).features, two(x).features) and one.accuracy == two.accuracy
+    torch.manual_seed(5)
+    model = Classifier((1, 8, 8), 3)
+    right = model.head(model.encode(x)).argmax(1) == y
+    assert model.accuracy(x, y) == pytest.approx(float(right.float().mean()))
+
+
+def test_inception_says_what_it_needs():
+    if importlib.util.find_spec("torch_fidelity"):
+        pytest.skip("torch-fidelity is here")
+    with pytest.raises(ImportError, match=r'pip install "torchmetrics\[image\]"'):
+        inception()
+
+
+def test_inception_is_shown_bytes_in_three_channels(monkeypatch):
+    class Fake(nn.Module):
+        def __init__(self, name, features, weights, antialias):
+            super().__init__()
+            assert (features, antialias) == (["2048", "logits_unbiased"], False)
+
+        def _torch_fidelity_forward(self, x):
+            assert x.dtype == torch.uint8 and x.shape[1:] == (3, 2, 2)
+            return x.flatten(1).float(), x.flatten(1).float()
+
+    monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Fake)
+    seen = inception()(torch.tensor([[[[0.0, 0.5], [1.2, -1.0]]]]))
+    assert seen.features[0].tolist() == 3 * [0.0, 128.0, 255.0, 0.0]

@@ -1,0 +1,168 @@
+"""`companion train` on tiny settings: what it keeps, how it goes on, and what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from companion import claims, cli
+from companion.training.experiment import SCALES, choose, parameters
+from companion.training.presets import PRESETS
+
+TINY = """
+[train]
+epochs = 2
+batch_size = 512
+validate_on = 8
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A folder to work in, with a file of tiny settings, where samples are few."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "data"))
+    scale = SCALES["quick"]._replace(width=2, num_samples=30, steps=5)
+    monkeypatch.setitem(SCALES, "quick", scale)
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return tmp_path
+
+
+def train(*arguments, config="tiny.toml"):
+    return cli.main(["train", *arguments, "--config", config, "--device", "cpu"])
+
+
+def test_the_list_has_every_preset_with_its_source(capsys):
+    assert cli.main(["train", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(PRESETS)
+
+
+def test_a_run_keeps_settings_weights_and_results(tiny, capsys):
+    assert train("mnist", "-o", "run") == 0
+    printed = capsys.readouterr().out
+    assert "scaled down, NOT the paper's" in printed and "GMM(10)" in printed
+    results = json.loads((tiny / "run" / "results.json").read_text())
+    names = [score["sampler"] for score in results["generation"]["scores"]]
+    assert names == ["N", "gaussian", "GMM(10)", "second stage", "Rec", "real"]
+    assert all(
+        s["frechet"] > 0 and s["num_reference"] == 300 for s in results["generation"]["scores"]
+    )
+    assert results["last_epoch"]["epoch"] == 2 and 0 < results["generation"]["accuracy"] < 1
+    assert {path.name for path in (tiny / "run").iterdir()} >= {
+        "best.pt",
+        "checkpoint.pt",
+        "log.csv",
+    }
+    assert claims.measured([tiny / "run" / "results.json"]) == claims.measured([])
+    settings = json.loads((tiny / "run" / "settings.json").read_text())
+    assert settings["preset"] == "mlae-mnist-convnet" and settings["train"]["epochs"] == 2
+    again = train("mnist", "-o", "again", config="run/settings.json")  # they are a config, too
+    assert again == 0
+    twice = [torch.load(tiny / name / "best.pt")["model"] for name in ("run", "again")]
+    assert all(torch.equal(twice[0][name], twice[1][name]) for name in twice[0])
+
+
+@pytest.mark.parametrize("family", ["aef", "relaxed", "two-stage", "taylor", "vae", "autoencoder"])
+def test_every_model_trains(tiny, family, capsys):
+    assert train("wine", "--model", family, "-o", "run") == 0
+    results = json.loads((tiny / "run" / "results.json").read_text())
+    first = results["generation"]["scores"][0]["sampler"]
+    assert first == ("prior" if family == "aef" else "N")
+    assert results["generation"]["features"] == "the data themselves"
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(tiny, monkeypatch, capsys):
+    assert train("wine", "-o", "whole") == 0
+    from companion import training
+
+    fit = training.fit
+
+    def stopped(*arguments, **options):
+        fit(*arguments, callback=lambda row: 1 / 0 if row["epoch"] == 2 else None, **options)
+
+    monkeypatch.setattr(training, "fit", stopped)
+    with pytest.raises(ZeroDivisionError):
+        train("wine", "-o", "part")
+    monkeypatch.setattr(training, "fit", fit)
+    assert not (tiny / "part" / "results.json").exists()
+    assert train("wine", "-o", "part") == 1
+    assert "holds a run; --resume goes on with it" in capsys.readouterr().err
+    assert train("wine", "-o", "part", "--resume", "--seed", "3") == 1
+    assert "part holds another run: seed is 0, here 3" in capsys.readouterr().err
+    assert train("wine", "-o", "part", "--resume") == 0
+    whole, part = (torch.load(tiny / name / "checkpoint.pt")["model"] for name in ("whole", "part"))
+    assert all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+def test_what_cannot_be_is_refused_in_one_line(tiny, capsys):
+    for arguments, message in (
+        (["mnits"], "data must be one of mnist, cifar10, celeba"),
+        (["mnist", "--preset", "best"], "preset must be one of mlae-mnist-convnet"),
+        (["mnist", "--preset", "mlae-power"], "for mnist, got 'mlae-power'"),
+        (["mnist", "--model", "gan"], "model must be one of mlae, relaxed"),
+        ([], "which data set?"),
+    ):
+        assert train(*arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    (tiny / "odd.toml").write_text("epochs = 3")
+    assert train("mnist", config="odd.toml") == 2
+    assert "odd.toml sets epochs; it may set preset, model" in capsys.readouterr().err
+    (tiny / "odd.toml").write_text("[train]\nepoch = 3")
+    assert train("mnist", config="odd.toml") == 2
+    assert "did you mean 'epochs'?" in capsys.readouterr().err
+    (tiny / "odd.toml").write_text("[options]\nbetta = 3")
+    assert train("mnist", config="odd.toml") == 1 and "betta" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert cli.main(["train", "mnist", "--device", "cuda"]) == 2
+        assert "no device 'cuda'" in capsys.readouterr().err
+    assert not (tiny / "runs").exists()
+
+
+def test_missing_data_are_named_with_place_and_sum(tiny, capsys):
+    assert train("mnist", "--profile", "standard", "--offline") == 1
+    error = capsys.readouterr().err
+    assert "put the file" in error and str(tiny / "data") in error and "md5" in error
+
+
+def test_inception_is_asked_for_before_anything_is_trained(tiny, monkeypatch, capsys):
+    def missing():
+        raise ImportError("inception: needs torch-fidelity")
+
+    monkeypatch.setattr("companion.evaluation.inception", missing)
+    assert train("mnist", "--features", "inception", "-o", "run") == 1
+    assert capsys.readouterr().err == "companion train: inception: needs torch-fidelity\n"
+    assert not (tiny / "run").exists()
+
+
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(tiny, capsys):
+    assert cli.main(["train", "celeba", "--profile", "full", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "all 33,545,923" in printed and "the paper's" in printed  # MLAE Table 7
+    assert "memory without activations, " in printed and "162,770 samples" in printed
+    assert '"epochs": 50' in printed and "NOT" not in printed
+    assert [path.name for path in tiny.iterdir()] == ["tiny.toml"]
+
+
+def test_a_borrowed_preset_says_so():
+    borrowed = choose("celeba", "vae", profile="full").preset
+    assert "the model is vae" in borrowed.source and borrowed.heads == 2
+    assert choose("synthetic-faces", profile="full").is_small is False
+    counted = parameters(choose("mnist", profile="full").build((1, 28, 28)))
+    assert round(counted["all"] / 1e6, 4) == 17.2156
+    with pytest.raises(ValueError, match="networks are scaled to it at quick and standard only"):
+        choose("digits", profile="full").build((1, 8, 8))
+
+
+@pytest.mark.slow
+def test_two_processes_write_once(tiny):
+    (tiny / "tiny.toml").write_text(TINY.replace("512", "64"))
+    command = [sys.executable, "-m", "companion", "train", "wine", "--config", "tiny.toml"]
+    command += ["--device", "cpu", "--devices", "2", "-o", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("codes from") == 1
+    assert (tiny / "run" / "results.json").exists()
