@@ -9,6 +9,7 @@ from companion.evaluation.dimension import (
     noise_effect,
     variance_spectrum,
 )
+from companion.evaluation.factors import FactorReader
 from companion.evaluation.frechet import Distance, gaussian_w2
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
@@ -19,6 +20,7 @@ __all__ = [
     "Collapse",
     "Denoising",
     "Distance",
+    "FactorReader",
     "Fit",
     "Recogniser",
     "Recognition",
