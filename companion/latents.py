@@ -142,8 +142,9 @@ def build_latents(
     if kind == "second_stage":
         encoder = MLP(latent_dim, posterior_size(latent_dim), hidden)
         decoder = MLP(latent_dim, latent_dim, hidden)
-        shape = (latent_dim,)
-        return Trained(VAE(encoder, decoder, shape, latent_dim, learn_variance=True, floor=1e-4))
+        options = {"decoder_variance": 0.1, "learn_variance": True, "floor": 1e-4}
+        # from γ = 1 a second stage may stay at its prior and change nothing
+        return Trained(VAE(encoder, decoder, (latent_dim,), latent_dim, **options))
     return Mixture(components if kind == "mixture" else 1, latent_dim)
 
 

@@ -161,10 +161,13 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # | 03 | [the semicircle](03_semicircle.ipynb): a well without a bottom, and its cure | β, start |
 # | 04 | [the linear model](04_linear_model.ipynb): three thresholds and a memory | β |
 # | 05 | [trace estimators](05_trace_estimators.ipynb): how much one random vector tells | K, kind |
+# | 06 | [rectangular flows](06_rectangular_flows.ipynb): an inverse by iteration, or in one pass | K, d |
+# | 08 | [autoencoders within flows](08_autoencoders_within_flows.ipynb): nothing is lost | core, latents |
+# | 09 | [the learned decoder variance](09_learned_variance.ipynb): blur, dimensions, a second stage | γ |
+# | 10 | [the VAE without sampling](10_vae_without_sampling.ipynb): no noise, but which bound? | γ (weight), c |
 # | 11 | [digits](11_mnist.ipynb): real images, samples, spectra | β |
 #
-# In the making: 06 rectangular flows · 07 relaxed injective flows · 08 autoencoders within flows ·
-# 09 learned decoder variance · 10 the VAE without sampling · 12 CelebA · 13 all models side by side.
+# In the making: 07 relaxed injective flows · 12 CelebA · 13 all models side by side.
 
 # %% [markdown]
 # ## Summary

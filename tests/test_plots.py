@@ -78,3 +78,10 @@ def test_a_marked_density_covers_its_area():
     quads = np.array([path.vertices[:4] for path in ax.collections[0].get_paths()])
     widths, heights = np.ptp(quads[..., 0], axis=1), quads[:, 2:, 1].mean(1)
     assert (widths * heights).sum() == pytest.approx(1.0)
+
+
+def test_codes_are_named_by_class():
+    ax, codes = axes(), np.array([[0.0, 0.0], [2.0, 0.0], [5.0, 5.0]])
+    plots.codes_by_class(ax, codes, [3, 3, 7])
+    assert np.allclose(ax.collections[0].get_offsets(), codes)
+    assert {t.get_text(): t.get_position() for t in ax.texts} == {"3": (1.0, 0.0), "7": (5.0, 5.0)}

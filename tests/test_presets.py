@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from companion.models import MLAE, VAE, RelaxedFlow, TaylorVAE
 from companion.networks import build
 from companion.training.presets import PRESETS, listing
 
@@ -18,6 +19,24 @@ def test_every_preset_can_be_built(name):
     z = encoder(torch.zeros(2, *shape, device="meta"), c)
     assert z.shape == (2, latent) and decoder(z, c).shape == (2, *shape)
     assert preset.source.split()[0] in ("MLAE", "RIF", "AEF", "2SVAE", "SFVAE")
+
+
+@pytest.mark.filterwarnings("ignore:layer")
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("mlae-mnist-convnet-plus-best", MLAE),
+        ("mlae-gas", MLAE),
+        ("relaxed-mnist-log", RelaxedFlow),
+        ("two-stage-mnist-infogan", VAE),
+        ("taylor-mnist", TaylorVAE),
+    ],
+)
+def test_the_options_are_the_models(name, model):
+    preset = PRESETS[name]
+    built = model(*build(preset.table, norm=preset.norm, heads=preset.heads), **preset.options)
+    x = torch.rand(2, *built.data_shape)
+    assert built.loss(x).loss.isfinite().all()
 
 
 def test_iterations_become_epochs():

@@ -5,6 +5,7 @@ import csv
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import torch
 from helpers import data
 from processes_child import OPTIONS, run
 from test_models import MODELS
+from torch import nn
 
-from companion.models import MLAE
-from companion.networks import MLP
+from companion.models import MLAE, Autoencoder
+from companion.networks import MLP, batch_norm
 from companion.training import Stream, TrainConfig, load_weights
+from companion.training.loop import warn_of_shares
 
 CHILD = Path(__file__).with_name("processes_child.py")
 
@@ -42,8 +45,8 @@ def test_the_shares_together_are_the_whole_step(world, options):
 
 @pytest.mark.filterwarnings("ignore:layer")
 @pytest.mark.parametrize("name", [name for name in MODELS if "quarter" not in name])
-def test_every_models_chance_can_be_shared(name):
-    """The loss of a batch is the mean of its shares' losses, sample by sample."""
+def test_every_model_can_be_shared_or_says_that_it_compares_samples(name):
+    """The losses of a batch are those of its shares, sample by sample."""
     model, condition_dim = MODELS[name][0]().double(), MODELS[name][1]
     x = data(model.data_shape, batch=12).sigmoid()
     condition = data((condition_dim,), batch=12, seed=4) if condition_dim else None
@@ -54,7 +57,19 @@ def test_every_models_chance_can_be_shared(name):
         return model.loss(step.x, step.condition, **step.draws).loss
 
     shares = torch.cat([loss(rank, 3) for rank in range(3)])
-    assert torch.allclose(loss(), shares, atol=1e-9)
+    assert torch.allclose(loss(), shares, atol=1e-9) != model.compares_samples
+
+
+def test_what_depends_on_the_number_of_processes_is_said():
+    with pytest.warns(UserWarning, match="loss of Autoencoder compares samples within each"):
+        warn_of_shares(Autoencoder(MLP(4, 2), MLP(2, 4), (4,), 2, mmd=1.0))
+    with pytest.warns(UserWarning, match="normalises over the batch"):
+        model = MLAE(nn.Sequential(MLP(4, 2), batch_norm(2, image=False)), MLP(2, 4), (4,), 2)
+    with pytest.warns(UserWarning, match="layer 'encoder.1' normalises within each process's"):
+        warn_of_shares(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_shares(make())
 
 
 def test_what_cannot_be_shared_is_refused():

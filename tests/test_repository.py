@@ -112,3 +112,12 @@ def test_lint(command):
     beside = Path(sys.executable).parent / program
     done = subprocess.run([beside, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_reference_has_every_module_once():
+    """book/api.md, but for the command line, whose reference is ``companion --help``."""
+    files = [p for p in (ROOT / "companion").rglob("*.py") if p.stem.strip("_") == p.stem]
+    ours = [p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for p in files]
+    text = (ROOT / "book" / "api.md").read_text("utf-8")
+    listed = [m for m in re.findall(r"automodule:: (\S+)", text) if m != "companion.training"]
+    assert sorted(listed) == sorted(m for m in ours if not m.startswith("companion.cli."))

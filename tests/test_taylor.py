@@ -227,6 +227,19 @@ def test_a_sweep_over_weight_and_variance_is_one_by_one(tangents):
     assert logs[0].rows[-1]["elbo"] != logs[1].rows[-1]["elbo"]
 
 
+@pytest.mark.parametrize("tangents", ["all", "one"])
+def test_parts_of_a_batch_give_the_whole(tangents, monkeypatch):
+    torch.manual_seed(0)
+    encoder, decoder = MLP(4, posterior_size(2), [8], 3), MLP(2, 4, [8], 3)
+    one = TaylorVAE(encoder, decoder, (4,), 2, tangents=tangents)
+    x, c = data((4,), batch=7).float(), data((3,), batch=7, seed=4).float()
+    draws = one.draw(x)
+    whole = one.loss(x, c, **draws)
+    monkeypatch.setattr("companion.models.taylor.ROWS", 6)  # three samples at a time
+    for ours, theirs in zip(one.loss(x, c, **draws), whole, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
 def test_the_loss_compiles_in_one_piece():
     one, x = model(tangents="one"), data((4,)).float()
     draws = one.draw(x)

@@ -81,7 +81,7 @@ def test_the_value_does_not_tell_how_well_it_is_solved(rounds):
     net, z = decoder(), data((LATENT,), batch=3)
     chance = torch.Generator().manual_seed(0)
     out = volume.conjugate(net, z, kind="sphere", max_iterations=rounds, generator=chance)
-    assert torch.allclose(out.surrogate, torch.full((3,), LATENT / 2).double(), rtol=2e-2)
+    assert torch.allclose(out.surrogate, torch.full((3,), LATENT / 2).double(), rtol=5e-2)
     assert (out.residual > 1e-2).all()
 
 

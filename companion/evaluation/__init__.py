@@ -2,6 +2,7 @@
 
 from companion.evaluation.collapse import Collapse, posterior_collapse
 from companion.evaluation.covariance import SpreadQuality, compare_covariances, spread_quality
+from companion.evaluation.crossings import nearest_far, self_crossings
 from companion.evaluation.denoising import Denoising, add_noise, denoising_error
 from companion.evaluation.dimension import (
     active_dimensions,
@@ -34,10 +35,12 @@ __all__ = [
     "evaluate",
     "gaussian_w2",
     "loss_slope",
+    "nearest_far",
     "noise_effect",
     "normal_alignment",
     "posterior_collapse",
     "rank_correlation",
+    "self_crossings",
     "spread_quality",
     "variance_spectrum",
 ]

@@ -45,7 +45,7 @@ def denoising_error(
         noise: ``(batch, *data)`` from N(0, 1).
         sigma: of the noise.
         features: ``(batch, *data) -> (batch, feature)``, say
-            :meth:`companion.evaluation.Recogniser.features`; the paper takes Inception's.
+            ``Recogniser.features``; the paper takes Inception's.
 
     Source: AEF App. B, Table 2.
 

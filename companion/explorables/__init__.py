@@ -1,18 +1,37 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
 from companion.explorables import (
+    bounds,
     directions,
     interval,
     linear,
+    rectangular,
+    relaxed,
     semicircle,
     sinusoid,
     stages,
+    taylor,
     traces,
     variance,
+    within_flows,
 )
 from companion.explorables.base import Control, Explorable
 
-MODULES = (sinusoid, semicircle, linear, interval, traces, variance, directions, stages)
+MODULES = (
+    sinusoid,
+    semicircle,
+    linear,
+    interval,
+    traces,
+    rectangular,
+    bounds,
+    relaxed,
+    within_flows,
+    variance,
+    directions,
+    stages,
+    taylor,
+)
 BY_NAME = {module.NAME: module for module in MODULES}
 
 

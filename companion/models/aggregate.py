@@ -116,6 +116,7 @@ class AggregateVAE(Model):
 
     def __init__(self, vae: VAE, penalty: str, weight: float, kernel: str = "imq"):
         super().__init__(vae.data_shape, vae.latent_dim)
+        self.compares_samples = True
         if penalty not in ("mmd", "total_correlation"):
             raise ValueError(
                 f"AggregateVAE: penalty must be mmd or total_correlation, got {penalty!r}"

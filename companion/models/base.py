@@ -33,6 +33,7 @@ class Model(nn.Module):
         super().__init__()
         self.data_shape, self.latent_dim = tuple(data_shape), latent_dim
         self.latents: nn.Module | None = None
+        self.compares_samples = False  # whether a sample's loss depends on the others of its batch
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``."""

@@ -82,6 +82,7 @@ class Autoencoder(Model):
                     f"{name}={weight}"
                 )
             self.register_buffer(f"weight_{name}", torch.tensor(float(weight)))
+        self.compares_samples = "mmd" in self.options["penalties"]
         if kernel not in KERNELS:
             raise ValueError(f"Autoencoder: kernel must be imq or rbf, got {kernel!r}")
         if {"decoder_jacobian", "encoder_jacobian"} & {*self.options["penalties"]}:

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from companion import jacobians
 from companion.contracts import LogProb, bind
-from companion.models.base import Model, standard_normal_nll
+from companion.models.base import Model, manifold_log_prob
 
 
 class DenoisingTerms(NamedTuple):
@@ -80,8 +79,4 @@ class DenoisingAutoencoder(Model):
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """Exact on the manifold, were the codes standard normal, which nothing asks for."""
-        z = self.encode(x, condition)
-        differentiable = torch.is_grad_enabled()
-        volume = jacobians.log_volume(self.decode, z, condition, differentiable=differentiable)
-        kind = "exact, on the manifold at the reconstruction"
-        return LogProb(-standard_normal_nll(z) - volume, kind)
+        return manifold_log_prob(self, x, condition)

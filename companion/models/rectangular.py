@@ -126,9 +126,9 @@ class RectangularFlow(Model):
 
     Args:
         network: injective network with ``encode`` and ``decode``, say
-            :class:`companion.networks.InjectiveFlow`; or an
-            :class:`companion.networks.EncoderDecoder` of free ones, for which x̂ may not be encoded
-            as z and the likelihood is that of the decoder.
+            :class:`companion.networks.InjectiveFlow`; or a pair of free ones as an
+            :class:`companion.networks.EncoderDecoder`, for which x̂ may not be encoded as z and the
+            likelihood is that of the decoder.
         prior: flow over z, say :func:`companion.networks.flows.realnvp`; nothing for a standard
             normal z.
         data_shape: shape of one sample.

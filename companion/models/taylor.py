@@ -1,5 +1,6 @@
 """The Gaussian VAE trained without sampling, through a linearised decoder."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -25,6 +26,7 @@ from companion.models.vae import (
 )
 
 Expectation = Literal["bound", "exact"]
+ROWS = 4096  # samples × latent dimensions pushed at once: more do not fit into a fast cache
 
 
 class TaylorTerms(NamedTuple):
@@ -83,17 +85,29 @@ def taylor_loss(
     if tangents != "all" and probe is None:
         raise ValueError(f"taylor_loss: tangents {tangents!r} needs a probe, got none")
     q = as_posterior(bind(encode, condition)(x), noise.shape[-1], covariance)
-    bound_decode = bind(decode, condition)
-    if expectation == "bound":
-        given = variance, taylor_weight, tangents, probe
-        log_likelihood, x_hat = bound_log_likelihood(x, bound_decode, q, *given)
-    else:
-        log_likelihood, x_hat = exact_log_likelihood(x, bound_decode, q, variance, tangents, probe)
+
+    def likelihood(x: Tensor, mean: Tensor, scale: Tensor, condition, probe):
+        maps = x, bind(decode, condition), Posterior(mean, scale), variance
+        if expectation == "bound":
+            return bound_log_likelihood(*maps, taylor_weight, tangents, probe)
+        return exact_log_likelihood(*maps, tangents, probe)
+
+    single = expectation == "exact" and tangents != "all"
+    rows = len(x) if single else max(1, ROWS // noise.shape[-1])
+    log_likelihood, x_hat = _in_parts(likelihood, rows, x, *q, condition, probe)
     kl = gaussian_kl(*q)
     with torch.no_grad():
-        sampled = bound_decode(q.mean + spread(q.scale, noise))
+        sampled = bind(decode, condition)(q.mean + spread(q.scale, noise))
         elbo = gaussian_log_likelihood(x, sampled, variance) - kl
     return TaylorTerms(squared_error(x, x_hat), kl, -log_likelihood, elbo, kl - log_likelihood)
+
+
+def _in_parts(function: Callable, rows: int, *batches: Tensor | None) -> tuple[Tensor, ...]:
+    """The outputs of a function of batches, which sees ``rows`` samples at a time."""
+    number = -(-len(batches[0]) // rows)
+    split = [[None] * number if t is None else t.split(rows) for t in batches]
+    pieces = [function(*part) for part in zip(*split, strict=True)]
+    return tuple(torch.cat(output) for output in zip(*pieces, strict=True))
 
 
 def _check_options(expectation: str, tangents: str) -> None:
@@ -204,7 +218,7 @@ class TaylorVAE(Model):
         )  # fmt: skip
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None, **options) -> LogProb:
-        """That of the VAE with the same networks, see :meth:`companion.models.VAE.log_prob`."""
+        """That of the VAE with the same networks, see ``VAE.log_prob``."""
         return self.sampling().log_prob(x, condition, **options)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:

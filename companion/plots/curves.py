@@ -119,3 +119,47 @@ def evolution(ax: Axes, steps, curves: dict[str, tuple], label: str) -> None:
     ax.set_xscale("symlog", linthresh=10)
     ax.set(xlim=(0, steps[-1]), ylabel=label)
     ax.minorticks_off()
+
+
+def objective_gap(ax: Axes, weight, objective, elbo, here=None) -> None:
+    """What a sampling-free VAE maximised beside the true bound, by weight (SFVAE Fig. C.2).
+
+    Args:
+        ax: axes to draw into.
+        weight: ``(m,)`` of the Woodbury correction.
+        objective: ``(m, runs)`` in nats.
+        elbo: ``(m, runs)`` of the same models by sampling, in nats.
+        here: ``(weight, objective, elbo)`` of one run to mark, or nothing.
+    """
+    band(ax, weight, objective, ORANGE, "Taylor objective")
+    band(ax, weight, elbo, BLUE, "ELBO by sampling")
+    if here is not None:
+        ax.axvline(here[0], color=GREY, linewidth=1, linestyle=":")
+        for value, color, marker in zip(here[1:], (ORANGE, BLUE), "so", strict=True):
+            ax.plot(here[0], value, marker, color=color, markeredgecolor="black", markersize=8)
+    ax.set(xlabel="γ, weight of the correction", ylabel="nats per sample")
+    ax.set_title("median and range over seeds", fontsize=9)
+    ax.legend(frameon=False, fontsize=8)
+
+
+def linearisation(ax: Axes, z, values, mean, scale, value, slope) -> None:
+    """A decoder of one number and its Taylor line, over the posterior's reach (SFVAE Fig. A.1).
+
+    Args:
+        ax: axes to draw into.
+        z: ``(m,)`` codes.
+        values: ``(m,)`` the decoder's output.
+        mean: of the posterior, where the line touches.
+        scale: standard deviation of the posterior.
+        value: the decoder's output at the mean.
+        slope: its derivative there.
+    """
+    z = np.asarray(z)
+    ax.axvspan(mean - 2 * scale, mean + 2 * scale, color=BLUE, alpha=0.12, linewidth=0)
+    ax.plot(z, values, color=GREY, linewidth=3, label="decoder")
+    ax.plot(z, value + slope * (z - mean), color=ORANGE, linewidth=1.6, label="its Taylor line")
+    ax.plot(mean, value, "o", color=ORANGE, markeredgecolor="black")
+    low, high = np.min(values), np.max(values)
+    ax.set_ylim(low - 0.3 * (high - low), high + 0.3 * (high - low))
+    ax.set(xlim=(z[0], z[-1]), xlabel="z;  shaded: posterior ± 2 std", ylabel="x̂")
+    ax.legend(frameon=False, fontsize=8)

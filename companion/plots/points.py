@@ -107,3 +107,39 @@ def image_grid(
     ax.set(xticks=[], yticks=[], title=title)
     for side in ax.spines.values():
         side.set_visible(False)
+
+
+def codes_by_class(ax: Axes, codes, classes) -> None:
+    """Two-dimensional codes, coloured and numbered by class (AEF Fig. 7, SFVAE Fig. 2).
+
+    Args:
+        ax: axes to draw into.
+        codes: ``(n, 2)``.
+        classes: ``(n,)`` whole numbers from 0 to 9.
+    """
+    codes, classes = np.asarray(codes), np.asarray(classes)
+    ax.scatter(*codes.T, c=classes, cmap="tab10", vmin=0, vmax=9, s=10, alpha=0.6, linewidths=0)
+    for label in np.unique(classes):
+        middle = np.median(codes[classes == label], axis=0)
+        text = ax.text(*middle, str(label), ha="center", va="center", weight="bold")
+        text.set_bbox({"boxstyle": "circle,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0})
+    ax.set(xlabel="z₁", ylabel="z₂")
+
+
+def latent_map(ax: Axes, images, span: float, title: str = "") -> None:
+    """Decoded images over a square of two-dimensional codes, as SFVAE Fig. 2 shows them.
+
+    Args:
+        ax: axes to draw into.
+        images: ``(side², channels, height, width)`` in [0, 1], row by row, the first row on top.
+        span: codes run from −span to span on both axes.
+        title: above the map.
+    """
+    side = round(len(images) ** 0.5)
+    image_grid(ax, images, side, title)
+    height, width = np.shape(ax.images[0].get_array())[:2]
+    ends = {"labels": [f"{-span:g}", "0", f"{span:g}"], "fontsize": 8}
+    ax.set_xticks([0, width / 2 - 0.5, width - 1], **ends)
+    ax.set_yticks([height - 1, height / 2 - 0.5, 0], **ends)
+    ax.set(xlabel="z₁", ylabel="z₂")
+    ax.tick_params(length=0)

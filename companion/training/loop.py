@@ -197,13 +197,20 @@ def _fabric(config: TrainConfig, model: Model) -> Fabric:
     )
     if config.devices * config.nodes > 1:
         fabric.launch()
-        if coupled := batch_norms(model):
-            warnings.warn(
-                f"fit: layer '{coupled[0][0]}' normalises over each process's share of the batch; "
-                "the result depends on the number of processes",
-                stacklevel=3,
-            )
+        warn_of_shares(model)
     return fabric
+
+
+def warn_of_shares(model: Model) -> None:
+    """Say so where samples of one process see each other: the result depends on their number."""
+    coupled = [f"layer '{name}' normalises" for name, _ in batch_norms(model)]
+    coupled += [f"the loss of {type(model).__name__} compares samples"] * model.compares_samples
+    if coupled:
+        warnings.warn(
+            f"fit: {coupled[0]} within each process's share of a batch; the result depends on the "
+            "number of processes",
+            stacklevel=4,
+        )
 
 
 def _diverged(row: dict[str, float]) -> str:

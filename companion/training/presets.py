@@ -48,6 +48,11 @@ class Preset:
     second: tuple[tuple[int, ...], TrainConfig] | None = None
     note: str = ""
 
+    @property
+    def heads(self) -> int:
+        """Numbers that the encoder gives for each latent dimension, as ``build`` takes them."""
+        return 1 if self.family in ("mlae", "relaxed") else 2
+
     def config_for(self, samples: int) -> TrainConfig:
         """The settings with the paper's count of iterations turned into epochs of the data.
 

@@ -1,8 +1,9 @@
 """Estimators of the log-volume's gradient, for any encoder and decoder.
 
-``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse. ``accuracy``
-says how near its gradient is to the one that it stands for. ``bounds``
-are RIF's: upper bounds of the log-volume from how far random directions are stretched.
+``one_pass`` is MLAE's surrogate: one forward and one backward product, no inverse. ``conjugate`` is
+rectangular flows': no encoder, but an inverse by iteration. ``accuracy`` says how near the
+surrogate's gradient is to the one that it stands for. ``bounds`` are RIF's: upper bounds of the
+log-volume from how far random directions are stretched.
 """
 
 from companion.volume.accuracy import gradient_cosine, gradient_distance

@@ -1,0 +1,258 @@
+"""A relaxed injective flow on the noisy sinusoid: squeezed codes, loops, and what η does."""
+
+import platform
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion import jacobians, plots
+from companion.data.toy import Sinusoid
+from companion.evaluation import evaluate, self_crossings
+from companion.explorables.base import (
+    Control,
+    Explorable,
+    check_point,
+    load_lattice,
+    save_lattice,
+)
+from companion.models import Model, RelaxedFlow
+from companion.networks import MLP
+from companion.sweep import grid, sweep
+from companion.training import TrainConfig, fit
+
+NAME = "relaxed"
+ETAS = (0.03, 0.1, 0.3, 1.0)
+MUS = (1.0, 3.0, 10.0, 30.0)
+MUS_IN = (0.0, 100.0)
+SEEDS = (0, 1, 2, 3, 4)
+CONTROLS = {
+    "eta": Control("η, smallest stretch that costs nothing", ETAS, 0.3),
+    "mu": Control("μ, weight of the reconstruction", MUS, 3.0),
+    "mu_in": Control("μ_in, weight of the injectivity penalty", MUS_IN, 0.0),
+}
+NOISE, NUM_TRAIN, NUM_TEST, NUM_SHOWN, EPOCHS = 0.1, 4096, 1000, 200, 40
+NUM_CURVE, FINE = 161, 5  # points of the stored curve; how much finer its crossings are counted
+METRICS = ("reconstruction", "nll", "least", "squeezed", "crossings")
+
+
+class Numbers(NamedTuple):
+    """Everything that a picture of one trained model shows."""
+
+    points: np.ndarray  # (shown, 2) test data
+    codes: np.ndarray  # (shown,) their codes
+    grid: np.ndarray  # (curve,) codes from the 0.2 % to the 99.8 % quantile of the data's
+    curve: np.ndarray  # (curve, 2) the decoder there
+    stretch: np.ndarray  # (curve,) ‖g'(z)‖ there
+    reconstruction: float  # mean ‖x̂ − x‖²
+    nll: float  # exact, in nats, on the manifold
+    least: float  # smallest stretch on the grid
+    squeezed: float  # share of data whose code is stretched by less than η/2
+    crossings: float  # self-crossings of the curve
+
+
+def make_model(eta: float, mu: float, mu_in: float, seed: int) -> RelaxedFlow:
+    """Networks of three hidden layers of 32, one latent dimension, eq. 9 with constant weights.
+
+    >>> make_model(0.1, 10.0, 1.0, seed=0).latent_dim
+    1
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        nets = MLP(2, 1, (32, 32, 32)), MLP(1, 2, (32, 32, 32))
+        return RelaxedFlow(*nets, (2,), 1, mu=mu, mu_in=mu_in, eta=eta)
+
+
+def make_data(seed: int) -> torch.Tensor:
+    """The training data of one run: ``(4096, 2)``."""
+    return Sinusoid(NOISE).sample(NUM_TRAIN, torch.Generator().manual_seed(1000 + seed))
+
+
+def make_config(seed: int) -> TrainConfig:
+    """640 one-cycle Adam steps of batch 256."""
+    options = {"batch_size": 256, "learning_rate": 5e-3, "device": "cpu"}
+    return TrainConfig(epochs=EPOCHS, seed=seed, **options)
+
+
+def train(points: Sequence[dict], progress: bool = True) -> list[RelaxedFlow]:
+    """Train one model for each ``{"eta", "mu", "mu_in", "seed"}``, all at once."""
+    models = [make_model(**p) for p in points]
+    data = [make_data(p["seed"]) for p in points]
+    configs = [make_config(p["seed"]) for p in points]
+    sweep(models, data, configs, progress=progress)
+    return [model.eval() for model in models]
+
+
+def measure(model: Model, eta: float) -> Numbers:
+    """Judge a trained model on test data that are the same for all models."""
+    x = Sinusoid(NOISE).sample(NUM_TEST, torch.Generator().manual_seed(2000))
+    quality = evaluate(model, x, chunk=NUM_TEST)
+    with torch.no_grad():
+        codes = model.encode(x)
+        low, high = codes.quantile(0.002), codes.quantile(0.998)
+        share = torch.linspace(0, 1, FINE * (NUM_CURVE - 1) + 1)[:, None]
+        fine = low + share * (high - low)
+        curve = model.decode(fine)
+    stretch = jacobians.singular_values(model.decode, fine)[:, 0]
+    at_data = jacobians.singular_values(model.decode, codes)[:, 0]
+    squeezed = float((at_data < eta / 2).float().mean())
+    shown, few = slice(NUM_SHOWN), slice(None, None, FINE)
+    return Numbers(
+        x[shown].numpy(), codes[shown, 0].numpy(), fine[few, 0].numpy(), curve[few].numpy(),
+        stretch[few].numpy(), quality.reconstruction, quality.nll, float(stretch.min()), squeezed,
+        float(self_crossings(curve)),
+    )  # fmt: skip
+
+
+@cache
+def _lattice() -> dict[str, np.ndarray]:
+    return load_lattice(NAME)[0]
+
+
+def _at(**values: float) -> tuple[int, ...]:
+    return tuple(CONTROLS[k].values.index(CONTROLS[k].nearest(v)) for k, v in values.items())
+
+
+def numbers(seed: int, eta: float, mu: float, mu_in: float) -> Numbers:
+    """The numbers of one lattice point.
+
+    Raises:
+        ValueError: for a point that is not on the lattice.
+
+    >>> numbers(0, eta=0.1, mu=30.0, mu_in=100.0).reconstruction < 0.03
+    True
+    """
+    values = {"eta": eta, "mu": mu, "mu_in": mu_in}
+    check_point(NAME, CONTROLS, SEEDS, seed, values)
+    at, arrays = (*_at(**values), SEEDS.index(seed)), _lattice()
+    parts = (arrays[name][at].astype(float) for name in ("codes", "grid", "curve", "stretch"))
+    return Numbers(arrays["points"].astype(float), *parts, *(float(arrays[n][at]) for n in METRICS))
+
+
+def over_seeds(name: str, eta: float, mu: float, mu_in: float) -> np.ndarray:
+    """One metric of all seeds at one setting: ``(seed,)``."""
+    return _lattice()[name][_at(eta=eta, mu=mu, mu_in=mu_in)].astype(float)
+
+
+def draw(result: Numbers, eta: float, mu: float, mu_in: float) -> Figure:
+    """The manifold with its slowest place magnified, and the stretch along the code."""
+    figure = plots.figure(2, layout=None)
+    figure.subplots_adjust(0.075, 0.15, 0.985, 0.91, wspace=0.22)
+    left, right = figure.subplots(1, 2)
+    plots.manifold(left, result.points, result.codes, result.curve, result.grid)
+    left.set_title(f"η = {eta:g}, μ = {mu:g}, μ_in = {mu_in:g}", fontsize=9)
+    slow = result.curve[result.stretch.argmin()]
+    plots.magnified(left, result.curve, slow)
+    plots.stretch_along(right, result.grid, result.stretch, eta, result.codes)
+    right.set_title(
+        f"self-crossings {result.crossings:g}, below η/2: {result.squeezed:.0%}", fontsize=9
+    )
+    return figure
+
+
+def render(seed: int, eta: float, mu: float, mu_in: float = 0.0) -> Figure:
+    """Data, decoder's curve, and its stretch along the code, at one lattice point.
+
+    >>> render(0, eta=0.3, mu=3.0).axes[0].get_title()
+    'η = 0.3, μ = 3, μ_in = 0'
+    """
+    return draw(numbers(seed, eta, mu, mu_in), eta, mu, mu_in)
+
+
+def describe(seed: int, eta: float, mu: float, mu_in: float = 0.0) -> str:
+    """The alt text of :func:`render`, made from the same numbers.
+
+    >>> describe(0, eta=0.3, mu=3.0)[:46]
+    'Relaxed injective flow on the sinusoid, η = 0.'
+    """
+    return describe_numbers(numbers(seed, eta, mu, mu_in), eta, mu, mu_in)
+
+
+def describe_numbers(result: Numbers, eta: float, mu: float, mu_in: float) -> str:
+    """The alt text of any trained model's picture."""
+    return (
+        f"Relaxed injective flow on the sinusoid, η = {eta:g}, μ = {mu:g}, μ_in = {mu_in:g}: "
+        f"{result.crossings:g} self-crossings, {result.squeezed:.0%} of the codes are "
+        f"stretched by less than η/2, the smallest stretch is {result.least:.2g}; reconstruction "
+        f"error {result.reconstruction:.3g}, negative log-likelihood {result.nll:.2f} nats."
+    )
+
+
+def train_live(
+    seed: int, callback: Callable | None = None, *, eta: float, mu: float, mu_in: float = 0.0
+) -> tuple[Figure, str]:
+    """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
+    model = make_model(eta, mu, mu_in, seed)
+    fit(model, make_data(seed), None, make_config(seed), progress=False, callback=callback)
+    result = measure(model.eval(), eta)
+    return draw(result, eta, mu, mu_in), describe_numbers(result, eta, mu, mu_in)
+
+
+def build(progress: bool = True) -> None:
+    """Train every point of the lattice and write it into the package."""
+    shape = (len(ETAS), len(MUS), len(MUS_IN), len(SEEDS))
+    stored = {name: [] for name in ("codes", "grid", "curve", "stretch", *METRICS)}
+    for eta in ETAS:
+        for model in train(grid(eta=[eta], mu=MUS, mu_in=MUS_IN, seed=SEEDS), progress):
+            result = measure(model, eta)
+            for name, values in stored.items():
+                values.append(getattr(result, name))
+    arrays = {
+        name: np.stack(values).reshape(*shape, *np.shape(values[0])).astype(
+            np.float32 if name in METRICS or name == "stretch" else np.float16
+        )
+        for name, values in stored.items()
+    }  # fmt: skip
+    about = {
+        "made_by": f"companion rebuild {NAME}",
+        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
+        "seeds": list(SEEDS),
+        "training": {
+            "steps": 640,
+            "batch_size": 256,
+            "learning_rate": 5e-3,
+            "num_train": NUM_TRAIN,
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
+    }
+    save_lattice(NAME, {"points": result.points.astype(np.float16), **arrays}, about)
+
+
+def check(seed: int = 0, eta: float = 0.1, mu: float = 30.0, mu_in: float = 100.0) -> list[str]:
+    """Retrain one point and compare it with the band of its seeds, widened by its own width."""
+    (model,) = train([{"eta": eta, "mu": mu, "mu_in": mu_in, "seed": seed}], progress=False)
+    result, lines = measure(model, eta), []
+    for name in METRICS:
+        band, value = over_seeds(name, eta, mu, mu_in), getattr(result, name)
+        slack = np.ptp(band)
+        verdict = "ok" if band.min() - slack <= value <= band.max() + slack else "OUTSIDE"
+        lines.append(
+            f"{name:15} lattice {band.min():.4g} … {band.max():.4g}, retrained {value:.4g}: "
+            f"{verdict}"
+        )
+    return lines
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="A relaxed injective flow",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "μ small: all on one point": {"eta": 0.03, "mu": 1.0, "mu_in": 0.0},
+        "loops": {"eta": 0.3, "mu": 3.0, "mu_in": 0.0},
+        "the penalty on": {"eta": 0.3, "mu": 3.0, "mu_in": 100.0},
+        "μ large: an autoencoder": {"mu": 30.0},
+    },
+    prompts=(
+        "The loss rewards a small stretch. What will it do where η allows it, at a small μ?",
+        "Where a curve turns round on the spot its stretch is small. What undoes the loop?",
+    ),
+    train=train_live,
+    epochs=EPOCHS,
+)

@@ -1,0 +1,60 @@
+"""The pictures of notebook 07: bounds measured against their closed form, loops and their cure."""
+
+import numpy as np
+import pytest
+import torch
+
+from companion import plots
+from companion.evaluation import nearest_far, self_crossings
+from companion.explorables import bounds, relaxed
+
+
+def test_single_probes_average_to_the_closed_form():
+    for line in bounds.check():
+        assert line.endswith(": ok")
+
+
+def test_closed_forms_are_ordered_and_zero_where_all_are_equal():
+    for latent in bounds.LATENTS:
+        for ratio in bounds.RATIOS:
+            unit, best, fixed = bounds.in_closed_form(latent, ratio, 1.0)
+            assert -1e-9 <= unit <= best + 1e-9 <= fixed + 2e-9
+        assert np.allclose(bounds.in_closed_form(latent, 1.0, 1.0), 0, atol=1e-9)
+        assert bounds.in_closed_form(latent, 1.0, 0.5)[2] > 0.1
+
+
+def test_crossings_are_those_of_the_curve():
+    t = torch.linspace(0, 1, 50)
+    assert self_crossings(torch.stack([t, t.square()], 1)) == 0
+    t = torch.linspace(0.05, 4 * torch.pi - 0.1, 800)
+    spiral = torch.stack([t.cos(), 2 * t.sin() + 0.1 * t], 1)  # each turn meets the one before
+    assert self_crossings(spiral) >= 1
+    star = torch.tensor([[0.0, 1], [0.6, -0.8], [-0.95, 0.3], [0.95, 0.3], [-0.6, -0.8], [0, 1.0]])
+    assert self_crossings(star) == 5
+    with pytest.raises(ValueError, match=r"expected \(m, 2\) points, got \(3, 3\)"):
+        self_crossings(torch.zeros(3, 3))
+
+
+def test_far_codes_meet_at_a_crossing():
+    t = torch.linspace(-1, 4, 2001)
+    eight = torch.stack([t.sin(), (2 * t).sin()], 1)
+    assert nearest_far(eight, t) < 0.01 and nearest_far(eight, t, apart=3.3) > 0.1
+    assert nearest_far(eight, t, apart=9.0) == float("inf")
+
+
+def test_the_lattice_says_what_the_notebook_teaches():
+    """Loops without the penalty, none with it, and no stretch far below η."""
+    loose, tight = (
+        {n: relaxed.over_seeds(n, 0.3, 3.0, m) for n in relaxed.METRICS} for m in relaxed.MUS_IN
+    )
+    assert loose["crossings"].sum() > tight["crossings"].sum() == 0
+    assert (tight["least"] > 0.9 * 0.3).all() and (loose["least"] < 0.5 * 0.3).all()
+    collapsed = relaxed.over_seeds("reconstruction", 0.03, 1.0, 0.0)
+    assert (collapsed > 1.2).all() and (relaxed.over_seeds("nll", 0.03, 1.0, 0.0) < -2).all()
+
+
+def test_scores_fill_the_smallest_of_each_column():
+    ax = plots.figure().subplots()
+    plots.scores(ax, {"a": (1.0, 4.0), "b": (2.0, 3.0)}, ("x", "y"))
+    filled = [line.get_xydata().tolist() for line in ax.lines if len(line.get_xdata()) == 1]
+    assert filled == [[[1.0, 0.0]], [[3.0, 1.0]]]

@@ -1,0 +1,49 @@
+"""The lattice and the table of the VAE without sampling say what the paper says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from companion import plots
+from companion.explorables import taylor
+
+
+def test_the_committed_table_collapses_as_table_4_says():
+    """200 latent dimensions, 1,000 digits; the figure script retrains it in its own test."""
+    path = Path(__file__).parents[1] / "figures" / "data" / "tab04_collapse.json"
+    record = json.loads(path.read_text("utf-8"))
+    shares = {name: found["share"][-1] for name, found in record["numbers"].items()}
+    assert record["parameters"]["latent"] == 200
+    assert shares["SFVAE"] < shares["VAE"] and shares["exact expectation"] < shares["VAE"]
+
+
+def test_the_lattice_says_what_figure_1_says():
+    """The objective exceeds the true bound everywhere, most at γ = 1, where the bound is lowest."""
+    for c in taylor.VARIANCES:
+        gap = taylor.runs("objective", c) - taylor.runs("elbo", c)
+        assert (gap > 0).all() and (gap[-1] > gap[0]).all()
+    for c in (0.01, 0.04, 0.15):
+        bound = taylor.runs("elbo", c).mean(1)
+        assert bound[-1] == bound.min() and bound[2] > bound[4]
+
+
+def test_the_map_shows_the_codes_where_the_axes_say():
+    """The first code is the top left one, (−span, span); images follow row by row."""
+    codes = taylor.grid_codes(3, span=2.0)
+    assert codes[0].tolist() == [-2, 2] and codes[1].tolist() == [0, 2]
+    assert codes[-1].tolist() == [2, -2]
+    ax, images = plots.figure().subplots(), np.zeros((9, 1, 2, 2))
+    images[0] = 1.0
+    plots.latent_map(ax, images, 2.0, "a map")
+    sheet = np.asarray(ax.images[0].get_array())
+    assert sheet[:2, :2].min() == 1 and sheet.sum() == 4
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["-2", "0", "2"]
+    assert ax.get_yticks()[0] > ax.get_yticks()[-1]  # pixel rows run downward
+
+
+def test_the_taylor_line_touches_the_decoder():
+    ax, z = plots.figure().subplots(), np.linspace(-1, 1, 5)
+    plots.linearisation(ax, z, z**2, 0.5, 0.1, value=0.25, slope=1.0)
+    decoder, line = (curve.get_ydata() for curve in ax.lines[:2])
+    assert decoder.tolist() == (z**2).tolist() and line.tolist() == (z - 0.25).tolist()
