@@ -167,8 +167,9 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # | 09 | [the learned decoder variance](09_learned_variance.ipynb): blur, dimensions, a second stage | γ |
 # | 10 | [the VAE without sampling](10_vae_without_sampling.ipynb): no noise, but which bound? | γ (weight), c |
 # | 11 | [digits](11_mnist.ipynb): real images, samples, spectra | β |
+# | 12 | [faces](12_celeba.ipynb): CelebA, and faces that come with the answer | β, γ |
 #
-# In the making: 12 CelebA · 13 all models side by side.
+# In the making: 13 all models side by side.
 
 # %% [markdown]
 # ## Summary

@@ -10,6 +10,7 @@ from companion.evaluation.dimension import (
     noise_effect,
     variance_spectrum,
 )
+from companion.evaluation.factors import FactorReader
 from companion.evaluation.features import Classifier, Features, classifier, identity, inception
 from companion.evaluation.frechet import Distance, gaussian_w2
 from companion.evaluation.generation import (
@@ -29,6 +30,7 @@ __all__ = [
     "Collapse",
     "Denoising",
     "Distance",
+    "FactorReader",
     "Features",
     "Fit",
     "Generation",

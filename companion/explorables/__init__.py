@@ -3,6 +3,7 @@
 from companion.explorables import (
     bounds,
     directions,
+    faces,
     interval,
     linear,
     rectangular,
@@ -31,6 +32,7 @@ MODULES = (
     directions,
     stages,
     taylor,
+    faces,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

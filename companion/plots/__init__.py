@@ -21,6 +21,7 @@ from companion.plots.curves import (
     learning_curve,
     linearisation,
     objective_gap,
+    spectra,
     spectrum,
     trade_off,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "scores",
     "shares",
     "show",
+    "spectra",
     "spectrum",
     "stretch_along",
     "strip",

@@ -1,7 +1,10 @@
 """One quantity against another: trade-offs, spectra, histograms, learning curves."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from companion.plots.frame import BLUE, GREY, ORANGE
 
@@ -162,4 +165,25 @@ def linearisation(ax: Axes, z, values, mean, scale, value, slope) -> None:
     low, high = np.min(values), np.max(values)
     ax.set_ylim(low - 0.3 * (high - low), high + 0.3 * (high - low))
     ax.set(xlim=(z[0], z[-1]), xlabel="z;  shaded: posterior ± 2 std", ylabel="x̂")
+    ax.legend(frameon=False, fontsize=8)
+
+
+def spectra(ax: Axes, means: dict, colours: Sequence[str], truth) -> None:
+    """Singular values of several decoders on a logarithmic axis, beside those of the true map.
+
+    Args:
+        ax: axes to draw into.
+        means: ``(latent,)`` largest first, by caption.
+        colours: of the captions, in order.
+        truth: ``(dim,)`` of the map that made the data, whose dimension they show.
+    """
+    truth = np.asarray(truth)
+    for (caption, mean), colour in zip(means.items(), colours, strict=True):
+        index = np.arange(1, len(mean) + 1)
+        ax.semilogy(index, mean, "o-", color=colour, markersize=4, linewidth=1.4, label=caption)
+    index = np.arange(1, len(truth) + 1)
+    ax.semilogy(index, truth, "k--", linewidth=1.2, label=f"the faces' own map, {len(truth)}")
+    ax.axvline(len(truth) + 0.5, color=GREY, linewidth=1, linestyle=":")
+    ax.set(xlabel="index of the singular value", ylabel="mean singular value of g'(z)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=8)
