@@ -346,7 +346,7 @@ for name in models:
 
 # %% [markdown]
 # The papers' numbers for CelebA, **quoted**, FID on Inception features. MLAE Tables 2 and 5 (networks of the
-# Pythae benchmark, N and GMM) and Table 6 (longer training), then 2SVAE Table 1:
+# Pythae benchmark, N and GMM) and Table 6 (longer training):
 #
 # | quoted | ConvNet N | ConvNet GMM | ResNet N | ResNet GMM |
 # |---|---|---|---|---|
@@ -364,6 +364,9 @@ for name in models:
 # | ConvNet | 62.2 | 41.4 | 20.8 |
 # | ConvNet, BN | 54.3 | 36.8 | 17.5 |
 # | ConvNet, weight decay | 58.2 | 42.0 | 16.2 |
+
+# %% [markdown]
+# And of 2SVAE's Table 1:
 #
 # | quoted, 2SVAE | FID |
 # |---|---|
