@@ -57,6 +57,7 @@ directory = ""  # where runs leave checkpoints and from where they go on; at ful
 # %%
 from companion.parameters import PROFILES, Rule, device_name, guard, positive, whole
 
+# %%
 folder = Rule("the name of a folder", lambda v: isinstance(v, str))
 guard(
     globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive, gamma=positive,
@@ -134,6 +135,7 @@ print(f"γ = 0.05: one unit of error costs {price.mean():.3f}, as at β = 10")
 from companion.contracts import as_float
 from companion.data import images
 
+# %%
 if dataset == "auto":
     dataset = "synthetic-faces" if profile == "quick" else "celeba"
 synthetic, size = dataset == "synthetic-faces", 64 if profile == "full" else 32
@@ -161,6 +163,7 @@ shape = tuple(x.shape[1:])
 from companion.models import MLAE, VAE
 from companion.networks import MLP, build, papers
 
+# %%
 latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
 
 
@@ -185,6 +188,7 @@ makers = {
 # %%
 from dataclasses import replace
 
+# %%
 from companion.training import TrainConfig, fit
 from companion.training.presets import PRESETS
 
@@ -200,6 +204,7 @@ if profile == "full":
 # %%
 from pathlib import Path
 
+# %%
 runs = {"quick": 1, "standard": 5, "full": 1}[profile]
 models, logs = {name: [] for name in makers}, {}
 for number, (name, make) in enumerate(makers.items()):
@@ -256,6 +261,7 @@ show(figure, f"{columns} test faces of {data.name}, and reconstructions by {', '
 from companion.latents import fit_latents
 
 
+# %%
 @torch.no_grad()
 def training_codes(model, num=10_000):
     few = torch.cat([model.encode(as_float(part)) for part in x[:num].split(500)])
@@ -298,6 +304,7 @@ show(figure, f"Twelve samples of each of {', '.join(samples)}, with {', '.join(k
 # %%
 from companion.evaluation import FactorReader, gaussian_w2
 
+# %%
 if synthetic:
     drawn, f = Faces(size).sample(2400, torch.Generator().manual_seed(10_000 + seed))
     parts = drawn[:2000] / 255, f[:2000], drawn[2000:] / 255, f[2000:]
@@ -336,6 +343,7 @@ for name, several in models.items():
 import numpy as np
 
 
+# %%
 def show_one(values):
     return f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
 
@@ -380,6 +388,7 @@ for name in models:
 # %%
 from companion.claims import claim
 
+# %%
 normal, mixture = faces.curves("normal"), faces.curves("mixture")
 gain = mixture["beta"][1] / normal["beta"][1]
 ahead = mixture["beta"][1] / np.median(mixture["gamma"], axis=1).min()
@@ -409,6 +418,7 @@ claim("2svae-tab1-learned-alone", worse.tolist())
 from companion import jacobians
 from companion.evaluation import decoder_spectrum
 
+# %%
 generator = torch.Generator().manual_seed(seed)
 spectra = {name: decoder_spectrum(m, 64, generator=generator) for name, m in first.items()}
 means = {name: spectrum.mean.numpy() for name, spectrum in spectra.items()}
@@ -428,6 +438,7 @@ show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
 # %%
 from companion.evaluation import active_dimensions, variance_spectrum
 
+# %%
 counts = {}
 for name, several in models.items():
     if isinstance(several[0], VAE):
