@@ -57,7 +57,6 @@ directory = ""  # where runs leave checkpoints and from where they go on; at ful
 # %%
 from companion.parameters import PROFILES, Rule, device_name, guard, positive, whole
 
-# %%
 folder = Rule("the name of a folder", lambda v: isinstance(v, str))
 guard(
     globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive, gamma=positive,
