@@ -83,7 +83,7 @@ def samplers(model: Model, codes: Tensor, config: TrainConfig | None = None) -> 
     ``prior``       instead of ``N``: the model's own prior where that is learned, as AEF's flow
     ``gaussian``    a full Gaussian fitted to the codes (RIF's "N")
     ``GMM(10)``     ten Gaussians fitted to the codes (RIF)
-    ``second stage``  a VAE on the codes (2SVAE); the model's own where it has one
+    ``second``      "second stage": a VAE on the codes (2SVAE); the model's own where it has one
     ==============  ===========================================================================
 
     Args:

@@ -175,15 +175,16 @@ def spectra(ax: Axes, means: dict, colours: Sequence[str], truth) -> None:
         ax: axes to draw into.
         means: ``(latent,)`` largest first, by caption.
         colours: of the captions, in order.
-        truth: ``(dim,)`` of the map that made the data, whose dimension they show.
+        truth: ``(dim,)`` of the map that made the data, or nothing ``(0,)`` where it is not known.
     """
     truth = np.asarray(truth)
     for (caption, mean), colour in zip(means.items(), colours, strict=True):
         index = np.arange(1, len(mean) + 1)
         ax.semilogy(index, mean, "o-", color=colour, markersize=4, linewidth=1.4, label=caption)
-    index = np.arange(1, len(truth) + 1)
-    ax.semilogy(index, truth, "k--", linewidth=1.2, label=f"the faces' own map, {len(truth)}")
-    ax.axvline(len(truth) + 0.5, color=GREY, linewidth=1, linestyle=":")
+    if len(truth):
+        index, label = np.arange(1, len(truth) + 1), f"the faces' own map, {len(truth)}"
+        ax.semilogy(index, truth, "k--", linewidth=1.2, label=label)
+        ax.axvline(len(truth) + 0.5, color=GREY, linewidth=1, linestyle=":")
     ax.set(xlabel="index of the singular value", ylabel="mean singular value of g'(z)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=8)
