@@ -1,6 +1,7 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
 from companion.explorables import (
+    benchmark,
     bounds,
     directions,
     faces,
@@ -33,6 +34,7 @@ MODULES = (
     stages,
     taylor,
     faces,
+    benchmark,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

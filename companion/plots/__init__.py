@@ -14,6 +14,7 @@ from companion.plots.codes import (
     posterior_variances,
     strip,
 )
+from companion.plots.contests import bargains, spreads
 from companion.plots.curves import (
     band,
     codes_against_normal,
@@ -48,6 +49,7 @@ __all__ = [
     "PURPLE",
     "against_size",
     "band",
+    "bargains",
     "blur",
     "circles",
     "codes_against_normal",
@@ -83,6 +85,7 @@ __all__ = [
     "show",
     "spectra",
     "spectrum",
+    "spreads",
     "stretch_along",
     "strip",
     "trade_off",
