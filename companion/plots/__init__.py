@@ -14,7 +14,7 @@ from companion.plots.codes import (
     posterior_variances,
     strip,
 )
-from companion.plots.contests import bargains, spreads
+from companion.plots.contests import bargains, plain_logarithm, spreads
 from companion.plots.curves import (
     band,
     codes_against_normal,
@@ -75,6 +75,7 @@ __all__ = [
     "noise_rows",
     "objective_gap",
     "phases",
+    "plain_logarithm",
     "png",
     "posterior_variances",
     "probed",

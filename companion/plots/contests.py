@@ -42,9 +42,9 @@ def spreads(
         ax.axhline(row, color=GREY, linewidth=0.5, alpha=0.5)
     ax.set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=list(rows))
     ax.tick_params(axis="y", length=0)
-    _plain_logarithm(ax, "x")
-    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(columns) + 1,
-              frameon=False, columnspacing=1.0, handletextpad=0.3)  # fmt: skip
+    plain_logarithm(ax, "x")
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
+    ax.legend(fontsize=8, ncols=3, columnspacing=1.0, handletextpad=0.3, **place)
 
 
 def bargains(ax: Axes, points: Mapping[str, tuple]) -> None:
@@ -63,13 +63,18 @@ def bargains(ax: Axes, points: Mapping[str, tuple]) -> None:
     ax.plot([], [], "o", color=BLUE, label="N (own prior)")
     ax.plot([], [], "s", color=ORANGE, label="its best sampler")
     for which in "xy":
-        _plain_logarithm(ax, which)
+        plain_logarithm(ax, which)
     ax.set(xlabel="time of a step over a plain autoencoder's", ylabel="Fréchet distance")
     ax.legend(fontsize=8, frameon=False)
 
 
-def _plain_logarithm(ax: Axes, which: str) -> None:
-    """A logarithmic axis with ticks at 1, 2 and 5, written as plain numbers."""
+def plain_logarithm(ax: Axes, which: str) -> None:
+    """A logarithmic axis with ticks at 1, 2 and 5, written as plain numbers.
+
+    Args:
+        ax: axes to change.
+        which: ``x`` or ``y``.
+    """
     getattr(ax, f"set_{which}scale")("log")
     axis = getattr(ax, f"{which}axis")
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
