@@ -1,4 +1,4 @@
-"""MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, five trainings each."""
+"""MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, several trainings each."""
 
 from common import save
 
@@ -20,7 +20,8 @@ def main() -> None:
     figure = plots.figure(size=(8.4, 7.2))
     ax = figure.subplots()
     plots.spreads(ax, rows, benchmark.LABELS, real, "real digits")
-    ax.set_xlabel("Fréchet distance, mean and range of five trainings")
+    runs = len(benchmark.RUNS)
+    ax.set_xlabel(f"Fréchet distance, mean and range of {runs} trainings")
     about = benchmark.load_lattice(benchmark.NAME)[1]
     parameters = {name: about[name] for name in ("data", "features", "accuracy", "training")}
     parameters |= {"lattice": about["sha256"], "beta": BETA, "gamma": GAMMA}
