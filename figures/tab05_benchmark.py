@@ -1,4 +1,4 @@
-"""MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, several trainings each."""
+"""MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, with their spread."""
 
 from common import save
 
