@@ -21,8 +21,8 @@ from companion.explorables.contenders import CONTENDERS, METRICS, SAMPLERS, SHOW
 from companion.models import Model
 
 NAME = "benchmark"
-BETAS = (0.1, 1.0, 2.5, 10.0, 25.0, 100.0, 1000.0)
-GAMMAS = (0.0005, 0.005, 0.02, 0.05, 0.2, 0.5, 5.0)  # 1/(2β)
+BETAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+GAMMAS = (0.0005, 0.005, 0.05, 0.5, 5.0)  # 1/(2β)
 SEEDS = (0,)  # of the pictures
 RUNS = (0, 1, 2)  # trainings behind each number
 CONTROLS = {
@@ -197,7 +197,8 @@ def over_prices(
         "own": "codes from N(0, 1)",
         "mixture": "codes from GMM(10)",
     }
-    colours, texts = (plots.BLUE, plots.GREEN, plots.ORANGE, plots.PURPLE), []
+    colours = (plots.BLUE, plots.GREY, plots.GREEN, plots.ORANGE, plots.PURPLE)
+    texts = []
     axes = figure.subplots(1, 3)
     for ax, (metric, title) in zip(axes, titles.items(), strict=True):
         for name, colour in zip(names, colours, strict=True):

@@ -89,7 +89,7 @@ def _vae(gamma: float, **options) -> VAE:
     return VAE(*pair(2), SHAPE, LATENT, decoder_variance=gamma, **options)
 
 
-def _vamp(gamma: float) -> Model:
+def _vamp(gamma: float = 0.05) -> Model:
     encoder, decoder = pair(2)
     prior = VampPrior(encoder, data().train[:50], LATENT)
     return VAE(encoder, decoder, SHAPE, LATENT, decoder_variance=gamma, prior=prior)
@@ -117,7 +117,7 @@ def _plain(wrap: Callable = lambda network: network, **weights) -> Model:
 LEARNED = {"gamma": 0.05, "learn_variance": True}  # where γ starts
 IWAE = {"estimator": "iwae", "num_samples": 5}
 TC = {"penalty": "total_correlation", "weight": 3.0}
-MMD = {"penalty": "mmd", "weight": 10.0}
+MMD = {"gamma": 0.05, "penalty": "mmd", "weight": 10.0}
 RAE = {"code": 0.01, "decoder_l2": 1e-4}
 CONTENDERS = {
     "mlae": Contender("MLAE", "beta", _mlae, note="one probe, off the manifold"),
@@ -128,8 +128,8 @@ CONTENDERS = {
     "taylor": Contender("Taylor VAE", "gamma", _taylor, note="its weight 0.5"),
     "iwae": Contender("IWAE", "gamma", partial(_vae, **IWAE), note="K = 5"),
     "tc": Contender("β-TC-VAE", "gamma", partial(_aggregate, **TC), note="its β is 4"),
-    "info": Contender("InfoVAE", "gamma", partial(_aggregate, **MMD), note="MMD, weight 10"),
-    "vamp": Contender("VampPrior", "gamma", _vamp, "50 posteriors"),
+    "info": Contender("InfoVAE", "", partial(_aggregate, **MMD), note="γ = 0.05, MMD, weight 10"),
+    "vamp": Contender("VampPrior", "", _vamp, "50 posteriors", note="γ = 0.05"),
     "learned": Contender("VAE, γ learned", "", partial(_vae, **LEARNED), note="and 2nd stage"),
     "aef": Contender("AEF", "", partial(_aef, False), note="linear core, no flows"),
     "aef-flows": Contender("AEF, flows", "", partial(_aef, True), "flow", "linear core"),

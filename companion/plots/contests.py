@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from companion.plots.frame import BLUE, GREEN, GREY, ORANGE, PURPLE
 
@@ -54,16 +54,24 @@ def bargains(ax: Axes, points: Mapping[str, tuple]) -> None:
         ax: axes to draw into, both logarithmic.
         points: model -> (cost, scores with the own prior ``(runs,)``, best scores ``(runs,)``).
     """
-    for name, (cost, own, best) in points.items():
+    written: list[tuple[float, float]] = []
+    for name, (cost, own, best) in sorted(points.items(), key=lambda point: point[1][0]):
         low, high = np.mean(best), np.mean(own)
         ax.plot([cost, cost], [low, high], color=GREY, linewidth=0.9, alpha=0.6, zorder=1)
         ax.plot(cost, high, "o", color=BLUE, markersize=5)
         ax.plot(cost, low, "s", color=ORANGE, markersize=5)
-        ax.annotate(name, (cost, low), (4, -3), textcoords="offset points", fontsize=7)
+        height = low  # of the name, moved down from those already there
+        while any(
+            abs(np.log(cost / a)) < 0.3 and abs(np.log(height / b)) < 0.16 for a, b in written
+        ):
+            height *= 0.95
+        written.append((cost, height))
+        ax.annotate(name, (cost, height), (4, -3), textcoords="offset points", fontsize=7)
     ax.plot([], [], "o", color=BLUE, label="N (own prior)")
     ax.plot([], [], "s", color=ORANGE, label="its best sampler")
     for which in "xy":
         plain_logarithm(ax, which)
+    ax.set_xlim(0.9, 1.35 * ax.get_xlim()[1])  # room for the names
     ax.set(xlabel="time of a step over a plain autoencoder's", ylabel="Fréchet distance")
     ax.legend(fontsize=8, frameon=False)
 
@@ -78,5 +86,5 @@ def plain_logarithm(ax: Axes, which: str) -> None:
     getattr(ax, f"set_{which}scale")("log")
     axis = getattr(ax, f"{which}axis")
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(ScalarFormatter())
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
