@@ -32,7 +32,7 @@ show(benchmark.render(0, beta=10.0, gamma=0.05), benchmark.describe(0, beta=10.0
 # 5. run the comparison on MNIST, CIFAR-10 and CelebA, and go on with it after an interruption.
 #
 # It takes about 40 seconds at the `quick` profile on two CPU cores: numbers come from trainings that were
-# made beforehand, and three of them are made again before your eyes. `standard` adds MNIST on a CPU,
+# made beforehand, and two of them are made again before your eyes. `standard` adds MNIST on a CPU,
 # `full` MNIST, CIFAR-10 and CelebA with the networks of MLAE Table 7 on a GPU.
 
 # %% tags=["parameters"]
@@ -43,7 +43,9 @@ beta = 10.0  # price of an error: MLAE's β, the relaxed flow's μ
 gamma = 0.05  # decoder variance of the VAEs (2SVAE), c of the Taylor VAE; 1/2β is the same price
 datasets = "auto"  # auto (by profile), or some of: mnist cifar10 celeba
 num_seeds = 0  # trainings of each model on those; 0 for one at quick and standard, three at full
-runs = "runs/13"  # each training has a folder in it and goes on there
+runs = (
+    ""  # where trainings leave checkpoints and go on; if empty, runs/13, at quick a passing folder
+)
 test_files_only = False  # split MNIST's 10,000 test images when the training files are not there
 
 # %%
@@ -51,7 +53,7 @@ from companion.parameters import PROFILES, Rule, device_name, guard, positive, w
 
 KNOWN = ("auto", "mnist", "cifar10", "celeba")
 names = Rule("auto, or names of " + ", ".join(KNOWN[1:]), lambda v: set(v.split()) <= set(KNOWN))
-folder = Rule("the name of a folder", lambda v: isinstance(v, str) and v)
+folder = Rule("the name of a folder", lambda v: isinstance(v, str))
 guard(
     globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive, gamma=positive,
     datasets=names, num_seeds=whole, runs=folder, test_files_only=(False, True),
@@ -152,6 +154,9 @@ for key in (mlae, benchmark.key_at("rectangular", beta, gamma)):
 # %%
 print(benchmark.table(beta, gamma))
 print(f"{len(benchmark.RUNS)} trainings each; † a learned prior; step: time over a plain AE's")
+print(
+    "two steps shapes its manifold in the first half of its steps and fits its prior in the second"
+)
 
 # %% [markdown]
 # Do not compare the likelihoods of different *kinds*. On the **manifold** it is the density of the
@@ -197,7 +202,7 @@ show(figure, words)
 #
 # ## Before your eyes
 #
-# A number in a file asks for trust. So we train three of them here, at your β and γ (or the nearest on
+# A number in a file asks for trust. So we train two of them here, at your β and γ (or the nearest on
 # the lattice), with the ordinary `fit`, and look whether they fall into the band of the trainings there.
 
 # %%
@@ -205,10 +210,14 @@ from companion.explorables import contenders
 from companion.training import fit
 
 fresh = {}
-for key in (mlae, vae, ae):
+for key in (mlae, vae):
     model = contenders.make_model(key, seed)
     fit(model, contenders.data().train, config=contenders.make_config(seed), progress=False)
     fresh[key] = contenders.measure(model.eval(), seed)
+
+# %% [markdown]
+# With one of the seeds of the lattice the numbers come back; take another `seed` and they fall somewhere
+# near. A band of three trainings is narrow, so it is widened by its own width each way.
 
 # %%
 for key, result in fresh.items():
@@ -252,8 +261,11 @@ entries = dict(list(entries.items())[:some])
 # %%
 import json
 from pathlib import Path
+from tempfile import mkdtemp
 
 from companion.cli import main
+
+runs = runs or (mkdtemp() if profile == "quick" else "runs/13")
 
 
 # %%
@@ -264,7 +276,7 @@ def run(dataset, label, number):
     place = Path(runs) / f"{profile}-{dataset}" / f"{label} {price} seed {number}".replace(" ", "-")
     if not (place / "results.json").exists():
         settings = {"options": options, "seed": number}
-        settings |= {"train": {"epochs": 6}} if profile == "quick" else {}
+        settings |= {"train": {"epochs": 4}} if profile == "quick" else {}
         place.parent.mkdir(parents=True, exist_ok=True)
         asked = place.with_suffix(".json")
         asked.write_text(json.dumps(settings), encoding="utf-8")
@@ -277,9 +289,11 @@ def run(dataset, label, number):
 
 
 # %%
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 
+warnings.filterwarnings("ignore", "layer .* normalises over the batch")  # as the paper's do
 number = num_seeds or (3 if profile == "full" else 1)
 found = {}
 for dataset in datasets.split():
@@ -301,11 +315,12 @@ def scores(results):
 
 # %%
 print(f"{profile}, {number} training(s)" + "".join(f"{c:>16}" for c in columns) + "  numbers")
-for (dataset, label), results in found.items():
+for (_, label), results in found.items():
     row = scores(results).values()
     shown = [f"{np.mean(v):.1f}" + f" ± {np.std(v):.1f}" * (number > 1) for v in row]
     size = results[0]["parameters"]["all"]
-    print(f"{dataset:8} {label:14}" + "".join(f"{s:>16}" for s in shown) + f"{size:12,}")
+    what = results[0]["data"].partition(":")[0]
+    print(f"{what:8} {label:14}" + "".join(f"{s:>16}" for s in shown) + f"{size:12,}")
 first = next(iter(found.values()))[0]
 print(f"data: {first['data']}; features: {first['generation']['features']}, ", end="")
 print(f"accuracy {first['generation']['accuracy']:.1%}")
@@ -406,8 +421,8 @@ record(real=floor, accuracy=about["accuracy"], trainings=len(benchmark.RUNS))
 # - **A second stage is no more than a Gaussian here**, and no worse on a plain autoencoder than on a VAE.
 #   It learns from 1,297 codes, and all eight latents are in use: the thin sets of codes that 2SVAE warns
 #   of do not arise.
-# - **Nothing reconstructs digits better than the plain autoencoder**: RIF's relaxed flow comes near and
-#   not ahead. Their runs are a hundred times longer, and have more time to overfit.
+# - **RIF's relaxed flow does not reconstruct better than the plain autoencoder.** The paper's runs are a
+#   hundred times longer, and leave an autoencoder more time to overfit.
 
 # %% [markdown]
 # What bears the papers out: MLAE is far ahead of the plain autoencoder with N and at least level with a

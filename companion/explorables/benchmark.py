@@ -118,14 +118,14 @@ def table(beta: float, gamma: float, names: Sequence[str] = tuple(CONTENDERS)) -
     >>> table(10.0, 0.05, ["mlae"]).splitlines()[1].startswith("MLAE, β = 10")
     True
     """
-    heads = "".join(f"{label:>15}" for label in COLUMNS.values())
+    heads = "".join(f"{label:>14}" for label in COLUMNS.values())
     lines = [
-        f"{'':22}{heads}{'‖x̂ − x‖²':>13}{'NLL, nats':>15}  {'kind':9}{'step':>5}{'numbers':>9}"
+        f"{'':22}{heads}{'‖x̂ − x‖²':>14}{'NLL, nats':>14}  {'kind':9}{'step':>5}{'numbers':>9}"
     ]
     for name in names:
         key = key_at(name, beta, gamma)
-        row = "".join(f"{spread(key, column):>15}" for column in COLUMNS)
-        row += f"{spread(key, 'error', 2):>13}{spread(key, 'nll'):>15}  {kind(name):9}"
+        row = "".join(f"{spread(key, column):>14}" for column in COLUMNS)
+        row += f"{spread(key, 'error', 2):>12}{spread(key, 'nll'):>14}  {kind(name):9}"
         row += f"{cost(name, 'step'):5.1f}{cost(name, 'parameters'):9,.0f}"
         mark = "" if CONTENDERS[name].prior == "N(0, 1)" else " †"
         lines.append(f"{caption(key) + mark:22}{row}")
