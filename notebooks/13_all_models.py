@@ -278,7 +278,7 @@ def run(dataset, label, number):
         settings = {"options": options, "seed": number}
         settings |= {"train": {"epochs": 4}} if profile == "quick" else {}
         place.parent.mkdir(parents=True, exist_ok=True)
-        asked = place.with_suffix(".json")
+        asked = Path(f"{place}.json")
         asked.write_text(json.dumps(settings), encoding="utf-8")
         words = [dataset, "--model", model, "--preset", f"mlae-{dataset}-convnet"]
         words += ["--profile", profile, "--device", device, "--config", asked, "-o", place]
