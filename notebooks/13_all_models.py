@@ -32,8 +32,8 @@ show(benchmark.render(0, beta=10.0, gamma=0.05), benchmark.describe(0, beta=10.0
 # 5. run the comparison on MNIST, CIFAR-10 and CelebA, and go on with it after an interruption.
 #
 # It takes about 40 seconds at the `quick` profile on two CPU cores: numbers come from trainings that were
-# made beforehand, and two of them are made again before your eyes. `standard` adds MNIST on a CPU,
-# `full` MNIST, CIFAR-10 and CelebA with the networks of MLAE Table 7 on a GPU.
+# made beforehand, and two of them are made again before your eyes. `standard` adds MNIST on a CPU (some
+# ten minutes), `full` MNIST, CIFAR-10 and CelebA with the networks of MLAE Table 7 on a GPU.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
@@ -64,8 +64,8 @@ guard(
 #
 # All have an encoder and a decoder of two hidden layers of 128 and eight latents, and take the same
 # thousand steps on 1,297 real digits with fresh noise. In eight of them an error has a price that we set;
-# the others set it themselves, or have none. Their other options are middle values of the papers'
-# searches, not tuned here.
+# the others keep a fixed one, set it themselves, or have none. Their other options are middle values of
+# the papers' searches, not tuned here.
 
 # %%
 from companion.explorables.contenders import CONTENDERS
@@ -202,8 +202,8 @@ show(figure, words)
 #
 # ## Before your eyes
 #
-# A number in a file asks for trust. So we train two of them here, at your β and γ (or the nearest on
-# the lattice), with the ordinary `fit`, and look whether they fall into the band of the trainings there.
+# A number in a file asks for trust. So we train two of them here, at your β and γ (or the nearest on the
+# lattice), with the ordinary `fit`, and look whether they fall into the band of the trainings there.
 
 # %%
 from companion.explorables import contenders
@@ -416,18 +416,19 @@ record(real=floor, accuracy=about["accuracy"], trainings=len(benchmark.RUNS))
 #   within each other's spread, the plain autoencoder among them. With N they are worlds apart.
 # - **The best samples with N are an AEF's.** It has the likelihood of a flow in all 64 dimensions and sets
 #   its own price: no β was chosen for it. At a price that we choose, the relaxed flow of eq. 10 and MLAE
-#   come next; the logarithm of eq. 9, for RIF the better one, needs a larger μ.
+# come next; the logarithm of eq. 9, for RIF the better one, needs a larger μ.
 # - **A VampPrior helps**, where MLAE's table has it behind everybody.
 # - **A second stage is no more than a Gaussian here**, and no worse on a plain autoencoder than on a VAE.
 #   It learns from 1,297 codes, and all eight latents are in use: the thin sets of codes that 2SVAE warns
-#   of do not arise.
+# of do not arise.
 # - **RIF's relaxed flow does not reconstruct better than the plain autoencoder.** The paper's runs are a
 #   hundred times longer, and leave an autoencoder more time to overfit.
 
 # %% [markdown]
 # What bears the papers out: MLAE is far ahead of the plain autoencoder with N and at least level with a
 # VAE at the same price; a mixture always helps it; a second stage helps a VAE with learned γ; an AEF
-# without flows samples better than a VAE; and the VAE without sampling does not lose to the one that samples.
+# without flows samples better than a VAE; and the VAE without sampling does not lose to the one that
+# samples.
 #
 # ## Exercises
 #
