@@ -1,7 +1,9 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
 from companion.explorables import (
+    ablation,
     bounds,
+    digits,
     directions,
     faces,
     interval,
@@ -33,6 +35,8 @@ MODULES = (
     stages,
     taylor,
     faces,
+    digits,
+    ablation,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 
