@@ -14,7 +14,7 @@ def main() -> None:
     parameters |= {"beta": list(digits.BETAS), "gamma": list(digits.GAMMAS)}
     numbers = {
         name: {k: v.round(3).tolist() for k, v in digits.curves(name).items()}
-        for name in ("error", "variety", "distance")
+        for name in ("error", "variety", "distance", "clean")
     }
     numbers["distance_chance"] = digits.lattice()["distance_chance"].astype(float).round(3).tolist()
     save("sec51_codes", figure, "MLAE §5.1, App. E.2", parameters, numbers)
