@@ -2,18 +2,22 @@
 
 A toy network is far too small for a modern processor; fifteen of them side by side take little
 longer than one. Parameters and buffers of models with the same networks are stacked along a new
-first axis, and `torch.func.vmap` runs the loss of all of them in one call.
+first axis, and `torch.func.vmap` runs the loss of all of them in one call. Where memory does not
+take all, they are trained in stacks, one after the other.
 """
 
+import copy
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from math import isfinite
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
 
@@ -28,6 +32,12 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
 )
+from companion.training.checkpoint import check_settings, read, write
+from companion.training.counter import step_cost
+from companion.training.memory import free, memory_budget
+
+SHARE = 0.5  # of the free memory that a stack may take
+SECONDS = 10.0  # between checkpoints
 
 
 def grid(**axes: Sequence) -> list[dict]:
@@ -45,22 +55,33 @@ def sweep(
     configs: Sequence[TrainConfig],
     *,
     conditions: Sequence[Tensor] | None = None,
+    at_once: int | None = None,
+    directory: str | Path | None = None,
+    resume: bool = False,
     progress: bool = True,
     callback: Callable[[dict], bool | None] | None = None,
 ) -> list[History]:
-    """Train models that differ in weights and buffers only, all at once and in place.
+    """Train models that differ in weights and buffers only, many at once and in place.
 
     Each run takes exactly the steps that :func:`companion.training.fit` would take with its model,
     data and config; numbers agree to rounding. The configs may differ in ``seed`` and ``noise``.
+
+    With a directory a sweep can be killed at any moment: the same call with ``resume=True`` goes on
+    from the last checkpoint (one is written every ten seconds, at the end of an epoch) and, on a
+    CPU, ends in bitwise the same weights.
 
     Args:
         models: same networks and options; hyper-parameters that are buffers (β, say) may differ.
         train: one ``(n, *data)`` tensor for each model, all of one shape.
         configs: one for each model.
         conditions: one ``(n, …)`` for each model, or nothing.
+        at_once: at most so many models are stacked; by default as many as half of the device's free
+            memory takes (:func:`runs_at_once`), or as the sweep that is resumed.
+        directory: where the checkpoints of the stacks go.
+        resume: go on from the directory's checkpoints if there are any.
         progress: show a progress bar.
-        callback: called after each epoch with ``{"epoch": …, "loss": mean over runs}``; returning
-            true stops all runs.
+        callback: called after each epoch of a stack with ``{"epoch": …, "loss": mean over its runs,
+            "runs": (first, last)}``; returning true stops the sweep.
 
     Returns:
         One :class:`companion.training.History` for each run.
@@ -69,6 +90,9 @@ def sweep(
         ValueError: when the numbers of models, data sets and configs differ, when shapes or configs
             do not match, or when a configuration cannot be stacked.
         NonFiniteLossError: naming the runs whose loss is not finite, with all histories.
+        CheckpointError: when a checkpoint cannot be written, read, or belongs to another sweep.
+        FileExistsError: when the directory has checkpoints and ``resume`` is not set.
+        torch.OutOfMemoryError: with the ``at_once`` that was too large.
 
     >>> from companion.data.toy import Sinusoid
     >>> from companion.models import MLAE
@@ -80,64 +104,211 @@ def sweep(
     >>> len(logs), logs[0].rows[-1]["epoch"]
     (2, 2)
     """
-    config = _check(models, train, configs, conditions)
+    config = _check(models, train, configs, conditions, at_once)
     device = Fabric(accelerator=config.device, devices=1).device
-    conditions = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
-    streams = [
-        Stream(m.to(device).train(), x.to(device), c, run)
-        for m, x, c, run in zip(models, train, conditions, configs, strict=True)
-    ]
-    parameters, buffers = stack_module_state(list(models))
-    optimizer = make_optimizer(parameters.values(), config)
-    scheduler = make_scheduler(optimizer, config, streams[0].num_steps)
-    template = models[0]
-
-    def loss_of(parameters: dict, buffers: dict, x: Tensor, condition, draws: dict) -> dict:
-        state = _named(parameters), _named(buffers)
-        terms = functional_call(_Loss(template), state, (x, condition), draws)
-        return {name: value.mean() for name, value in terms._asdict().items()}
-
-    histories, start = [History() for _ in models], time.perf_counter()
+    folder, before = _open(directory, resume)
+    width = conditions[0].shape[-1] if conditions is not None and conditions[0].dim() == 2 else 0
+    size = at_once or before or runs_at_once(models[0], train[0], config, device, width)
+    total, histories = len(models), []
     bar = tqdm(
-        total=streams[0].num_steps,
+        total=(len(train[0]) // min(config.batch_size, len(train[0]))) * config.epochs * total,
         disable=not progress,
-        desc=f"sweep of {len(models)}",
+        unit="step",
+        desc=f"sweep of {total}" + (f", {size} at once" if size < total else ""),
         leave=False,
     )
-    for epoch in range(config.epochs):
-        sums: dict[str, Tensor] = {}
-        for steps in zip(*(stream.epoch() for stream in streams), strict=True):
-            changed = [m.advance(s.progress, epoch) for m, s in zip(models, streams, strict=True)]
-            buffers |= {name: torch.stack([c[name] for c in changed]) for name in changed[0]}
-            stacked = _stack(steps)
-            terms = vmap(loss_of)(parameters, buffers, *stacked)  # {name: (run,)}
-            optimizer.zero_grad()
-            terms[
-                "loss"
-            ].sum().backward()  # runs share no parameter: the sum's gradient is each one's
-            if config.clip is not None:
-                _clip(parameters.values(), config.clip)
-            optimizer.step()
-            scheduler.step()
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0) + value.detach()
-            bar.update()
-        rows = _rows(sums, streams[0].per_epoch, epoch, time.perf_counter() - start)
-        for history, row in zip(histories, rows, strict=True):
-            history.rows.append(row)
-        if callback is not None and callback(
-            {"epoch": epoch + 1, "loss": float(sums["loss"].mean())}
-        ):
-            for history in histories:
-                history.stopped = True
-            break
-    bar.close()
-    _unstack(models, parameters, buffers)
+    with bar:
+        for first in range(0, total, size):
+            runs = slice(first, min(first + size, total))
+            given = None if conditions is None else conditions[runs]
+            stack = _Stack(models[runs], train[runs], configs[runs], given, device)
+            path = folder and folder / f"runs-{runs.start:04}-{runs.stop - 1:04}.pt"
+            try:
+                stopped = _train(stack, path, bar, callback, (runs.start, runs.stop - 1))
+            except torch.OutOfMemoryError as error:
+                raise torch.OutOfMemoryError(
+                    f"sweep: {len(stack.models)} models at once are too many for {device}; "
+                    f"pass a smaller at_once ({str(error).splitlines()[0]})"
+                ) from error
+            histories += stack.histories
+            if stopped:
+                break
+    histories += [History(stopped=True) for _ in range(total - len(histories))]
     _refuse_non_finite(histories)
     return histories
 
 
-class _Loss(torch.nn.Module):
+def runs_at_once(
+    model: Model, x: Tensor, config: TrainConfig, device: torch.device, condition_dim: int = 0
+) -> int:
+    """How many models of a kind half of a device's free memory takes, at least one.
+
+    Counted are weights, gradients, Adam's moments and data, and all that lives between forward and
+    backward of a step (:func:`companion.training.counter.step_cost`).
+
+    >>> from companion.models import Autoencoder
+    >>> model = Autoencoder(nn.Linear(5, 2), nn.Linear(2, 5), (5,), 2)
+    >>> runs_at_once(model, torch.zeros(8, 5), TrainConfig(), torch.device("cpu")) > 1000
+    True
+    """
+    batch = min(config.batch_size, len(x))
+    try:
+        activations = step_cost(copy.deepcopy(model), batch, condition_dim).peak
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # it needs real numbers
+        activations = 8 * memory_budget(model).total + 64 * x[:batch].numel() * x.element_size()
+    each = memory_budget(model, x).total + activations
+    return max(1, int(SHARE * free(device) / each))
+
+
+class _Stack:
+    """Models of a sweep that train together, with everything that their steps move."""
+
+    def __init__(self, models, train, configs, conditions, device: torch.device):
+        self.models, self.config = [m.to(device).train() for m in models], configs[0]
+        given = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
+        self.settings = _settings(models, train, configs)
+        self.streams = [
+            Stream(m, x.to(device), c, run)
+            for m, x, c, run in zip(self.models, train, given, configs, strict=True)
+        ]
+        self.parameters, self.buffers = stack_module_state(self.models)
+        self.loss = vmap(_Loss(self.models[0]).means)
+        self.optimizer = make_optimizer(self.parameters.values(), self.config)
+        self.scheduler = make_scheduler(self.optimizer, self.config, self.streams[0].num_steps)
+        self.histories = [History() for _ in models]
+        self.epoch, self.start = 0, time.perf_counter()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.histories[0].stopped or self.epoch >= self.config.epochs
+
+    def run_epoch(self) -> Iterator[None]:
+        """Take the steps of one epoch, then log it."""
+        sums: dict[str, Tensor] = {}
+        for steps in zip(*(stream.epoch() for stream in self.streams), strict=True):
+            for name, value in self._step(steps).items():
+                sums[name] = sums.get(name, 0) + value.detach()
+            yield
+        seconds, per_epoch = time.perf_counter() - self.start, self.streams[0].per_epoch
+        self.epoch += 1
+        columns = {name: (total / per_epoch).tolist() for name, total in sums.items()}
+        for run, history in enumerate(self.histories):
+            row = {name: column[run] for name, column in columns.items()}
+            history.rows.append({"epoch": self.epoch, "seconds": seconds} | row)
+
+    def _step(self, steps: Sequence[Step]) -> dict[str, Tensor]:
+        """One step of all runs; returns the means of their terms, each ``(run,)``."""
+        pairs = zip(self.models, self.streams, strict=True)
+        changed = [m.advance(s.progress, self.epoch) for m, s in pairs]
+        self.buffers |= {name: torch.stack([c[name] for c in changed]) for name in changed[0]}
+        terms = self.loss(self.parameters, self.buffers, *_together(steps))
+        self.optimizer.zero_grad()
+        terms["loss"].sum().backward()  # runs share no parameter: the sum's gradient is each one's
+        if self.config.clip is not None:
+            _clip(self.parameters.values(), self.config.clip)
+        self.optimizer.step()
+        self.scheduler.step()
+        return terms
+
+    @torch.no_grad()
+    def unstack(self) -> None:
+        """Put what was learned into the models."""
+        for run, model in enumerate(self.models):
+            for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+                tensor.copy_(self.parameters.get(name, self.buffers.get(name))[run])
+
+    def state_dict(self) -> dict:
+        """Everything between two epochs, as tensors and plain values."""
+        return {
+            "settings": self.settings,
+            "parameters": {name: p.detach() for name, p in self.parameters.items()},
+            "buffers": self.buffers,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "streams": [stream.state_dict() for stream in self.streams],
+            "epoch": self.epoch,
+            "rows": [history.rows for history in self.histories],
+            "stopped": self.histories[0].stopped,
+            "seconds": time.perf_counter() - self.start,
+        }
+
+    @torch.no_grad()
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same runs."""
+        state = read(path)
+        check_settings(self.settings, state["settings"], path)
+        for name, value in (*self.parameters.items(), *self.buffers.items()):
+            value.copy_(state["parameters"].get(name, state["buffers"].get(name)))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        for stream, place in zip(self.streams, state["streams"], strict=True):
+            stream.load_state_dict(place)
+        for history, rows in zip(self.histories, state["rows"], strict=True):
+            history.rows[:], history.stopped = rows, state["stopped"]
+        self.epoch = state["epoch"]
+        self.start = time.perf_counter() - state["seconds"]
+
+
+def _train(stack: _Stack, path: Path | None, bar: tqdm, callback, runs: tuple) -> bool:
+    """Train one stack to its end, or go on; says whether the callback wants no more."""
+    width = len(stack.models)
+    if path is not None and path.exists():
+        stack.load(path)
+        bar.update(stack.epoch * stack.streams[0].per_epoch * width)
+    elif path is not None:
+        write(path, stack.state_dict())  # so that a resumed sweep stacks as many
+    written = time.perf_counter()
+    while not stack.ended:
+        for _ in stack.run_epoch():
+            bar.update(width)
+        loss = [history.rows[-1]["loss"] for history in stack.histories]
+        row = {"epoch": stack.epoch, "loss": sum(loss) / width, "runs": runs}
+        if callback is not None and callback(row):
+            for history in stack.histories:
+                history.stopped = True
+        if path is not None and (stack.ended or time.perf_counter() - written > SECONDS):
+            write(path, stack.state_dict())
+            written = time.perf_counter()
+    stack.unstack()
+    return stack.histories[0].stopped
+
+
+def _open(directory: str | Path | None, resume: bool) -> tuple[Path | None, int | None]:
+    """The folder of a sweep, and how many runs each of its stacks has where it has any."""
+    if directory is None:
+        return None, None
+    folder = Path(directory)
+    there = sorted(folder.glob("runs-*-*.pt"))
+    if there and not resume:
+        raise FileExistsError(
+            f"sweep: {there[0]} is there already; pass resume=True to go on from it, or another "
+            "directory"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = [1 + int(last) - int(first) for _, first, last in (p.stem.split("-") for p in there)]
+    return folder, max(sizes, default=None)
+
+
+def _settings(models, train, configs) -> dict:
+    """What must be the same when a sweep goes on: the configs, the data, and the models' start."""
+    found = configs[0].decisive | {"data": [*train[0].shape], "data_type": str(train[0].dtype)}
+    for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
+        found[f"run {run}, seed and noise"] = [config.seed, config.noise]
+        found[f"run {run}, data_crc"] = _crc(x[:64])
+        found[f"run {run}, model_crc"] = _crc(*model.state_dict().values())
+    return found
+
+
+def _crc(*tensors: Tensor) -> int:
+    code = 0
+    for tensor in tensors:
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        code = zlib.crc32(flat.view(torch.uint8).numpy().tobytes(), code)
+    return code
+
+
+class _Loss(nn.Module):
     """A model whose call is its loss, as functional_call wants it."""
 
     def __init__(self, model: Model):
@@ -147,12 +318,14 @@ class _Loss(torch.nn.Module):
     def forward(self, x: Tensor, condition: dict, **draws):
         return self.model.loss(x, condition.get("condition"), **draws)
 
+    def means(self, parameters: dict, buffers: dict, x: Tensor, condition, draws: dict) -> dict:
+        """The mean of each term over one run's batch, with that run's weights."""
+        state = tuple({f"model.{k}": v for k, v in part.items()} for part in (parameters, buffers))
+        terms = functional_call(self, state, (x, condition), draws)
+        return {name: value.mean() for name, value in terms._asdict().items()}
 
-def _named(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"model.{name}": tensor for name, tensor in tensors.items()}
 
-
-def _stack(steps: Sequence[Step]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+def _together(steps: Sequence[Step]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """What vmap maps over: data, the condition if there is one, and the chance of the losses."""
     given = [s.condition for s in steps if s.condition is not None]
     condition = {"condition": torch.stack(given)} if given else {}
@@ -169,21 +342,6 @@ def _clip(parameters, max_norm: float) -> None:
         g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
 
 
-def _rows(sums: dict[str, Tensor], steps: int, epoch: int, seconds: float) -> list[dict]:
-    columns = {name: (total / steps).tolist() for name, total in sums.items()}
-    runs = len(next(iter(columns.values())))
-    common = {"epoch": epoch + 1, "seconds": seconds}
-    return [common | {name: column[r] for name, column in columns.items()} for r in range(runs)]
-
-
-def _unstack(models: Sequence[Model], parameters: dict, buffers: dict) -> None:
-    with torch.no_grad():
-        for run, model in enumerate(models):
-            for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-                stacked = parameters.get(name, buffers.get(name))
-                tensor.copy_(stacked[run])
-
-
 def _refuse_non_finite(histories: Sequence[History]) -> None:
     bad = [r for r, h in enumerate(histories) if h.rows and not isfinite(h.rows[-1]["loss"])]
     if bad:
@@ -197,7 +355,9 @@ def _kind(model: Model) -> tuple:
     return repr(model), *(getattr(model, name, None) for name in switches)
 
 
-def _check(models, train, configs, conditions) -> TrainConfig:
+def _check(models, train, configs, conditions, at_once) -> TrainConfig:
+    if at_once is not None and at_once < 1:
+        raise ValueError(f"sweep: at_once must be at least 1, got {at_once}")
     counts = (len(models), len(train), len(configs))
     if not len(models) or len(set(counts)) > 1:
         raise ValueError(

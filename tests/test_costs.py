@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from companion.models import MLAE, Autoencoder
 from companion.networks import MLP, ConvDecoder, ConvEncoder
-from companion.training.costs import SIZES, Counter, measured_rate, run_cost, step_cost
+from companion.training.costs import SIZES, measured_rate, run_cost
+from companion.training.counter import Counter, step_cost
 from companion.training.presets import PRESETS
 
 BOOK = Path(__file__).resolve().parents[1] / "book"

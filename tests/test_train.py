@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from companion import claims, cli
+from companion.evaluation import features_for, judge, score_samples, selection
+from companion.evaluation.selection import COLUMNS
 from companion.training.experiment import SCALES, choose, parameters
 from companion.training.presets import PRESETS
+from companion.training.stages import fit_experiment
 
 TINY = """
 [train]
@@ -17,6 +21,7 @@ epochs = 2
 batch_size = 512
 validate_on = 8
 """
+QUICKLY = {"epochs": 2, "batch_size": 512, "validate_on": 8, "device": "cpu"}
 
 
 @pytest.fixture
@@ -76,17 +81,17 @@ def test_every_model_trains(tiny, family, capsys):
 
 def test_a_stopped_run_goes_on_to_the_same_weights(tiny, monkeypatch, capsys):
     assert train("wine", "-o", "whole") == 0
-    from companion import training
+    from companion.training import stages
 
-    fit = training.fit
+    fit = stages.fit
 
     def stopped(*arguments, **options):
         fit(*arguments, callback=lambda row: 1 / 0 if row["epoch"] == 2 else None, **options)
 
-    monkeypatch.setattr(training, "fit", stopped)
+    monkeypatch.setattr(stages, "fit", stopped)
     with pytest.raises(ZeroDivisionError):
         train("wine", "-o", "part")
-    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(stages, "fit", fit)
     assert not (tiny / "part" / "results.json").exists()
     assert train("wine", "-o", "part") == 1
     assert "holds a run; --resume goes on with it" in capsys.readouterr().err
@@ -95,6 +100,69 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tiny, monkeypatch, capsys):
     assert train("wine", "-o", "part", "--resume") == 0
     whole, part = (torch.load(tiny / name / "checkpoint.pt")["model"] for name in ("whole", "part"))
     assert all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+def few(monkeypatch, name, **search):
+    """A preset with a small search."""
+    monkeypatch.setitem(PRESETS, name, replace(PRESETS[name], search=search))
+
+
+def test_a_search_chooses_by_validation_and_judges_the_best(tiny, monkeypatch, capsys):
+    few(monkeypatch, "mlae-mnist-convnet", beta=(0.01, 10.0), num_probes=(1,))
+    assert train("mnist", "--select", "-o", "run") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("<- chosen") == 1 and "Fréchet distance of N samples" in printed
+    results = json.loads((tiny / "run" / "results.json").read_text())
+    found = results["selection"]
+    assert [c["values"]["beta"] for c in found["candidates"]] == [0.01, 10.0]
+    assert found["best"]["score"] == min(c["score"] for c in found["candidates"])
+    names = ["beta=0.01,num_probes=1", "beta=10,num_probes=1"]
+    for name, one in zip(names, found["candidates"], strict=True):
+        kept = json.loads((tiny / "run" / name / "score.json").read_text())
+        assert kept["score"] == one["score"] and kept["column"] == "N"
+    # each is what a run with that option alone gives, judged on validation data
+    experiment = choose("mnist", options={"beta": 0.01}, train=QUICKLY)
+    data = experiment.load()
+    model, _ = fit_experiment(experiment, data, tiny / "alone", progress=False)
+    seen = features_for(experiment, data)
+    table = judge(experiment, data, model, seen, on="valid", only=("N",))
+    assert [s.sampler for s in table.scores] == ["N"]
+    assert table.scores[0].frechet == pytest.approx(found["candidates"][0]["score"], rel=1e-5)
+    assert table.scores[0].num_reference == len(data.valid)
+
+
+def test_a_stopped_search_goes_on_and_scores_once(tiny, monkeypatch, capsys):
+    few(monkeypatch, "mlae-mnist-convnet", beta=(1.0, 10.0))
+    scored = []
+
+    def stop(*arguments, **options):
+        scored.append(arguments)
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return score_samples(*arguments, **options)
+
+    monkeypatch.setattr(selection, "score_samples", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train("mnist", "--select", "-o", "run")
+    assert not (tiny / "run" / "results.json").exists()
+    assert train("mnist", "--select", "--resume", "-o", "run") == 0
+    assert len(scored) == 4  # two before, the second again, and the best against test data
+    capsys.readouterr()
+    assert train("wine", "--select", "-o", "other") == 2
+    assert "mlae-hepmass has nothing to choose from" in capsys.readouterr().err
+    assert not (tiny / "other").exists()
+
+
+def test_rif_chooses_by_the_mixture_and_aef_by_its_loss():
+    relaxed = choose("mnist", "relaxed")
+    (values, one), *_ = relaxed.candidates()
+    assert values == {"nu": 1.0, "prior_weight": 0.0} and len(relaxed.candidates()) == 12
+    assert one.options["mu"](1.0, 0) == 101.0 and "nu" not in one.options
+    assert COLUMNS[relaxed.preset.select] == "GMM(10)"
+    latents = [one.latent_dim for _, one in choose("mnist", "aef").candidates()]
+    assert latents == [2, 4, 8, 16, 32]
+    assert all(preset.select in COLUMNS for preset in PRESETS.values() if preset.select)
+    assert choose("mnist", "vae").candidates() == [({}, choose("mnist", "vae"))]
 
 
 def test_what_cannot_be_is_refused_in_one_line(tiny, capsys):

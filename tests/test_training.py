@@ -10,8 +10,8 @@ from torch import nn
 from companion.models import MLAE, linear
 from companion.models.base import evaluating
 from companion.networks import MLP
-from companion.sweep import grid, sweep
-from companion.training import NonFiniteLossError, Stream, TrainConfig, fit
+from companion.sweep import grid, runs_at_once, sweep
+from companion.training import CheckpointError, NonFiniteLossError, Stream, TrainConfig, fit
 
 
 def line(n=512, seed=0):
@@ -337,6 +337,82 @@ def test_a_sweep_refuses_models_of_another_kind():
         sweep([make(), make(side="decoder")], [line()] * 2, [config()] * 2, progress=False)
     with pytest.raises(ValueError, match="compile and precision are for fit only"):
         sweep([make()], [line()], [config(precision="64-true")])
+
+
+def sweep_of(count=5, epochs=4, **options):
+    models = [make(beta, seed) for seed, beta in enumerate([0.1, 1.0, 10.0, 3.0, 0.3][:count])]
+    data = [line(seed=seed) for seed in range(count)]
+    configs = [config(epochs=epochs, seed=seed) for seed in range(count)]
+    return models, sweep(models, data, configs, progress=False, **options)
+
+
+def states(models):
+    return [t.clone() for model in models for t in model.state_dict().values()]
+
+
+def test_a_sweep_in_stacks_is_the_same():
+    together, logs = sweep_of()
+    seen = []
+    stacked, stacked_logs = sweep_of(at_once=2, callback=lambda row: seen.append(row["runs"]))
+    for a, b in zip(states(together), states(stacked), strict=True):
+        assert (a - b).abs().max() < 1e-5
+    assert [log.column("loss") for log in stacked_logs] == [
+        pytest.approx(log.column("loss"), abs=1e-5) for log in logs
+    ]
+    assert sorted(set(seen)) == [(0, 1), (2, 3), (4, 4)]
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 5, 8])
+def test_a_killed_sweep_goes_on_to_the_same_weights(tmp_path, monkeypatch, killed_after):
+    monkeypatch.setattr("companion.sweep.SECONDS", 0.0)
+    straight, logs = sweep_of(at_once=2)
+    epochs = iter(range(1, 100))
+
+    def kill(row):
+        if next(epochs) == killed_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep_of(at_once=2, directory=tmp_path, callback=kill)
+    resumed, resumed_logs = sweep_of(directory=tmp_path, resume=True)  # in stacks of two, as begun
+    assert all(map(torch.equal, states(straight), states(resumed)))
+    for a, b in zip(logs, resumed_logs, strict=True):
+        assert a.column("loss") == b.column("loss") and len(a.rows) == len(b.rows) == 4
+    again, _ = sweep_of(directory=tmp_path, resume=True, callback=pytest.fail)
+    assert all(map(torch.equal, states(straight), states(again)))
+    assert [path.suffix for path in tmp_path.iterdir()] == [".pt"] * 3
+
+
+def test_a_sweep_keeps_what_is_there_and_knows_it_from_another(tmp_path):
+    sweep_of(2, directory=tmp_path)
+    with pytest.raises(FileExistsError, match="pass resume=True"):
+        sweep_of(2, directory=tmp_path)
+    with pytest.raises(CheckpointError, match="another run: epochs is 4, here 6"):
+        sweep_of(2, epochs=6, directory=tmp_path, resume=True)
+    models = [make(7.0, 0), make(1.0, 1)]
+    data, configs = [line(seed=s) for s in (0, 1)], [config(epochs=4, seed=s) for s in (0, 1)]
+    with pytest.raises(CheckpointError, match="run 0, model_crc"):
+        sweep(models, data, configs, directory=tmp_path, resume=True, progress=False)
+
+
+def test_a_callback_stops_all_stacks(tmp_path):
+    models, logs = sweep_of(at_once=2, directory=tmp_path, callback=lambda row: row["epoch"] == 2)
+    assert [len(log.rows) for log in logs] == [2, 2, 0, 0, 0]
+    assert all(log.stopped for log in logs)
+
+
+def test_a_sweep_stacks_as_many_as_memory_takes(monkeypatch):
+    model, x, cpu = make(), line(), torch.device("cpu")
+    one = runs_at_once(model, x, config(), cpu)
+    monkeypatch.setattr("companion.sweep.free", lambda device: 0)
+    assert runs_at_once(model, x, config(), cpu) == 1 < one
+    need = []
+    for batch in (64, 256):
+        monkeypatch.setattr("companion.sweep.free", lambda device: 10**9)
+        need.append(runs_at_once(model, x, config(batch_size=batch), cpu))
+    assert need[0] > 1.5 * need[1]  # activations count
+    with pytest.raises(ValueError, match="at_once must be at least 1, got 0"):
+        sweep_of(2, at_once=0)
 
 
 @pytest.mark.gpu

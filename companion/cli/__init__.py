@@ -100,6 +100,8 @@ def _train_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--precision", choices=("32", "bf16"))
     one.add_argument("--features", choices=("classifier", "inception"), default="classifier")
     one.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    help = "train all settings that the paper searches, choose by validation, judge the best"
+    one.add_argument("--select", action="store_true", help=help)
     one.add_argument("--offline", action="store_true", help="use only what is here")
     one.add_argument(
         "--test-files-only", action="store_true", help="only MNIST's 10,000 test files"
@@ -153,7 +155,7 @@ def train(arguments: argparse.Namespace) -> int:
 def figure(arguments: argparse.Namespace) -> int:
     """Run the scripts of figures/, each as if called itself."""
     folder = notebooks_folder().parent / "figures"
-    pattern = "[ft][ia][gb][0-9]*_*.py"  # figNN_name.py, tabNN_name.py
+    pattern = "*[0-9]_*.py"  # figNN_name.py, tabNN_name.py, eqNN_name.py, secNN_name.py
     names = arguments.names or [path.stem for path in sorted(folder.glob(pattern))]
     for script in [find(folder, name, pattern) for name in names]:
         print(script.stem)

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import os
 import platform
 import sys
 import time
 import tomllib
 from dataclasses import asdict
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
     from companion import evaluation
+    from companion.evaluation.selection import write_json
+    from companion.training.stages import fit_experiment
 
     if arguments.dry_run:
         print(*_describe(experiment, _shapes(experiment)), sep="\n")
@@ -82,6 +84,8 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     first = rank_zero_only.rank == 0  # of several processes one writes and speaks
     target = arguments.output or Path("runs") / f"{experiment.name}-{experiment.profile}"
     asked = settings(experiment)
+    if arguments.select and not experiment.preset.search:
+        raise Problem(f"--select: {experiment.name} has nothing to choose from", 2)
     if first:
         _check_place(target, arguments.resume, asked)
         if arguments.features == "inception":  # better now than after the training
@@ -91,18 +95,29 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
         lines = _describe(experiment, data)
         print(*lines, f"data: {data.note}", sep="\n", flush=True)
         target.mkdir(parents=True, exist_ok=True)
-        _write(target / SETTINGS, asked | {"about": about(experiment, data.note)})
-    began = time.perf_counter()
-    model, history = _fit(experiment, data, target, arguments.resume)
+        write_json(target / SETTINGS, asked | {"about": about(experiment, data.note)})
+    began, progress, found = time.perf_counter(), sys.stderr.isatty(), {}
+    seen = cache(lambda: evaluation.features_for(experiment, data, arguments.features))
+    chosen, where = experiment, target
+    if arguments.select:
+        options = {"progress": progress, "judges": first}
+        search = evaluation.select(experiment, data, target, seen, **options)
+        if not first:
+            return 0
+        print(search, flush=True)
+        chosen, where = search.of(experiment), target / search.best.name
+        found["selection"] = search.plain()
+    resume = arguments.resume or arguments.select
+    model, history = fit_experiment(chosen, data, where, resume=resume, progress=progress)
     if not first:
         return 0
     seconds = {"training": round(time.perf_counter() - began, 1)}
-    table = _judge(experiment, data, model, arguments)
+    table = evaluation.judge(chosen, data, model, seen())
     print(table)
     seconds["all"] = round(time.perf_counter() - began, 1)
-    found = {"generation": table._asdict() | {"scores": [s._asdict() for s in table.scores]}}
+    found["generation"] = table._asdict() | {"scores": [s._asdict() for s in table.scores]}
     found |= {"last_epoch": history.rows[-1], "seconds_of_this_call": seconds}
-    _write(target / RESULTS, _run_of(experiment, data, model) | found)
+    write_json(target / RESULTS, _run_of(chosen, data, model) | found)
     print(target)
     return 0
 
@@ -142,50 +157,6 @@ def _check_place(target: Path, resume: bool, asked: dict) -> None:
             raise Problem(f"{target} holds another run: {was}")
 
 
-def _fit(experiment, data, target: Path, resume: bool):
-    """Train the model, or its two stages one after the other."""
-    from companion.training import fit, load_weights
-    from companion.training.checkpoint import BEST
-
-    conditions = data.conditions if experiment.preset.conditional else (None,) * 3
-    kept = {"condition": conditions[0], "resume": resume, "progress": sys.stderr.isatty()}
-    model = experiment.build(tuple(data.train.shape[1:]))
-    where = target / "first" if experiment.preset.family == "two-stage" else target
-    history = fit(
-        model, data.train, data.valid, experiment.config(len(data.train)),
-        valid_condition=conditions[1], directory=where, **kept,
-    )  # fmt: skip
-    if experiment.takes_best:
-        load_weights(model, where / BEST)
-    if second := experiment.second(model):
-        model, config = second
-        history = fit(model, data.train, config=config, directory=target / "second", **kept)
-    return model.eval(), history
-
-
-def _judge(experiment, data, model, arguments: argparse.Namespace):
-    """The table of samples, by the features that were asked for."""
-    from companion.evaluation import features, score_samples
-    from companion.training import TrainConfig
-
-    device = experiment.train.get("device", "auto")
-    conditions = data.conditions if experiment.preset.conditional else (None,) * 3
-    if len(model.data_shape) == 1:
-        seen = features.identity()
-    elif arguments.features == "inception":
-        seen = features.inception(device=str(next(model.parameters()).device))
-    else:
-        sets = data.train, data.classes[0], data.test, data.classes[2]
-        seen = features.classifier(*sets, steps=experiment.scale.steps, device=device)
-    return score_samples(
-        model, data.train, data.test, seen, valid=data.valid,
-        condition=conditions[0], test_condition=conditions[2],
-        num_samples=experiment.scale.num_samples, temperature=experiment.temperature,
-        config=TrainConfig(device=device, epochs=100),
-        seed=experiment.seed,
-    )  # fmt: skip
-
-
 def _describe(experiment, data) -> list[str]:
     """What will be done and what it takes, in lines."""
     from companion.training.experiment import parameters
@@ -201,6 +172,13 @@ def _describe(experiment, data) -> list[str]:
     if second := experiment.second(model):
         counts += f"; second stage {parameters(second[0].second)['all']:,}"
         stages["second"] = second[1]
+    if preset.search:
+        axes = "; ".join(
+            f"{n} {', '.join(f'{v:g}' for v in vs)}" for n, vs in preset.search.items()
+        )
+        counts += (
+            f"\nthe paper chooses from {len(experiment.candidates())} by {preset.select}: {axes}"
+        )
     shown = [json.dumps(asdict(one)) for one in stages.values()]
     return [
         f"{experiment.name} at {experiment.profile} on {experiment.data}: {preset.source}",
@@ -268,13 +246,3 @@ def _plain(*options) -> dict[str, Any]:
         name: f"from {value(0.0, 0):g} to {value(1.0, 10**9):g}" if callable(value) else value
         for name, value in together.items()
     }
-
-
-def _write(path: Path, content: dict) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

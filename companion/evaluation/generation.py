@@ -1,6 +1,6 @@
 """How good samples are, a column for each place that their codes come from."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -74,7 +74,12 @@ def inception_score(logits: Tensor, splits: int = 10) -> float:
     return float(torch.stack(scores).mean())
 
 
-def samplers(model: Model, codes: Tensor, config: TrainConfig | None = None) -> dict[str, Codes]:
+def samplers(
+    model: Model,
+    codes: Tensor,
+    config: TrainConfig | None = None,
+    only: Collection[str] | None = None,
+) -> dict[str, Codes]:
     """Where codes can come from, by column.
 
     ==============  ===========================================================================
@@ -90,6 +95,7 @@ def samplers(model: Model, codes: Tensor, config: TrainConfig | None = None) -> 
         model: a trained model.
         codes: ``(n, latent)`` of training data, see :func:`codes_of`.
         config: how a second stage is trained that the model does not have.
+        only: fit and return these columns; by default all.
 
     >>> from companion.models import MLAE
     >>> from companion.networks import MLP
@@ -102,10 +108,14 @@ def samplers(model: Model, codes: Tensor, config: TrainConfig | None = None) -> 
     own = "N" if two or getattr(model, "prior", None) is None else "prior"
     found = {own: (model.first if two else model).draw_codes}
     for name, kind in FITTED.items():
+        if only is not None and name not in only:
+            continue
         if two and kind == "second_stage":
             found[name] = model.draw_codes
         else:
             found[name] = fit_latents(kind, codes, config=config).sample
+    if only is not None and own not in only and "N" not in only:
+        del found[own]
     return found
 
 
@@ -138,6 +148,7 @@ def score_samples(
     splits: int = 10,
     temperature: float = 1.0,
     config: TrainConfig | None = None,
+    only: Collection[str] | None = None,
     seed: int = 0,
 ) -> Generation:
     """Score samples from every place in :func:`samplers`, and reconstructions, against test data.
@@ -159,6 +170,7 @@ def score_samples(
         splits: of the Inception score.
         temperature: of the codes.
         config: see :func:`samplers`.
+        only: these columns; by default all.
         seed: of codes, conditions and densities.
 
     Source: MLAE Tables 2 and 5, RIF Table 1, 2SVAE Table 1.
@@ -185,11 +197,12 @@ def score_samples(
             yield model.decode(model.encode(x, c), c)
 
     codes = codes_of(model, train[:num_codes], _first(condition, num_codes), chance)
-    found = samplers(model, codes, config)
+    found = samplers(model, codes, config, only)
     with evaluating(model), torch.no_grad():
         scores = [score(name, decoded(draw)) for name, draw in found.items()]
-        scores.append(score("Rec", rebuilt()))
-    if valid is not None:
+        if only is None or "Rec" in only:
+            scores.append(score("Rec", rebuilt()))
+    if valid is not None and (only is None or "real" in only):
         scores.append(score("real", map(as_float, valid[:num_samples].split(CHUNK))))
     return Generation(features.name, features.accuracy, temperature, tuple(scores))
 

@@ -1,12 +1,15 @@
 """What an explorable is: a pure render over a lattice of controls, with words to go with it."""
 
 import hashlib
+import importlib.metadata
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from math import isclose
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -105,6 +108,30 @@ def load_lattice(name: str) -> tuple[dict[str, np.ndarray], dict]:
         return {key: arrays[key] for key in arrays.files}, about
 
 
+def compare(result: Any, bands: dict[str, np.ndarray]) -> list[str]:
+    """Compare numbers retrained now with the band of the lattice's runs.
+
+    Args:
+        result: has an attribute for each name.
+        bands: the runs' values, ``(run,)``, by name.
+
+    Returns:
+        One line for each name: the band, the value, and whether it lies within the band widened by
+        its own width on both sides (a run is chaotic: rounding alone moves it).
+
+    >>> from types import SimpleNamespace
+    >>> compare(SimpleNamespace(nll=3.5), {"nll": np.array([1.0, 2.0])})
+    ['nll             lattice 1 … 2, retrained 3.5: OUTSIDE']
+    """
+    lines = []
+    for name, band in bands.items():
+        low, high, value = float(band.min()), float(band.max()), getattr(result, name)
+        slack = high - low
+        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
+        lines.append(f"{name:15} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
+    return lines
+
+
 def lattice_sum(name: str) -> str:
     """The SHA-256 sum of an explorable's lattice, or nothing where pictures are closed forms."""
     described = files("companion.explorables") / "lattices" / f"{name}.json"
@@ -112,12 +139,14 @@ def lattice_sum(name: str) -> str:
 
 
 def save_lattice(name: str, arrays: dict[str, np.ndarray], about: dict) -> None:
-    """Write a lattice and its description into the package, each atomically."""
+    """Write a lattice and its description, with the versions, into the package, each atomically."""
     folder = Path(str(files("companion.explorables") / "lattices"))
     folder.mkdir(exist_ok=True)
     partial = folder / f"{name}.partial.npz"
     np.savez_compressed(partial, **arrays)
-    about = about | {"sha256": hashlib.sha256(partial.read_bytes()).hexdigest()}
+    torch_version = importlib.metadata.version("torch").split("+")[0]
+    about = about | {"versions": {"python": platform.python_version(), "torch": torch_version}}
+    about |= {"sha256": hashlib.sha256(partial.read_bytes()).hexdigest()}
     text = folder / f"{name}.partial.json"
     text.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     partial.replace(folder / f"{name}.npz")

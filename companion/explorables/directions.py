@@ -1,6 +1,5 @@
 """Noise along one latent direction of a VAE on real digits (2SVAE Figs 1, 10 and 11)."""
 
-import platform
 from functools import cache
 
 import numpy as np
@@ -146,7 +145,6 @@ def build(epochs: int = EPOCHS) -> None:
         "made_by": f"companion rebuild {NAME}",
         "data": digits().note,
         "training": {"epochs": epochs, "batch_size": 128, "learning_rate": 2e-3},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
     }
     save_lattice(NAME, arrays, about)
     lattice.cache_clear()

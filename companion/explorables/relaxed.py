@@ -1,6 +1,5 @@
 """A relaxed injective flow on the noisy sinusoid: squeezed codes, loops, and what η does."""
 
-import platform
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -216,7 +215,6 @@ def build(progress: bool = True) -> None:
             "learning_rate": 5e-3,
             "num_train": NUM_TRAIN,
         },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
     }
     save_lattice(NAME, {"points": result.points.astype(np.float16), **arrays}, about)
 

@@ -1,6 +1,5 @@
 """The semicircle: the same start followed on and off the manifold (MLAE Fig. 2)."""
 
-import platform
 from functools import cache
 from typing import NamedTuple
 
@@ -150,7 +149,6 @@ def build() -> None:
     about = {
         "parameters": {"beta": BETAS, "radius": RADII, "centre": CENTRE, "std": STD},
         "steps": STEPS,
-        "versions": {"torch": torch.__version__.split("+")[0], "python": platform.python_version()},
     }
     save_lattice(NAME, {"path": descend().numpy().astype(np.float32)}, about)
     _lattice.cache_clear()

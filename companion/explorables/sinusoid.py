@@ -1,6 +1,5 @@
 """The noisy sinusoid under β and noise: what does one latent dimension keep (MLAE Figs 3, 6)?"""
 
-import platform
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from companion.explorables.base import (
     Control,
     Explorable,
     check_point,
+    compare,
     load_lattice,
     save_lattice,
 )
@@ -26,7 +26,7 @@ from companion.training import TrainConfig, fit
 
 NAME = "sinusoid"
 BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 13))  # holds 0.01, 0.1, 1, 10, 100
-PAPER_BETAS = tuple(np.logspace(-2, 2, 14))  # of the authors' notebook
+PAPER_BETAS = tuple(float(b) for b in np.logspace(-2, 2, 14))  # of the authors' notebook
 NOISES = (0.1, 0.2, 0.3)
 SEEDS = (0, 1, 2, 3, 4)
 CONTROLS = {
@@ -37,6 +37,7 @@ NUM_TRAIN, NUM_TEST, NUM_SHOWN = 7680, 1000, 400
 EPOCHS = 50
 CODES = np.linspace(-2.5, 2.5, 101)  # where the decoder's curve is drawn
 METRICS = ("nll", "reconstruction", "alignment", "correlation")
+TRAINING = {"steps": 1500, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN}
 
 
 class Numbers(NamedTuple):
@@ -146,10 +147,19 @@ def transitions(noise: float) -> np.ndarray:
     >>> transitions(0.1).shape
     (5,)
     """
-    log_beta, found = np.log(BETAS), []
-    for alignment in trade_off(noise)["alignment"].T:
-        last = min(int(np.flatnonzero(alignment >= 0.5).max(initial=0)), len(BETAS) - 2)
-        high, low = alignment[last], alignment[last + 1]
+    return onsets(BETAS, trade_off(noise)["alignment"])
+
+
+def onsets(betas: Sequence[float], alignment: np.ndarray) -> np.ndarray:
+    """Where the mean cos² ``(beta, seed)`` falls through ½ for the last time: ``(seed,)``.
+
+    >>> onsets([0.1, 1.0, 10.0], np.array([[0.9], [0.7], [0.3]])).round(3)
+    array([3.162])
+    """
+    log_beta, found = np.log(betas), []
+    for run in alignment.T:
+        last = min(int(np.flatnonzero(run >= 0.5).max(initial=0)), len(betas) - 2)
+        high, low = run[last], run[last + 1]
         share = np.clip((high - 0.5) / (high - low), 0, 1)
         found.append(np.exp(log_beta[last] + share * (log_beta[last + 1] - log_beta[last])))
     return np.array(found)
@@ -260,34 +270,17 @@ def build(betas: Sequence[float] = BETAS, progress: bool = True) -> None:
         "made_by": f"companion rebuild {NAME}",
         "controls": {name: list(control.values) for name, control in CONTROLS.items()},
         "seeds": list(SEEDS),
-        "training": {
-            "steps": 1500,
-            "batch_size": 256,
-            "learning_rate": 5e-3,
-            "num_train": NUM_TRAIN,
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
+        "training": TRAINING,
     }
     save_lattice(NAME, arrays, about)
 
 
 def check(seed: int = 0, beta: float = 10.0, noise: float = 0.1) -> list[str]:
-    """Retrain one point by itself and compare it with the band of the lattice's seeds there.
-
-    Returns:
-        One line for each metric: lattice band, retrained value, and whether it lies within the band
-        widened by its own width on both sides (a run is chaotic: rounding alone moves it).
-    """
+    """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
     (model,) = train([{"beta": beta, "noise": noise, "seed": seed}], progress=False)
-    result, at = measure(model, noise), (_at(NOISES, noise), _at(BETAS, beta))
-    lines = []
-    for name in METRICS:
-        band = _lattice()[name][at].astype(float)
-        low, high = band.min(), band.max()
-        value, slack = getattr(result, name), high - low
-        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
-        lines.append(f"{name:15} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
-    return lines
+    at = (_at(NOISES, noise), _at(BETAS, beta))
+    bands = {name: _lattice()[name][at].astype(float) for name in METRICS}
+    return compare(measure(model, noise), bands)
 
 
 EXPLORABLE = Explorable(

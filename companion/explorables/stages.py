@@ -1,6 +1,5 @@
 """Where samples' codes come from: one stage, two, and what fails (2SVAE §4, footnotes 5 and 6)."""
 
-import platform
 from functools import cache
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from companion.explorables.base import (
     Control,
     Explorable,
     check_point,
+    compare,
     load_lattice,
     save_lattice,
 )
@@ -205,7 +205,6 @@ def build() -> None:
         "arms": list(ARMS),
         "seeds": list(SEEDS),
         "training": {"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
     }
     save_lattice(NAME, arrays, about)
     _lattice.cache_clear()
@@ -213,14 +212,8 @@ def build() -> None:
 
 def check() -> list[str]:
     """Retrain the fixed arm at one seed and compare it with the band of the lattice's seeds."""
-    result, lines = measure(train([make_first(0)])[0], 0), []
-    for name in METRICS[:3]:
-        band, value = over_seeds(name)[0], getattr(result, name)
-        low, high = band.min(), band.max()
-        slack = high - low
-        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
-        lines.append(f"{name:10} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
-    return lines
+    result = measure(train([make_first(0)])[0], 0)
+    return compare(result, {name: over_seeds(name)[0] for name in METRICS[:3]})
 
 
 EXPLORABLE = Explorable(

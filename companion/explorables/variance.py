@@ -1,6 +1,5 @@
 """The decoder variance γ on a manifold of known dimension: blur, count, slope (2SVAE §3)."""
 
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from companion.explorables.base import (
     Control,
     Explorable,
     check_point,
+    compare,
     load_lattice,
     save_lattice,
 )
@@ -252,7 +252,6 @@ def build() -> None:
         "controls": {name: list(control.values) for name, control in CONTROLS.items()},
         "seeds": list(SEEDS),
         "training": {"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
     }
     save_lattice(NAME, arrays, about)
     _lattice.cache_clear()
@@ -263,14 +262,8 @@ def check(seed: int = 0, gamma: float = 0.1, dimension: int = 2) -> list[str]:
     model = make_model(seed)
     for _ in lower([model], [(dimension, seed)], [gamma]):
         result = measure(model, dimension, seed)
-    lines, at = [], (0, GAMMAS.index(gamma), DIMENSIONS.index(dimension))
-    for name in METRICS:
-        band = _lattice()[name][at].astype(float)
-        low, high, value = band.min(), band.max(), getattr(result, name)
-        slack = high - low
-        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
-        lines.append(f"{name:12} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
-    return lines
+    at = (0, GAMMAS.index(gamma), DIMENSIONS.index(dimension))
+    return compare(result, {name: _lattice()[name][at].astype(float) for name in METRICS})
 
 
 EXPLORABLE = Explorable(

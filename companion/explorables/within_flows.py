@@ -1,11 +1,9 @@
 """Autoencoders within flows on real digits: which core, how many latents, how long (AEF Fig. 5)."""
 
-import platform
 from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from companion import plots
@@ -14,6 +12,7 @@ from companion.explorables.base import (
     Control,
     Explorable,
     check_point,
+    compare,
     load_lattice,
     save_lattice,
 )
@@ -214,22 +213,16 @@ def save(arrays: dict[str, np.ndarray]) -> None:
         "controls": {name: list(control.values) for name, control in CONTROLS.items()},
         "seeds": list(SEEDS),
         "training": {"batch_size": 64, "learning_rate": 3e-3, "num_train": 1297},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
     }
     save_lattice(NAME, arrays, about)
 
 
 def check(seed: int = 0, core: float = 0, latent: int = 2, epochs: int = 25) -> list[str]:
     """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    kind, lines = _kind(core), []
+    kind, at = _kind(core), EPOCHS.index(epochs)
     model = digit_flows.train([kind], latent, [seed], epochs)[kind, seed]
-    for name in METRICS:
-        band = over_seeds(name, kind, latent)[EPOCHS.index(epochs)]
-        low, high, value = band.min(), band.max(), getattr(digit_flows.measure(model, seed), name)
-        slack = high - low  # a run is chaotic: rounding alone moves it
-        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
-        lines.append(f"{name:15} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
-    return lines
+    bands = {name: over_seeds(name, kind, latent)[at] for name in METRICS}
+    return compare(digit_flows.measure(model, seed), bands)
 
 
 EXPLORABLE = Explorable(

@@ -26,6 +26,13 @@ def band(ax: Axes, x, values, color: str, label: str) -> None:
     )
 
 
+def quartiles(ax: Axes, x, values, color: str, label: str) -> None:
+    """The median over runs as a line, and their middle half as a band; as :func:`band`."""
+    low, middle, high = np.quantile(np.asarray(values), (0.25, 0.5, 0.75), axis=1)
+    ax.fill_between(x, low, high, color=color, alpha=0.22, linewidth=0)
+    ax.plot(x, middle, color=color, marker="o", markersize=3, linewidth=1.4, label=label)
+
+
 def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> Axes:
     """Reconstruction error and NLL against β, medians and bands over seeds (MLAE Fig. 3, middle).
 

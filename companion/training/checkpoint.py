@@ -35,7 +35,7 @@ def write(path: Path, state: dict) -> None:
     except (OSError, RuntimeError) as error:
         kept = "the one before is untouched" if path.exists() else "there is none yet"
         raise CheckpointError(
-            f"fit: cannot write the checkpoint {path} ({error}); {kept}"
+            f"training: cannot write the checkpoint {path} ({error}); {kept}"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -55,12 +55,12 @@ def read(path: Path) -> dict:
     except Exception as error:  # they are of many kinds
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise CheckpointError(
-            f"fit: {path} is no readable checkpoint ({reason}); move it away to start over"
+            f"training: {path} is no readable checkpoint ({reason}); move it away to start over"
         ) from error
     version = state.get("version") if isinstance(state, dict) else None
     if version != VERSION:
         raise CheckpointError(
-            f"fit: {path} has version {version}, this package reads version {VERSION}"
+            f"training: {path} has version {version}, this package reads version {VERSION}"
         )
     return state
 
@@ -94,7 +94,7 @@ def check_architecture(model: nn.Module, weights: dict, path: Path) -> None:
     ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if differing := _differences(ours, theirs):
-        raise CheckpointError(f"fit: {path} is of another architecture: {differing}")
+        raise CheckpointError(f"training: {path} is of another architecture: {differing}")
 
 
 def check_settings(ours: dict, theirs: dict, path: Path) -> None:
@@ -104,7 +104,7 @@ def check_settings(ours: dict, theirs: dict, path: Path) -> None:
         CheckpointError: naming the settings that differ.
     """
     if differing := _differences(ours, theirs):
-        raise CheckpointError(f"fit: {path} belongs to another run: {differing}")
+        raise CheckpointError(f"training: {path} belongs to another run: {differing}")
 
 
 def _differences(ours: dict, theirs: dict, most: int = 3) -> str:

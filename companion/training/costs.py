@@ -1,25 +1,17 @@
-"""What an experiment costs: products and memory of one step, counted without computing it.
+"""What an experiment costs: steps times the counts of one step, and a measured rate."""
 
-The step runs on torch's ``meta`` device, where tensors have shapes and no numbers.
-"""
-
-import weakref
 from time import perf_counter
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from companion.models.base import Model
 from companion.training.config import TrainConfig
+from companion.training.counter import any_step, step_cost
 from companion.training.experiment import Experiment
 from companion.training.loop import make_optimizer
 from companion.training.memory import memory_budget
 from companion.training.presets import Preset
-from companion.training.stream import Step
 
 # training, validation and test samples, as the loaders cut them; of chairs, whose split is by
 # chair, and of gas, whose rows are a quarter, within a thousandth
@@ -41,13 +33,6 @@ SIZES = {
 }
 
 
-class StepCost(NamedTuple):
-    """One step of training at the preset's batch size."""
-
-    flop: int  # of products of matrices and convolutions, a multiplication and an addition each
-    peak: int  # bytes of gradients and of all that lives between forward and backward
-
-
 class Cost(NamedTuple):
     """A whole run: training alone, without validation and without search."""
 
@@ -55,71 +40,6 @@ class Cost(NamedTuple):
     flop: float
     resident: int  # bytes of weights, Adam's moments, the last good state and the data
     peak: int  # bytes on top, at the largest step
-
-
-class Counter(TorchDispatchMode):
-    """Counts products and bytes of everything that is computed inside it.
-
-    torch's own ``FlopCounterMode`` gives the same counts but follows modules with hooks that
-    ``torch.func.vjp`` refuses.
-
-    >>> with Counter() as counter:
-    ...     _ = torch.zeros(2, 3) @ torch.zeros(3, 5)
-    >>> counter.flop
-    60
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.flop, self.peak, self.live, self.sizes = 0, 0, 0, {}
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        count = flop_registry.get(function._overloadpacket)
-        if count is not None:
-            self.flop += count(*args, **(kwargs or {}), out_val=out)
-        old = {_place(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and _place(tensor) not in old | self.sizes.keys():
-                self._born(tensor)
-        return out
-
-    def _born(self, tensor: Tensor) -> None:
-        storage, place = tensor.untyped_storage(), _place(tensor)
-        self.sizes[place] = storage.nbytes()
-        self.live += storage.nbytes()
-        self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, self._died, place)
-
-    def _died(self, place: int) -> None:
-        self.live -= self.sizes.pop(place)
-
-
-def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
-
-
-def step_cost(model: Model, batch: int, condition_dim: int = 0) -> StepCost:
-    """Count one training step; the model ends up on the ``meta`` device.
-
-    >>> from companion.models import Autoencoder
-    >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)
-    >>> step_cost(model, 10).flop  # forward; then for weights, and for what is not data
-    1000
-    """
-    model.to("meta").train()
-    step = _step(model, batch, condition_dim, "meta")
-    with Counter() as counter:
-        terms = model.loss(step.x, step.condition, **step.draws)
-        terms.loss.mean().backward()
-    model.zero_grad()
-    return StepCost(counter.flop, counter.peak)
-
-
-def _step(model: Model, batch: int, condition_dim: int, device: str) -> Step:
-    x = torch.zeros(batch, *model.data_shape, device=device)
-    condition = torch.zeros(batch, condition_dim, device=device) if condition_dim else None
-    return Step(x, condition, model.draw(x))
 
 
 def run_cost(name: str, preset: Preset) -> Cost:
@@ -167,7 +87,7 @@ def measured_rate(model: Model, batch: int, steps: int = 5, device: str = "cpu")
     optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), TrainConfig())
     seconds = []
     for _ in range(steps):
-        step = _step(model, batch, 0, device)
+        step = any_step(model, batch, 0, device)
         began = perf_counter()
         model.loss(step.x + 0.5, step.condition, **step.draws).loss.mean().backward()
         optimizer.step()

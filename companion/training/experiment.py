@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +28,7 @@ from companion.networks.preprocess import ActNorm, Logit, Preprocess
 from companion.networks.table import BN, CODE, RELU, SIGMOID, Table, conv, conv_t, linear
 from companion.parameters import unknown
 from companion.training.config import TrainConfig
-from companion.training.presets import PRESETS, Preset
+from companion.training.presets import PRESETS, Preset, growing
 
 MODELS = {
     "mlae": MLAE,
@@ -134,6 +135,23 @@ class Experiment:
         on the manifold of most other models is best where they have collapsed.
         """
         return self.preset.family == "aef"
+
+    def candidates(self) -> list[tuple[dict[str, float], "Experiment"]]:
+        """Every setting that the paper searches, with the experiment that has it.
+
+        >>> [values for values, _ in choose("mnist").candidates()][:2]
+        [{'beta': 5.0, 'num_probes': 1}, {'beta': 5.0, 'num_probes': 2}]
+        """
+        names, axes = self.preset.search.keys(), self.preset.search.values()
+        settings = [dict(zip(names, values, strict=True)) for values in product(*axes)]
+        return [(values, self._varied(dict(values))) for values in settings]
+
+    def _varied(self, values: dict[str, float]) -> "Experiment":
+        latent_dim = values.pop("latent_dim", self.latent_dim)
+        if "nu" in values:  # RIF's exponent of both weights' growth
+            grown = growing(values.pop("nu"))
+            values |= {"mu": grown, "mu_in": grown}
+        return replace(self, latent_dim=latent_dim, options={**self.options, **values})
 
     def load(self, download: bool = True, test_files_only: bool = False) -> Data:
         """Read the data, at most as many as the profile says.
@@ -275,7 +293,8 @@ def choose(
     if family not in (None, preset.family):
         source = f"{preset.source}, its networks and training; the model is {family}"
         options = {"learn_variance": True} if MODELS[family] is VAE else {}
-        preset = replace(preset, family=family, source=source, options=options, second=None)
+        own = {"options": options, "second": None, "search": {}, "select": ""}
+        preset = replace(preset, family=family, source=source, **own)
     if profile != "full" and preset.options.get("learn_variance"):  # log γ moves by a rate a step
         note = "a short run starts at a decoder variance of 0.02"
         options = {"decoder_variance": 0.02, **preset.options}

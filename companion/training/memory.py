@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -49,7 +50,20 @@ def fits(data: Tensor, device: torch.device, share: float = 0.6) -> bool:
     """Whether data may live on the device; always where it has no memory of its own."""
     if device.type != "cuda":
         return True
-    return size_of(data) < share * torch.cuda.mem_get_info(device)[0]
+    return size_of(data) < share * free(device)
+
+
+def free(device: torch.device) -> int:
+    """Bytes that are free on a device; on a CPU those of the machine.
+
+    >>> free(torch.device("cpu")) > 0
+    True
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return psutil.virtual_memory().available
 
 
 def megabytes(n: int) -> str:

@@ -1,0 +1,189 @@
+"""An experiment judged by its samples, and the choice among the settings of its paper."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from companion.evaluation import features
+from companion.evaluation.features import Features
+from companion.evaluation.generation import Generation, score_samples
+from companion.models.base import Model
+from companion.training import History, TrainConfig
+from companion.training.experiment import Data, Experiment
+from companion.training.stages import fit_experiment
+
+SCORE = "score.json"
+# by which column of samples a paper's criterion chooses
+COLUMNS = {"validation FID": "N", "FID of GMM(10) samples": "GMM(10)", "validation loss": None}
+
+
+class Candidate(NamedTuple):
+    """One setting of a search, and how good it is; the smallest score is the best."""
+
+    values: dict[str, float]
+    score: float
+
+    @property
+    def name(self) -> str:
+        """Its folder.
+
+        >>> Candidate({"beta": 5.0, "num_probes": 1}, 0.3).name
+        'beta=5,num_probes=1'
+        """
+        return folder_name(self.values)
+
+
+class Selection(NamedTuple):
+    """A search that is done."""
+
+    criterion: str
+    features: str
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The one with the smallest score."""
+        return min(self.candidates, key=lambda one: one.score)
+
+    def of(self, experiment: Experiment) -> Experiment:
+        """The experiment with the chosen setting."""
+        return next(one for values, one in experiment.candidates() if values == self.best.values)
+
+    def plain(self) -> dict[str, Any]:
+        """For a file."""
+        found = [one._asdict() for one in self.candidates]
+        return self._asdict() | {"candidates": found, "best": self.best._asdict()}
+
+    def __str__(self) -> str:
+        lines = [f"{self.criterion} ({self.features}):"]
+        for one in self.candidates:
+            mark = "  <- chosen" if one is self.best else ""
+            lines.append(f"{one.name:<32}{one.score:>12.4g}{mark}")
+        return "\n".join(lines)
+
+
+def folder_name(values: dict[str, float]) -> str:
+    """Settings as a name, without what file systems mind."""
+    return ",".join(f"{name}={value:g}" for name, value in values.items())
+
+
+def features_for(experiment: Experiment, data: Data, name: str = "classifier") -> Features:
+    """What samples of an experiment are compared by.
+
+    Args:
+        experiment: its profile says how long a classifier trains.
+        data: what a classifier is trained on.
+        name: ``classifier``, trained on the same data, or ``inception``; tables are compared as
+            they are.
+    """
+    device = experiment.train.get("device", "auto")
+    if data.train.dim() == 2:
+        return features.identity()
+    if name == "inception":
+        return features.inception(device="cpu" if device == "auto" else device)
+    sets = data.train, data.classes[0], data.test, data.classes[2]
+    return features.classifier(*sets, steps=experiment.scale.steps, device=device)
+
+
+def judge(
+    experiment: Experiment,
+    data: Data,
+    model: Model,
+    seen: Features,
+    *,
+    on: str = "test",
+    only: tuple[str, ...] | None = None,
+) -> Generation:
+    """The table of a trained model's samples against test data, or against validation data.
+
+    Args:
+        experiment: how the model was made.
+        data: what it was trained on.
+        model: the model.
+        seen: see :func:`features_for`.
+        on: ``test`` or ``valid``.
+        only: these columns of the table; by default all.
+    """
+    conditions = data.conditions if experiment.preset.conditional else (None,) * 3
+    at = {"valid": 1, "test": 2}[on]
+    return score_samples(
+        model, data.train, data[at], seen,
+        valid=data.valid if on == "test" else None,
+        condition=conditions[0], test_condition=conditions[at],
+        num_samples=experiment.scale.num_samples, temperature=experiment.temperature,
+        config=TrainConfig(device=experiment.train.get("device", "auto"), epochs=100),
+        only=only, seed=experiment.seed,
+    )  # fmt: skip
+
+
+def select(
+    experiment: Experiment,
+    data: Data,
+    directory: str | Path,
+    seen: Callable[[], Features],
+    *,
+    progress: bool = True,
+    judges: bool = True,
+) -> Selection | None:
+    """Train every setting that the experiment's paper searches and choose by validation data.
+
+    Each setting trains in a folder of its own below ``directory`` and keeps its score there; a
+    search that was stopped goes on.
+
+    Args:
+        experiment: of a preset with a search, see ``companion train --list``.
+        data: what it loaded.
+        directory: for all folders.
+        seen: gives what samples are compared by, when the first are.
+        progress: show progress bars.
+        judges: whether this process scores; of several processes the first does.
+
+    Raises:
+        ValueError: when the preset searches nothing.
+
+    Source: MLAE §5.2 and App. E.4 (β and K by validation FID); RIF §4.2 (by a mixture's FID).
+    """
+    if not experiment.preset.search:
+        raise ValueError(f"select: {experiment.name} has nothing to choose from")
+    column = COLUMNS[experiment.preset.select or "validation loss"]
+    found = []
+    for values, one in experiment.candidates():
+        folder = Path(directory) / folder_name(values)
+        model, history = fit_experiment(one, data, folder, resume=True, progress=progress)
+        if judges:
+            found.append(Candidate(values, _score(one, data, model, history, folder, seen, column)))
+    if not judges:
+        return None
+    what = f"Fréchet distance of {column} samples" if column else "validation loss"
+    return Selection(f"{what} to choose by", seen().name if column else "nats", tuple(found))
+
+
+def _score(
+    one: Experiment, data: Data, model: Model, history: History, folder: Path,
+    seen: Callable[[], Features], column: str | None,
+) -> float:  # fmt: skip
+    """The score of a trained setting, kept in its folder."""
+    path = folder / SCORE
+    by = seen().name if column else "validation loss"
+    if path.exists() and (kept := json.loads(path.read_text("utf-8")))["by"] == by:
+        return kept["score"]
+    if column is None:
+        name = "valid_nll" if history.column("valid_nll") else "loss"
+        score = min(history.column(name))
+    else:
+        table = judge(one, data, model, seen(), on="valid", only=(column,))
+        score = table.scores[0].frechet
+    write_json(path, {"by": by, "column": column, "score": score})
+    return score
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
