@@ -253,7 +253,7 @@ from companion.training import TrainConfig, fit
 
 # %%
 config = TrainConfig(
-    epochs={"quick": 120, "standard": 10, "full": 400}[profile], batch_size=128, noise=0.1,
+    epochs={"quick": 100, "standard": 10, "full": 400}[profile], batch_size=128, noise=0.1,
     learning_rate=2e-3, device=device, validate_on=100,
 )  # fmt: skip
 if is_full:
