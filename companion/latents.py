@@ -189,7 +189,11 @@ def fit_latents(
         latents = build_latents(kind, codes.shape[1], components, hidden).to(codes)
     codes = codes.detach()
     if kind == "gaussian":
-        latents.set(codes.new_ones(1), codes.mean(0)[None], torch.cov(codes.T)[None])
+        latents.set(
+            codes.new_ones(1),
+            codes.mean(0)[None],
+            torch.cov(codes.T).view(codes.shape[1], -1)[None],
+        )
     elif kind == "mixture":
         found = GaussianMixture(components, random_state=seed).fit(codes.double().cpu().numpy())
         parameters = found.weights_, found.means_, found.covariances_

@@ -70,12 +70,14 @@ def test_a_run_keeps_settings_weights_and_results(tiny, capsys):
     assert all(torch.equal(twice[0][name], twice[1][name]) for name in twice[0])
 
 
-@pytest.mark.parametrize("family", ["aef", "relaxed", "two-stage", "taylor", "vae", "autoencoder"])
+@pytest.mark.parametrize(
+    "family", ["rectangular", "aef", "relaxed", "two-stage", "taylor", "vae", "autoencoder"]
+)
 def test_every_model_trains(tiny, family, capsys):
     assert train("wine", "--model", family, "-o", "run") == 0
     results = json.loads((tiny / "run" / "results.json").read_text())
     first = results["generation"]["scores"][0]["sampler"]
-    assert first == ("prior" if family == "aef" else "N")
+    assert first == ("prior" if family in ("aef", "rectangular") else "N")
     assert results["generation"]["features"] == "the data themselves"
 
 
@@ -163,6 +165,27 @@ def test_rif_chooses_by_the_mixture_and_aef_by_its_loss():
     assert latents == [2, 4, 8, 16, 32]
     assert all(preset.select in COLUMNS for preset in PRESETS.values() if preset.select)
     assert choose("mnist", "vae").candidates() == [({}, choose("mnist", "vae"))]
+
+
+def test_the_sinusoid_is_trained_as_the_paper_says(tiny, capsys):
+    assert train("sinusoid", "-o", "run") == 0
+    assert "MLAE App. E.1" in capsys.readouterr().out
+    paper = choose("sinusoid", profile="full")
+    data = paper.load()
+    config, model = paper.config(len(data.train)), paper.build((2,))
+    assert (config.epochs, config.learning_rate, model.latent_dim) == (50, 1e-3, 1)
+    blocks = 4 * (2 * 256 + 256 + 256 * 2 + 2)  # one hidden layer of 256 each
+    assert parameters(model)["all"] == 2 * blocks + (2 + 1) + (2 + 2)
+    betas = [values["beta"] for values, _ in paper.candidates()]
+    assert len(betas) == 14 and (betas[0], betas[-1]) == (0.01, 100.0)
+
+
+def test_couplings_take_tables_only(tiny, capsys):
+    assert train("mnist", "--model", "rectangular", "-o", "run") == 1
+    assert "its couplings take tables, got data of shape (1, 8, 8)" in capsys.readouterr().err
+    one = choose("power", "rectangular", profile="full").build((6,))
+    two = choose("power", "rectangular", profile="quick").build((6,))
+    assert parameters(one)["all"] > 10 * parameters(two)["all"]
 
 
 def test_what_cannot_be_is_refused_in_one_line(tiny, capsys):

@@ -3,6 +3,7 @@
 The counts take seconds and no memory to speak of; the rates are those of this machine.
 """
 
+import argparse
 import json
 import platform
 import warnings
@@ -33,15 +34,22 @@ def rate(name: str, batch: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--keep-rates", action="store_true", help="only count; leave what was measured"
+    )
+    keep = parser.parse_args().keep_rates
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    rates = {}
-    for family, (name, batch) in MEASURED.items():
+    before = json.loads(OUT.read_text("utf-8")) if keep else {"rates": {}}
+    rates = before["rates"]
+    for family, (name, batch) in () if keep else MEASURED.items():
         rates[family] = {"preset": name, "batch": batch, "flop_per_second": rate(name, batch)}
         print(family, f"{rates[family]['flop_per_second']:.3g} flop/s")
     runs = {name: run_cost(name, preset)._asdict() for name, preset in PRESETS.items()}
-    about = {"torch": torch.__version__.partition("+")[0], "threads": 1}
-    about |= {"device": "cpu", "machine": platform.machine()}
+    now = {"torch": torch.__version__.partition("+")[0], "threads": 1}
+    now |= {"device": "cpu", "machine": platform.machine()}
+    about = before.get("about", now)
     OUT.write_text(json.dumps({"about": about, "rates": rates, "runs": runs}, indent=1) + "\n")
 
 

@@ -10,6 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 ASSUMED = 1e13  # floating point operations per second; not measured
 GPUS = 8
+TABLES = "power", "gas", "hepmass", "miniboone", "sinusoid"
 HEAD = (
     "preset", "steps", "PFLOP", "GB held", "GB on top", "hours here", "hours, one GPU",
     f"hours, {GPUS} GPUs",
@@ -30,7 +31,7 @@ def recorded() -> dict:
 def rate_of(name: str, rates: dict) -> float:
     """The measured rate that stands for a preset's: that of its family, or of small tables."""
     family = next(family for family in rates if name.startswith(family))
-    if family == "mlae" and name.removeprefix("mlae-") in ("power", "gas", "hepmass", "miniboone"):
+    if name.removeprefix("mlae-") in TABLES:
         family = "tables"
     return rates[family]["flop_per_second"]
 

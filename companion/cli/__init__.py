@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 def _train_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("data", nargs="?", help="mnist, cifar10, celeba, power, digits, …")
     one.add_argument("--list", action="store_true", help="print all presets with their source")
-    one.add_argument("--model", help="mlae, relaxed, aef, two-stage, taylor, vae or autoencoder")
+    one.add_argument(
+        "--model", help="mlae, rectangular, relaxed, aef, two-stage, taylor, vae or autoencoder"
+    )
     one.add_argument("--preset", metavar="NAME", help="default: the first of data and model")
     one.add_argument("--config", type=Path, metavar="FILE", help="settings: TOML, or a run's JSON")
     one.add_argument("--profile", choices=PROFILES, help="default: quick, with small networks")

@@ -173,12 +173,9 @@ def _describe(experiment, data) -> list[str]:
         counts += f"; second stage {parameters(second[0].second)['all']:,}"
         stages["second"] = second[1]
     if preset.search:
-        axes = "; ".join(
-            f"{n} {', '.join(f'{v:g}' for v in vs)}" for n, vs in preset.search.items()
-        )
-        counts += (
-            f"\nthe paper chooses from {len(experiment.candidates())} by {preset.select}: {axes}"
-        )
+        axes = [f"{n} {', '.join(f'{v:g}' for v in vs)}" for n, vs in preset.search.items()]
+        how = f" by {preset.select}" if preset.select else ""
+        counts += f"\n--select chooses from {len(experiment.candidates())}{how}: {'; '.join(axes)}"
     shown = [json.dumps(asdict(one)) for one in stages.values()]
     return [
         f"{experiment.name} at {experiment.profile} on {experiment.data}: {preset.source}",

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from companion import jacobians
-from companion.contracts import LogProb, Terms
+from companion.contracts import LogProb, Terms, bind
 
 Schedule = Callable[[float, int], float]  # (share of the training done, epoch) -> value
 
@@ -18,8 +18,9 @@ Schedule = Callable[[float, int], float]  # (share of the training done, epoch) 
 class Model(nn.Module):
     """A generative autoencoder with a standard normal prior over its codes. Abstract.
 
-    A subclass gives ``encode``, ``decode``, ``loss`` and ``log_prob``; ``draw`` when its loss needs
-    chance, ``advance`` when something is scheduled, ``prepare`` when data initialise it.
+    A subclass gives ``loss`` and ``log_prob``; ``encode`` and ``decode`` unless they are its
+    networks ``encoder`` and ``decoder``; ``draw`` when its loss needs chance, ``advance`` when
+    something is scheduled, ``prepare`` when data initialise it.
     Hyper-parameters that a sweep may vary are buffers, so that models which differ only in them
     train stacked. ``latents`` may be set after training (:func:`companion.latents.fit_latents`) and
     is saved with the model.
@@ -36,12 +37,12 @@ class Model(nn.Module):
         self.compares_samples = False  # whether a sample's loss depends on the others of its batch
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """``(batch, *data) -> (batch, latent)``."""
-        raise NotImplementedError
+        """``(batch, *data) -> (batch, latent)``; by default the network ``encoder``."""
+        return bind(self.encoder, condition)(x)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """``(batch, latent) -> (batch, *data)``."""
-        raise NotImplementedError
+        """``(batch, latent) -> (batch, *data)``; by default the network ``decoder``."""
+        return bind(self.decoder, condition)(z)
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         """All chance that one ``loss`` needs, drawn outside of compiled code.

@@ -88,12 +88,6 @@ class Autoencoder(Model):
         if {"decoder_jacobian", "encoder_jacobian"} & {*self.options["penalties"]}:
             check_batch_coupling(self)
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.encoder, condition)(x)
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.decoder, condition)(z)
-
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
         draws = {}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from companion.contracts import LogProb, bind
+from companion.contracts import LogProb
 from companion.models.base import Model, manifold_log_prob
 
 
@@ -54,12 +54,6 @@ class DenoisingAutoencoder(Model):
             raise ValueError(f"DenoisingAutoencoder: sigma must not be negative, got {sigma}")
         self.encoder, self.decoder = encoder, decoder
         self.register_buffer("sigma", torch.tensor(float(sigma)))
-
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.encoder, condition)(x)
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.decoder, condition)(z)
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         return {"noise": torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)}

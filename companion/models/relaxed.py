@@ -181,12 +181,6 @@ class RelaxedFlow(Model):
     def extra_repr(self) -> str:
         return f"num_probes={self.num_probes}, kind={self.kind}"
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.encoder, condition)(x)
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.decoder, condition)(z)
-
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         how = self.options["how"]
         v = bounds.draw(how, x, self.latent_dim, self.num_probes, self.kind, generator)

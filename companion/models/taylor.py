@@ -186,9 +186,6 @@ class TaylorVAE(Model):
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.posterior(x, condition).mean
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.decoder, condition)(z)
-
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         like = x.new_empty(len(x), self.latent_dim)
         kinds = {"noise": "gaussian"}

@@ -283,9 +283,6 @@ class VAE(Model):
         q = as_posterior(h, self.latent_dim, self.options["covariance"])
         return _draw(q, h, noise, self.posterior_flow)[0]
 
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.decoder, condition)(z)
-
     def draw_codes(
         self, n: int, generator: Generator | None = None, temperature: float = 1.0
     ) -> Tensor:

@@ -160,6 +160,15 @@ def mlae_tabular(dim: int, latent_dim: int) -> Table:
     return Table((dim,), latent_dim, encoder, decoder)
 
 
+# MLAE App. E.1: four residual blocks of one hidden layer of 256 on the two coordinates, each way.
+# Paper, settings and notebook of the authors name three different networks; this is the paper's.
+SINUSOID = Table((2,), 1, [
+    *4 * [(fc_block(256, hidden=1),)], (CODE,),
+], [
+    (linear(2),), *4 * [(fc_block(256, hidden=1),)],
+])  # fmt: skip
+
+
 def _rif_encoder(kernel: int, channels: list[int], strides: list[int]) -> list[Row]:
     rows = zip(channels, strides, strict=True)
     return [*((conv(c, kernel, s, padding="same"), BN, ELU) for c, s in rows), (CODE,)]

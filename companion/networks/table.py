@@ -192,11 +192,11 @@ def dense(out: int) -> Part:
     return Part(f"Linear({out})", lambda shape, _: nn.Linear(shape[0], out))
 
 
-def fc_block(inner: int, activation: str = "silu") -> Part:
-    """MLAE's ResBlock of Table 9: x + Linear(SiLU(Linear(SiLU(Linear(x)))))."""
+def fc_block(inner: int, activation: str = "silu", hidden: int = 2) -> Part:
+    """MLAE's ResBlock of Table 9: x + Linear(SiLU(Linear(SiLU(Linear(x))))), or of other depth."""
 
     def make(shape: tuple[int, ...], context: Context) -> nn.Module:
-        return Residual(MLP(shape, shape, (inner, inner), context.condition_dim, activation))
+        return Residual(MLP(shape, shape, hidden * (inner,), context.condition_dim, activation))
 
     return Part(f"ResBlock({inner})", make)
 

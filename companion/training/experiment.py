@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from companion.data import images, tabular
+from companion.data.toy import Sinusoid
 from companion.models import (
     AEF,
     MLAE,
     VAE,
     Autoencoder,
     Model,
+    RectangularFlow,
     RelaxedFlow,
     TaylorVAE,
     TwoStageVAE,
@@ -22,7 +24,7 @@ from companion.models import (
     posterior_size,
 )
 from companion.models.base import evaluating
-from companion.networks import MLP, build, flows
+from companion.networks import MLP, InjectiveFlow, build, flows
 from companion.networks.papers import mlae_tabular
 from companion.networks.preprocess import ActNorm, Logit, Preprocess
 from companion.networks.table import BN, CODE, RELU, SIGMOID, Table, conv, conv_t, linear
@@ -32,6 +34,7 @@ from companion.training.presets import PRESETS, Preset, growing
 
 MODELS = {
     "mlae": MLAE,
+    "rectangular": RectangularFlow,  # of tables
     "relaxed": RelaxedFlow,
     "aef": AEF,
     "two-stage": VAE,  # its first stage
@@ -40,7 +43,7 @@ MODELS = {
     "autoencoder": Autoencoder,
 }
 # sets that are always there, and the benchmark whose presets they borrow
-EMBEDDED = {"digits": "mnist", "synthetic-faces": "celeba"}
+EMBEDDED = {"digits": "mnist", "synthetic-faces": "celeba", "sinusoid": "sinusoid"}
 EMBEDDED |= {"breast-cancer": "miniboone", "wine": "hepmass", "diabetes": "power"}
 QUICK = {"mnist": "digits", "fashion-mnist": "digits", "kmnist": "digits", "omniglot": "digits"}
 QUICK |= dict.fromkeys(tabular.BENCHMARK, "breast-cancer")
@@ -159,6 +162,8 @@ class Experiment:
         Raises:
             companion.data.fetch.DataNotFoundError: saying which file to put where.
         """
+        if self.data == "sinusoid":
+            return self._toy()
         if self.data in tabular.NAMES:
             table = tabular.load(self.data, download=download)
             parts = [table.train[: self.limit], table.valid, table.test]
@@ -173,6 +178,12 @@ class Experiment:
         classes = [None if part.y is None else part.y[:limit] for part, limit in pairs]
         cut = f"; at most the first {self.limit:,} to train on" if self.limit else ""
         return Data(*parts, tuple(classes), splits.note + cut)
+
+    def _toy(self) -> Data:
+        generator, toy = torch.Generator().manual_seed(1000 + self.seed), Sinusoid(0.1)
+        sizes = min(10_000, self.limit or 10_000), 1000, 1000
+        parts = [toy.sample(n, generator) for n in sizes]
+        return Data(*parts, (None,) * 3, "noisy sinusoid, σ = 0.1")
 
     def config(self, samples: int) -> TrainConfig:
         """How the (first) model is trained on so many samples."""
@@ -203,6 +214,8 @@ class Experiment:
         options = {**preset.options, **self.options}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
+            if family == "rectangular":
+                return self._made(_injective(data_shape, latent_dim, self.scale.width), options)
             networks = build(table, latent_dim, condition_dim, norm, preset.heads)
             if family == "aef":
                 options = _flows(data_shape, latent_dim, options)
@@ -236,6 +249,8 @@ class Experiment:
     def _table(self, data_shape: tuple[int, ...]) -> tuple[Table, int]:
         """The preset's networks for data of this shape, small ones where the profile asks."""
         table, latent_dim = self.preset.table, self.latent_dim
+        if tuple(data_shape) == table.data_shape and latent_dim is None and not self.is_small:
+            return table, table.latent_dim
         if len(data_shape) == 1:
             share = table.latent_dim / table.data_shape[0]
             latent_dim = latent_dim or max(1, round(share * data_shape[0]))
@@ -341,6 +356,25 @@ def _flows(data_shape: tuple[int, ...], latent_dim: int, options: dict) -> dict:
         margin = 1e-6 if data_shape[0] == 1 else 0.05
         made |= {"preprocess": Preprocess(Logit(margin), ActNorm(data_shape)), "levels": 256}
     return made | options
+
+
+def _injective(data_shape: tuple[int, ...], latent_dim: int, width: int | None) -> tuple:
+    """The networks of a rectangular flow: couplings around a padding, and a prior of couplings.
+
+    Source: Caterini et al. (2021), whom MLAE Table 1 quotes: ten RealNVP blocks with four layers of
+    128, and five with two of 32.
+    """
+    if len(data_shape) > 1:
+        raise ValueError(
+            f"rectangular: its couplings take tables, got data of shape {data_shape}; --model mlae "
+            "has the same likelihood with any networks"
+        )
+    sizes = ((10, [128] * 4), (5, [32, 32])) if width is None else ((4, [64, 64]), (3, [32]))
+    outer, prior = (
+        flows.realnvp(dim, transforms=n, hidden=hidden, activation=nn.SiLU) if dim > 1 else None
+        for dim, (n, hidden) in zip((data_shape[0], latent_dim), sizes, strict=True)
+    )
+    return InjectiveFlow(outer, latent_dim), prior, data_shape, latent_dim
 
 
 def parameters(model: nn.Module) -> dict[str, int]:

@@ -10,7 +10,9 @@ from companion.networks import papers
 from companion.networks.table import Table
 from companion.training.config import TrainConfig
 
-Family = Literal["mlae", "relaxed", "aef", "two-stage", "taylor", "vae", "autoencoder"]
+Family = Literal[
+    "mlae", "rectangular", "relaxed", "aef", "two-stage", "taylor", "vae", "autoencoder"
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Preset:
     @property
     def heads(self) -> int:
         """Numbers that the encoder gives for each latent dimension, as ``build`` takes them."""
-        return 1 if self.family in ("mlae", "relaxed", "autoencoder") else 2
+        return 2 if self.family in ("aef", "two-stage", "taylor", "vae") else 1
 
     def config_for(self, samples: int) -> TrainConfig:
         """The settings with the paper's count of iterations turned into epochs of the data.
@@ -150,6 +152,23 @@ def _tabular() -> dict[str, Preset]:
             note="the printed epochs are garbled",
         )
         for data, (dim, latent, epochs) in sizes.items()
+    }
+
+
+def _toy() -> dict[str, Preset]:
+    """MLAE's noisy sinusoid."""
+    return {
+        "mlae-sinusoid": Preset(
+            "MLAE App. E.1, Figs 3 and 6",
+            "mlae",
+            "sinusoid",
+            papers.SINUSOID,
+            TrainConfig(epochs=50, batch_size=256, learning_rate=1e-3),
+            options={"beta": 10.0},
+            search={"beta": tuple(float(f"{10 ** (k * 4 / 13 - 2):.4g}") for k in range(14))},
+            note="batch, schedule and sample count are not given: 256, one-cycle, 10,000; the 14 "
+            "values of β are in the authors' notebook",
+        )
     }
 
 
@@ -291,6 +310,7 @@ PRESETS: dict[str, Preset] = {
         note="batch size and learning rate are not given: as the best model of E.4",
     ),
     **_tabular(),
+    **_toy(),
     **_relaxed(),
     **_aef(),
     **_two_stage(),
