@@ -74,6 +74,8 @@ ROWS = (
     Row("ConvNet+, BN", norm="batch", paper=(16.8, 13.3)),
     Row("ConvNet+", paper=(14.3, 10.1)),
     Row("ConvNet", network="convnet", width=64, paper=(20.9, 10.0)),
+    Row("ConvNet+, K = 2", options={"num_probes": 2}),
+    Row("ConvNet+, volume at x̂", options={"at": "manifold"}),
 )
 NAMES = tuple(row.name for row in ROWS)
 CONTROLS = {
@@ -186,9 +188,10 @@ def ratio(name: str, other: str, metric: str = "normal") -> np.ndarray:
 
 def printed() -> str:
     """The table: means and standard deviations over the trainings, the paper's numbers quoted."""
-    lines = [f"{'':34}{'N':>13}{'GMM(10)':>13}{'Δ':>13}   MLAE Table 6, MNIST (quoted)"]
+    heads = "".join(f"{name:>13}" for name in ("N", "GMM(10)", "Δ", "error"))
+    lines = [f"{'':34}{heads}   quoted N and GMM"]
     for row in ROWS:
-        found = (runs(row.name, metric) for metric in ("normal", "mixture", "gap"))
+        found = (runs(row.name, metric) for metric in ("normal", "mixture", "gap", "error"))
         text = "".join(f"{v.mean():>8.2f} ±{v.std():.2f}" for v in found)
         quoted = "" if row.paper is None else "   {:.1f}  {:.1f}".format(*row.paper)
         lines.append(f"{row.name:34}{text}{quoted}")

@@ -110,8 +110,12 @@ def paired_strip(ax: Axes, names, values: dict, label: str, chance: float, here:
         ax.plot([], [], "o", color=color, label=name)
     ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, label="real digits")
     ax.axhspan(here - 0.5, here + 0.5, color=GREY, alpha=0.18, linewidth=0)
-    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=label, xlim=(0, None))
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=label, xscale="log")
     ax.set_ylim(len(names) - 0.5, -0.5)
+    low, high = chance, max(np.max(table) for table in values.values())
+    ticks = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low < t < high]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
     ax.grid(axis="x", alpha=0.3)
     ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=3, frameon=False)
 
