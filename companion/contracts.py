@@ -14,12 +14,14 @@ With a condition they take it as their second argument, with the same batch.
 """
 
 from collections.abc import Callable
+from threading import RLock
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 Map = Callable[..., Tensor]
+FORWARD_MODE = RLock()  # torch's forward mode is one for all threads: two at once give nonsense
 
 
 class Surrogate(NamedTuple):

@@ -4,6 +4,7 @@ Everything takes plain maps that treat the samples of a batch independently and 
 Jacobian-vector product for each column (or each row, whichever are fewer).
 """
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.func import vjp, vmap
 from torch.overrides import TorchFunctionMode
 
-from companion.contracts import Map, bind
+from companion.contracts import FORWARD_MODE, Map, bind
 
 LINEAR_LAYERS = (
     F.linear, F.conv1d, F.conv2d, F.conv3d,
@@ -29,6 +30,8 @@ def jvp(
     The same numbers as :func:`torch.func.jvp`, but faster: for a layer W x + b torch computes
     W ẋ + Ẇ x with an explicit Ẇ = 0, and the second product costs as much as the first. Here the
     layers of ``LINEAR_LAYERS`` skip it.
+
+    Threads wait for each other, since torch's forward mode is one for all of them.
 
     Args:
         function: any map.
@@ -47,7 +50,9 @@ def jvp(
         with _SkipZeroTangents(detach):
             return function(dual)
 
-    value, product = torch.func.jvp(skipping, (point,), (tangent,))
+    alone = nullcontext() if torch.compiler.is_compiling() else FORWARD_MODE
+    with alone:
+        value, product = torch.func.jvp(skipping, (point,), (tangent,))
     return value, product.detach() if detach else product
 
 

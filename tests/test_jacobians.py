@@ -1,5 +1,7 @@
 """Exact Jacobians against torch's own, and the cheap forward mode against torch's dear one."""
 
+import threading
+
 import pytest
 import torch
 from helpers import BATCH, DIM, LATENT, data, gradients, largest_difference, pair
@@ -7,6 +9,7 @@ from torch import nn
 from torch.func import jacrev
 
 from companion import jacobians
+from companion.networks import MLP
 
 
 def per_sample(function, points):
@@ -106,3 +109,25 @@ def test_forward_mode_keeps_weights_that_do_move():
 def test_refusal():
     with pytest.raises(ValueError, match="chunk_size must be positive, got 0"):
         jacobians.jacobian(pair()[0], data(), chunk_size=0)
+
+
+def test_threads_do_not_disturb_each_other():
+    """A slider's thread draws while a cell computes: torch's forward mode is one for both."""
+    net, z, v = MLP(2, 20, (32, 32)), torch.randn(64, 2), torch.randn(64, 2)
+    expected, wrong = jacobians.jvp(net, z, v)[1], []
+
+    def work():
+        for _ in range(100):
+            try:
+                wrong.extend(
+                    [] if torch.equal(jacobians.jvp(net, z, v)[1], expected) else ["other"]
+                )
+            except RuntimeError as error:
+                wrong.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.func import jacfwd, vmap
 from torch.nn.functional import softplus
 
+from companion.contracts import FORWARD_MODE
 from companion.data.splits import Images, Splits, cut
 
 LABEL = "synthetic faces"
@@ -85,9 +86,9 @@ class Faces:
         log N(f; 0, I) − ½ log det g′(f)ᵀg′(f), per unit of dim-dimensional area in pixel space.
         """
         jacobian = jacfwd(lambda one: self.render(one[None]).flatten())
-        volumes = [
-            torch.linalg.svdvals(vmap(jacobian)(part)).log().sum(-1) for part in f.split(CHUNK)
-        ]
+        with FORWARD_MODE:
+            matrices = (vmap(jacobian)(part) for part in f.split(CHUNK))
+            volumes = [torch.linalg.svdvals(m).log().sum(-1) for m in matrices]
         return self.log_prob_factors(f) - torch.cat(volumes)
 
     def images(self, f: Tensor) -> Tensor:
