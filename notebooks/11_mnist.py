@@ -311,6 +311,16 @@ means = torch.stack([x[labels[:, c] == 1].mean(0) for c in range(10)])
 class_error = (x_test - means[labels_test.argmax(1)]).square().flatten(1).sum(1).mean()
 print(f"error {held_out.reconstruction:.2f}; with the mean image of each class {class_error:.2f}")
 
+# %% mystnb={"image": {"alt": "Test digits in the top row, each model's reconstructions below."}}
+few, told = x_test[:12], labels_test[:12]
+with torch.no_grad():
+    rows = [few, *(m[0].decode(m[0].encode(few, told), told) for m in models.values())]
+figure = plots.figure(size=(7.6, 2.4))
+ax = figure.subplots()
+plots.image_grid(ax, torch.cat(rows), 12, separators=[1, 2, 3])
+ax.set_yticks((shape[1] + 1) * (np.arange(4) + 0.5), ["test digits", *models], fontsize=8)
+show(figure, f"Twelve test digits of {data.name}, and reconstructions by {', '.join(models)}.")
+
 # %% [markdown]
 # ## Are they digits?
 #
