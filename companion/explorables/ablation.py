@@ -74,6 +74,8 @@ ROWS = (
     Row("ConvNet+, BN", norm="batch", paper=(16.8, 13.3)),
     Row("ConvNet+", paper=(14.3, 10.1)),
     Row("ConvNet", network="convnet", width=64, paper=(20.9, 10.0)),
+    Row("ConvNet, BN", network="convnet", width=64, norm="batch", paper=(24.6, 13.8)),
+    Row("ConvNet+, channels × 4", width=64),
     Row("ConvNet+, K = 2", options={"num_probes": 2}),
     Row("ConvNet+, volume at x̂", options={"at": "manifold"}),
 )
