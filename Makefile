@@ -7,8 +7,10 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 TORCH_ARGS ?=   # where pip finds another build of torch, for example --index-url URL
 LAB_ARGS ?=     # for example --no-browser
 NB ?=           # notebooks to make, for example NB=02; all by default
+JOBS ?= 2       # so many tests, or notebooks under test, run at once, each on one thread
 
-test notebooks: export OMP_NUM_THREADS ?= 2
+test: export OMP_NUM_THREADS ?= 1
+notebooks: export OMP_NUM_THREADS ?= 2
 # idle threads sleep: where others use the cores too, spinning made a small network 14 times slower
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -21,8 +23,8 @@ lab: $(VENV)/.lab  ## open JupyterLab on notebook 00
 	$(BIN)/companion lab $(LAB_ARGS)
 
 test: $(VENV)/.test lint  ## everything: lint, unit tests, doctests, browser, every notebook
-	$(BIN)/python -m pytest --doctest-modules companion tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --doctest-modules companion tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=120 --ignore=notebooks/assignments notebooks
 
 lint: $(VENV)/.test  ## format, lint and the direction of imports
