@@ -233,6 +233,7 @@ def render(seed: int, beta: float, gamma: float) -> Figure:
     plots.spectra(right, spectra, COLOURS, ())
     beta = CONTROLS["beta"].nearest(beta)
     noise_level(right, beta)
+    right.set_ylim(5e-3, 4)
     return figure
 
 
@@ -241,7 +242,6 @@ def noise_level(ax, beta: float) -> None:
     sigma = (2 * beta) ** -0.5
     label = f"σ = 1/√(2β) = {sigma:.2g}"
     ax.axhline(sigma, color=plots.GREY, linewidth=1, linestyle=":", label=label)
-    ax.set_ylim(5e-3, 4)
     ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
