@@ -3,12 +3,13 @@
 from common import save
 
 from companion.explorables import faces
+from companion.explorables.base import load_lattice
 
 
 def main() -> None:
     """Spectra of the lattice's models beside the true one, and where they step down."""
     figure, _ = faces.spectra_figure()
-    about = faces.load_lattice(faces.NAME)[1]
+    about = load_lattice(faces.NAME)[1]
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     steps = {name: values.tolist() for name, values in faces.curves("step").items()}
     spectra = {key: faces.numbers(key).spectrum.round(4).tolist() for key in faces.KEYS}

@@ -1,8 +1,10 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
 from companion.explorables import (
+    ablation,
     benchmark,
     bounds,
+    digits,
     directions,
     faces,
     interval,
@@ -35,6 +37,8 @@ MODULES = (
     taylor,
     faces,
     benchmark,
+    digits,
+    ablation,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
 

@@ -1,6 +1,5 @@
 """Synthetic faces of ten known factors: MLAE's β beside a VAE's fixed and learned γ."""
 
-import platform
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -12,35 +11,24 @@ from matplotlib.figure import Figure
 from companion import jacobians, plots
 from companion.data.faces import FACTORS, LABEL, Faces
 from companion.evaluation import FactorReader, decoder_spectrum, gaussian_w2
-from companion.explorables.base import (
-    Control,
-    Explorable,
-    check_point,
-    load_lattice,
-    save_lattice,
-)
+from companion.explorables.base import Explorable
+from companion.explorables.price import COLOURS, Price, as_bytes
 from companion.latents import fit_latents
-from companion.models import MLAE, VAE, Model, posterior_size
+from companion.models import VAE, Model
 from companion.networks import MLP
 from companion.sweep import sweep
 from companion.training import TrainConfig
 
 NAME = "faces"
-BETAS = (1.0, 10.0, 100.0, 1000.0)
-GAMMAS = (0.0005, 0.005, 0.05, 0.5)  # 1/(2β)
+METRICS = ("error", "normal", "gaussian", "mixture")
+SAMPLERS, PICTURES = METRICS[1:], ("reconstructions", "samples")
+PRICE = Price(NAME, (1.0, 10.0, 100.0, 1000.0), 10.0, METRICS)
+BETAS, GAMMAS, KEYS, CONTROLS = PRICE.betas, PRICE.gammas, PRICE.keys, PRICE.controls
 SEEDS = (0,)  # of the pictures
-RUNS = (0, 1, 2)  # trainings behind each number
-CONTROLS = {
-    "beta": Control("MLAE's β", BETAS, 10.0),
-    "gamma": Control("VAE's γ", GAMMAS, 0.05),
-}
 FACES, LATENT, DIM = Faces(24), 16, len(FACTORS)
 SHAPE = (3, FACES.size, FACES.size)
 NUM_TRAIN, NUM_TEST, NUM_SHOWN, EPOCHS, NOISE = 4096, 1000, 6, 20, 0.05
-METRICS = ("error", "normal", "gaussian", "mixture")
-SAMPLERS = METRICS[1:]
-KEYS = tuple(f"mlae {b:g}" for b in BETAS) + tuple(f"vae {g:g}" for g in GAMMAS) + ("learned",)
-COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN)
+lattice = PRICE.lattice
 
 
 class Numbers(NamedTuple):
@@ -61,15 +49,11 @@ def make_model(key: str, seed: int) -> Model:
     >>> make_model("vae 0.05", seed=0).decoder_variance
     tensor(0.0500)
     """
-    kind, _, value = key.partition(" ")
-    sizes = LATENT if kind == "mlae" else posterior_size(LATENT)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        nets = MLP(SHAPE, sizes, (128, 128)), MLP(LATENT, SHAPE, (128, 128))
-        if kind == "mlae":
-            return MLAE(*nets, SHAPE, LATENT, beta=float(value))
-        options = {"decoder_variance": float(value or GAMMAS[2]), "learn_variance": not value}
-        return VAE(*nets, SHAPE, LATENT, **options)
+
+    def networks(heads: int) -> tuple[MLP, MLP]:
+        return MLP(SHAPE, heads * LATENT, (128, 128)), MLP(LATENT, SHAPE, (128, 128))
+
+    return PRICE.make(key, seed, networks, SHAPE, LATENT)
 
 
 @cache
@@ -140,38 +124,13 @@ def true_spectrum() -> np.ndarray:
     return jacobians.singular_values(FACES.render, f).mean(0).numpy()
 
 
-@cache
-def lattice() -> dict[str, np.ndarray]:
-    """All arrays, read once."""
-    return load_lattice(NAME)[0]
-
-
 def numbers(key: str) -> Numbers:
     """The numbers of one of ``KEYS``, pictures of the first run and medians of all.
 
     >>> numbers("mlae 100").error < numbers("mlae 1").error
     True
     """
-    arrays, at = lattice(), KEYS.index(key)
-    pictures = (arrays[name][at] / 255 for name in ("reconstructions", "samples"))
-    medians = (float(np.median(arrays[name][at])) for name in METRICS)
-    return Numbers(*pictures, arrays["spectrum"][at, 0].astype(float), *medians)
-
-
-def trio(beta: float, gamma: float) -> dict[str, Numbers]:
-    """The three models that a picture compares, by their captions.
-
-    Raises:
-        ValueError: for a point that is not on the lattice.
-    """
-    check_point(NAME, CONTROLS, SEEDS, SEEDS[0], {"beta": beta, "gamma": gamma})
-    beta, gamma = CONTROLS["beta"].nearest(beta), CONTROLS["gamma"].nearest(gamma)
-    learned = float(np.median(lattice()["learned_gamma"]))
-    return {
-        f"MLAE, β = {beta:g}": numbers(f"mlae {beta:g}"),
-        f"VAE, γ = {gamma:g}": numbers(f"vae {gamma:g}"),
-        f"VAE, γ learned: {learned:.2g}": numbers("learned"),
-    }
+    return PRICE.stored(Numbers, key, PICTURES)
 
 
 def curves(name: str) -> dict[str, np.ndarray]:
@@ -182,17 +141,7 @@ def curves(name: str) -> dict[str, np.ndarray]:
     values = lattice()["spectrum" if name == "step" else name].astype(float)
     if name == "step":
         values = 1 + (values[..., :-1] / values[..., 1:]).argmax(-1)
-    return {"beta": values[:4], "gamma": values[4:8], "learned": values[8]}
-
-
-def _against_price(ax, name: str, label: str) -> None:
-    """One metric against the price of an error, with the learned γ's runs at its own."""
-    found, learned = curves(name), 0.5 / lattice()["learned_gamma"]
-    plots.band(ax, BETAS, found["beta"], COLOURS[0], "MLAE")
-    plots.band(ax, BETAS, found["gamma"][::-1], COLOURS[1], "VAE")
-    ax.plot(learned, found["learned"], "s", color=COLOURS[2], label="VAE, γ learned")
-    ax.set(xscale="log", xlabel="price of an error, β or 1/2γ", ylabel=label)
-    ax.minorticks_off()
+    return PRICE.curves(values)
 
 
 def trade_off() -> tuple[Figure, str]:
@@ -203,7 +152,7 @@ def trade_off() -> tuple[Figure, str]:
     axes = figure.subplots(1, 3)
     for ax, name, title in zip(axes, names, titles, strict=True):
         label = "mean ‖x̂ − x‖²" if name == "error" else "Fréchet distance"
-        _against_price(ax, name, label)
+        PRICE.draw(ax, curves(name), label)
         ax.set(yscale="log", title=title)
         found = {k: np.median(v, -1) for k, v in curves(name).items() if k != "learned"}
         ends = found["beta"][0], found["beta"][-1], found["gamma"][-1], found["gamma"][0]
@@ -221,20 +170,14 @@ def spectra_figure() -> tuple[Figure, str]:
     figure = plots.figure(2, size=(4.6, 3.3))
     left, right = figure.subplots(1, 2)
     index, arrays = np.arange(1, LATENT + 1), lattice()
-    for at, key in enumerate(KEYS):
-        kind, _, value = key.partition(" ")
-        colour, label = {"mlae": (COLOURS[0], "β = "), "vae": (COLOURS[1], "γ = ")}.get(
-            kind, (COLOURS[2], "γ learned")
-        )
-        look = {"color": colour, "alpha": min(1.0, 0.4 + 0.2 * (at % 4 + at // 8 * 3))}
-        mean = np.median(arrays["spectrum"][at], 0)
-        left.semilogy(index, mean, label=label + value, **look)
+    for at, look in enumerate(PRICE.looks().values()):
+        left.semilogy(index, np.median(arrays["spectrum"][at], 0), **look)
     left.semilogy(index[:DIM], arrays["true_spectrum"], "k--", label="true map")
     left.axvline(DIM + 0.5, color=plots.GREY, linewidth=1, linestyle=":")
     left.set(xlabel="index of the singular value", ylabel="mean singular value of g'(z)")
     left.set(ylim=(8e-4, None), xticks=index[1::2])
     left.legend(frameon=False, fontsize=7, ncols=3, loc="lower left")
-    _against_price(right, "step", "singular values before the largest step")
+    PRICE.draw(right, curves("step"), "singular values before the largest step")
     right.axhline(DIM, color="black", linewidth=1.2, linestyle="--")
     right.set(ylim=(0, LATENT), yticks=index[1::2])
     right.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -253,8 +196,7 @@ def render(seed: int, beta: float, gamma: float) -> Figure:
     >>> len(render(0, beta=10.0, gamma=0.05).axes)
     2
     """
-    check_point(NAME, CONTROLS, SEEDS, seed, {})
-    found, arrays = trio(beta, gamma), lattice()
+    found, arrays = PRICE.trio(numbers, seed, beta, gamma), lattice()
     rows = [arrays["truth"] / 255]
     rows += [part for one in found.values() for part in one[:2]]
     figure = plots.figure(layout=None, size=(9.6, 4.6))
@@ -278,61 +220,32 @@ def describe(seed: int, beta: float, gamma: float) -> str:
     >>> describe(0, beta=10.0, gamma=0.05).startswith("Synthetic faces of ten known factors. MLAE")
     True
     """
-    check_point(NAME, CONTROLS, SEEDS, seed, {})
     parts = [
         f"{caption}: reconstruction error {one.error:.2f}, Fréchet distance of samples "
         f"{one.normal:.1f}, singular values {one.spectrum[0]:.2f} to {one.spectrum[DIM - 1]:.2f} "
         f"(tenth) and {one.spectrum[DIM]:.2f} (eleventh)"
-        for caption, one in trio(beta, gamma).items()
+        for caption, one in PRICE.trio(numbers, seed, beta, gamma).items()
     ]
     return "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
 
 
 def build(progress: bool = True) -> None:
     """Train every model of the lattice and write it into the package."""
-    models = train(KEYS[:4], RUNS, progress) + train(KEYS[4:8], RUNS, progress)
-    models += train(KEYS[8:], RUNS, progress)
-    found = [measure(m, s) for m, s in zip(models, RUNS * len(KEYS), strict=True)]
-    arrays = {"true_spectrum": true_spectrum().astype(np.float32)}
-    arrays["truth"] = _bytes(make_data(2000, NUM_TEST)[0][:NUM_SHOWN] + mean_face())
-    for name in Numbers._fields[:2]:
-        arrays[name] = np.stack([_bytes(getattr(r, name)) for r in found[:: len(RUNS)]])
-    for name in Numbers._fields[2:]:
-        stacked = np.stack([getattr(r, name) for r in found]).astype(np.float32)
-        arrays[name] = stacked.reshape(len(KEYS), len(RUNS), *stacked.shape[1:])
-    learned = [m.log_decoder_variance.exp().item() for m in models[-len(RUNS) :]]
-    arrays["learned_gamma"] = np.array(learned, np.float32)
+    arrays = PRICE.build(train, measure, PICTURES, progress)
+    arrays["true_spectrum"] = true_spectrum().astype(np.float32)
+    arrays["truth"] = as_bytes(make_data(2000, NUM_TEST)[0][:NUM_SHOWN] + mean_face())
     arrays["reader_r2"] = reader().test_r2.numpy()
     pair = [reader().features(make_data(s, NUM_TEST)[0]) for s in (2000, 2001)]
     arrays["chance"] = np.float32(gaussian_w2(*pair).value)
-    about = {
-        "made_by": f"companion rebuild {NAME}",
-        "data": f"{LABEL}, {FACES.size}×{FACES.size}, factors {', '.join(FACTORS)}",
-        "models": list(KEYS),
-        "runs": list(RUNS),
-        "training": {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 5e-3, "noise": NOISE},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
-    }
-    save_lattice(NAME, arrays, about)
-    lattice.cache_clear()
-
-
-def _bytes(images) -> np.ndarray:
-    return (np.asarray(images) * 255).round().astype(np.uint8)
+    training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 5e-3, "noise": NOISE}
+    data = f"{LABEL}, {FACES.size}×{FACES.size}, factors {', '.join(FACTORS)}"
+    PRICE.save(arrays, {"data": data, "training": training})
 
 
 def check(seed: int = 0, beta: float = 10.0) -> list[str]:
     """Retrain one model by itself and compare it with the band of the lattice's runs there."""
     key = f"mlae {beta:g}"
-    result = measure(train([key], [seed])[0], seed)
-    lines = []
-    for name in METRICS:
-        band, value = lattice()[name][KEYS.index(key)].astype(float), getattr(result, name)
-        low, high = band.min(), band.max()
-        slack = high - low
-        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
-        lines.append(f"{name:9} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
-    return lines
+    return PRICE.check(key, measure(train([key], [seed])[0], seed))
 
 
 EXPLORABLE = Explorable(

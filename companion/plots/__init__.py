@@ -11,6 +11,7 @@ from companion.plots.codes import (
     histograms,
     loss_against_variance,
     noise_rows,
+    paired_strip,
     posterior_variances,
     strip,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "marked_density",
     "noise_rows",
     "objective_gap",
+    "paired_strip",
     "phases",
     "plain_logarithm",
     "png",

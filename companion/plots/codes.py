@@ -89,6 +89,37 @@ def strip(ax: Axes, names, values, label: str) -> None:
     ax.grid(axis="x", alpha=0.3)
 
 
+def paired_strip(ax: Axes, names, values: dict, label: str, chance: float, here: int) -> None:
+    """Two numbers of each run, one row for each model, bars at the medians (MLAE Table 6).
+
+    Args:
+        ax: axes to draw into.
+        names: of the models.
+        values: ``(models, runs)`` by the name of the number, two of them.
+        label: of both.
+        chance: what data themselves would get, as a line.
+        here: the row to shade.
+    """
+    for (name, table), color, shift in zip(
+        values.items(), (BLUE, ORANGE), (-0.18, 0.18), strict=True
+    ):
+        for row, runs in enumerate(np.asarray(table)):
+            where = np.full(len(runs), row + shift)
+            ax.plot(runs, where, "o", color=color, alpha=0.45, markersize=4)
+            ax.plot(np.median(runs), row + shift, "|", color=color, markersize=11, mew=2.2)
+        ax.plot([], [], "o", color=color, label=name)
+    ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, label="real digits")
+    ax.axhspan(here - 0.5, here + 0.5, color=GREY, alpha=0.18, linewidth=0)
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=label, xscale="log")
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    low, high = chance, max(np.max(table) for table in values.values())
+    ticks = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low < t < high]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.grid(axis="x", alpha=0.3)
+    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=3, frameon=False)
+
+
 def noise_rows(ax: Axes, images, effects, variances) -> None:
     """Decoded noise along each latent direction, one row each (2SVAE Figs 1 and 10).
 

@@ -1,0 +1,28 @@
+"""MLAE Fig. 7 on the 8×8 digits: the decoder's spectrum against β, conditional models."""
+
+from common import save
+
+from companion.explorables import digit_figures, digits
+from companion.explorables.base import load_lattice
+
+
+def main() -> None:
+    """Spectra of the lattice's models, and how many singular values are large."""
+    figure, _ = digit_figures.spectra()
+    about = load_lattice(digits.NAME)[1]
+    parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
+    parameters |= {"beta": digits.BETAS, "threshold": digits.THRESHOLD}
+    parameters = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()}
+    spectra = digits.lattice()["spectrum"][: len(digits.BETAS)].astype(float)
+    numbers = {
+        "mean": spectra.mean(1).round(4).tolist(),
+        "std_over_trainings": spectra.std(1).round(4).tolist(),
+        "values_of_at_least_threshold": digits.curves("count")["beta"].tolist(),
+        "values_of_at_least_one": (spectra >= 1).sum(-1).tolist(),
+        "entropy": digits.curves("entropy")["beta"].round(3).tolist(),
+    }
+    save("fig07_spectra", figure, "MLAE Fig. 7", parameters, numbers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""MLAE Fig. 8 on the 8×8 digits: conditional samples at β = 0.1, 1, 10 and 100, T = 1."""
+
+from common import save
+
+from companion.explorables import digit_figures, digits
+from companion.explorables.base import load_lattice
+
+
+def main() -> None:
+    """Samples of the lattice's first trainings, and how much they vary within a class."""
+    figure, _ = digit_figures.samples()
+    about = load_lattice(digits.NAME)[1]
+    parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
+    parameters |= {"beta": list(digit_figures.FIG8), "temperature": 1.0}
+    at = [digits.BETAS.index(beta) for beta in digit_figures.FIG8]
+    numbers = {
+        name: digits.curves(name)["beta"][at].round(3).tolist()
+        for name in ("variety", "recognised", "distance")
+    }
+    numbers["variety_of_real_digits"] = round(float(digits.lattice()["variety_real"]), 3)
+    numbers["recognised_real_digits"] = round(float(digits.lattice()["recognised_real"]), 3)
+    save("fig08_samples", figure, "MLAE Fig. 8", parameters, numbers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""MLAE §5.1 on the 8×8 digits: how far the codes are from N(0, 1), against β."""
+
+from common import save
+
+from companion.explorables import digit_figures, digits
+from companion.explorables.base import load_lattice
+
+
+def main() -> None:
+    """Distances of held-out codes over the trainings, with the level of chance."""
+    figure, _ = digit_figures.quality()
+    about = load_lattice(digits.NAME)[1]
+    parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
+    parameters |= {"beta": list(digits.BETAS), "gamma": list(digits.GAMMAS)}
+    numbers = {
+        name: {k: v.round(3).tolist() for k, v in digits.curves(name).items()}
+        for name in ("error", "variety", "distance", "clean")
+    }
+    numbers["distance_chance"] = digits.lattice()["distance_chance"].astype(float).round(3).tolist()
+    save("sec51_codes", figure, "MLAE §5.1, App. E.2", parameters, numbers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""MLAE Table 6 on the 8×8 digits: one change at a time, samples with normal and mixture codes."""
+
+from common import save
+
+from companion.explorables import ablation
+from companion.explorables.base import load_lattice
+
+
+def main() -> None:
+    """Fréchet distances of all rows over the trainings, the paper's FID beside them."""
+    print(ablation.printed())
+    figure = ablation.render(0, ablation.NAMES.index("ConvNet+"))
+    about = load_lattice(ablation.NAME)[1]
+    parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
+    numbers = {
+        name: {metric: ablation.runs(name, metric).round(3).tolist() for metric in ablation.METRICS}
+        for name in ablation.NAMES
+    }
+    parameters["quoted_fid_of_mnist"] = {r.name: list(r.paper) for r in ablation.ROWS if r.paper}
+    save("tab06_ablation", figure, "MLAE Table 6", parameters, numbers)
+
+
+if __name__ == "__main__":
+    main()

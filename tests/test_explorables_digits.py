@@ -1,0 +1,130 @@
+"""The lattices of real digits and of the ablation: what they hold, against slower ways."""
+
+import numpy as np
+import pytest
+import torch
+
+from companion.evaluation import gaussian_w2
+from companion.explorables import ablation, digit_figures, digits
+from companion.explorables.price import Price
+
+
+def test_the_two_controls_hold_the_same_prices():
+    assert np.allclose(0.5 / np.array(digits.GAMMAS[::-1]), digits.BETAS)
+    assert digits.make_model("mlae 50", 1).beta == 50
+    assert digits.make_model("vae 0.01", 1).decoder_variance == pytest.approx(0.01)
+    assert len(digits.BETAS) * len(digits.GAMMAS) <= 50
+
+
+def test_all_three_models_have_the_same_decoder():
+    sizes = [
+        {name: tuple(p.shape) for name, p in digits.make_model(key, 0).decoder.named_parameters()}
+        for key in ("mlae 1", "vae 0.5", "learned")
+    ]
+    assert sizes[0] == sizes[1] == sizes[2]
+
+
+def test_its_digits_are_held_out_and_one_of_each():
+    train, held_out = digits.make_data()
+    seen = {x.numpy().tobytes() for x in train.x}
+    shown = held_out.x[digits.one_of_each()]
+    assert held_out.y[digits.one_of_each()].tolist() == list(range(10))
+    assert np.array_equal(digits.as_bytes(shown), digits.lattice()["truth"])
+    assert sum(x.numpy().tobytes() in seen for x in held_out.x) <= 5  # chance twins at 17 levels
+
+
+def test_variety_is_the_variance_about_the_mean_of_each_class():
+    x, y = digits.make_data()[1].x, digits.make_data()[1].y
+    slow = [((x[y == c] - x[y == c].mean(0)) ** 2).sum() / ((y == c).sum() - 1) for c in range(10)]
+    assert digits.variety(x, y) == pytest.approx(float(sum(slow) / 10), rel=1e-5)
+    assert digits.lattice()["variety_real"] == pytest.approx(digits.variety(x, y))
+
+
+def test_counts_are_those_of_the_spectra():
+    spectra = digits.lattice()["spectrum"]  # (key, run, latent)
+    slow = [[sum(v >= 8 / 28 for v in run) for run in key] for key in spectra]
+    assert digits.curves("count")["beta"].tolist() == slow[: len(digits.BETAS)]
+    assert digits.curves("count")["learned"].tolist() == slow[-1]
+    assert (np.diff(spectra, axis=-1) <= 0).all()
+
+
+def test_histograms_are_densities():
+    widths = np.diff(digits.EDGES)
+    assert np.allclose((digits.lattice()["histogram"] * widths).sum(-1), 1)
+
+
+def test_a_larger_price_gives_a_smaller_error_and_more_variety():
+    for name, sign in (("error", -1), ("variety", 1)):
+        for model, order in (("beta", 1), ("gamma", -1)):
+            median = np.median(digits.curves(name)[model], 1)[::order]
+            assert sign * (median[-1] - median[0]) > 0
+
+
+def test_a_point_between_two_is_refused():
+    with pytest.raises(ValueError, match="beta = 7 is not on the lattice, but 5 is"):
+        digits.render(0, beta=7.0, gamma=0.05)
+    with pytest.raises(ValueError, match="seed must be one of"):
+        digits.describe(1, beta=10.0, gamma=0.05)
+
+
+def test_the_description_has_the_numbers_of_the_picture():
+    words, figure = (call(0, beta=10.0, gamma=0.05) for call in (digits.describe, digits.render))
+    found = digits.numbers("mlae 10")
+    assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
+    assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
+    line = next(one for one in figure.axes[1].lines if one.get_label().startswith("σ"))
+    assert line.get_ydata()[0] == pytest.approx(20**-0.5)
+
+
+@pytest.mark.parametrize("name", ["spectra", "samples", "quality", "codes"])
+def test_figures_against_beta_say_what_they_show(name):
+    figure, words = getattr(digit_figures, name)()
+    assert figure.axes and words.endswith(".") and "β = 0.1" in words
+
+
+def test_a_price_makes_its_models_in_one_order():
+    price = Price("toy", (1.0, 4.0), 4.0, ("error",))
+    assert price.keys == ("mlae 1", "mlae 4", "vae 0.125", "vae 0.5", "learned")
+    found = price.curves(np.arange(10).reshape(5, 2))
+    assert found["gamma"].tolist() == [[4, 5], [6, 7]] and found["learned"].tolist() == [8, 9]
+
+
+def test_the_ablation_changes_one_thing_at_a_time():
+    base = ablation.ROWS[ablation.NAMES.index("ConvNet+")]
+    fields = ("network", "norm", "decay", "options")
+    for row in ablation.ROWS:
+        changed = [f for f in fields if getattr(row, f) != getattr(base, f)]
+        assert len(changed) + (row.width != base.width and "network" not in changed) <= 2
+    quoted = [row.paper is not None for row in ablation.ROWS]
+    assert quoted == sorted(quoted, reverse=True)  # the paper's rows first, in its order
+
+
+def test_its_beta_ends_where_the_others_stay():
+    row = ablation.ROWS[0]
+    model = ablation.make_model(row, 0)
+    assert model.beta == pytest.approx(1.0)
+    model.advance(1.0, 99)
+    assert model.beta == pytest.approx(ablation.BETA)
+
+
+def test_its_gap_is_what_a_mixture_gains():
+    for name in ablation.NAMES:
+        normal, mixture = (ablation.runs(name, metric) for metric in ("normal", "mixture"))
+        assert np.allclose(ablation.runs(name, "gap"), normal - mixture)
+        assert f"{name:34}{normal.mean():>8.2f}" in ablation.printed()
+
+
+def test_a_measured_distance_is_that_of_its_samples():
+    model, x = ablation.make_model(ablation.ROWS[3], 0).eval(), digits.make_data()[1].x
+    with torch.no_grad():
+        distance, samples = digits.frechet(model, x, "normal", seed=1)
+        z = torch.randn(1000, digits.LATENT, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(samples, model.decode(z)) and model.latents is None
+    features = (digits.judge().features(images) for images in (samples, x))
+    assert distance == pytest.approx(gaussian_w2(*features).value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [digits, ablation], ids=lambda m: m.NAME)
+def test_a_point_can_be_trained_again(module):
+    assert not [line for line in module.check() if line.endswith("OUTSIDE")]
