@@ -1,15 +1,13 @@
 """All models of the family side by side on real digits, at every price of an error."""
 
-import platform
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from companion import plots
-from companion.explorables import contenders
+from companion.explorables import base, contenders
 from companion.explorables.base import (
     Control,
     Explorable,
@@ -291,7 +289,6 @@ def keep(found: dict[str, list[tuple[Numbers, np.ndarray, int]]]) -> None:
             "epochs": contenders.EPOCHS, "batch_size": 128, "learning_rate": 2e-3,
             "noise": contenders.NOISE,
         },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
     }  # fmt: skip
     save_lattice(NAME, arrays, about)
     lattice.cache_clear()
@@ -299,14 +296,7 @@ def keep(found: dict[str, list[tuple[Numbers, np.ndarray, int]]]) -> None:
 
 def compare(key: str, result: Numbers) -> list[str]:
     """A training beside the lattice's band of the same key, widened by its own width each way."""
-    lines = []
-    for name in METRICS:
-        band, value = runs(key, name), getattr(result, name)
-        low, high = band.min(), band.max()
-        slack = high - low
-        verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"
-        lines.append(f"{name:9} lattice {low:.4g} … {high:.4g}, retrained {value:.4g}: {verdict}")
-    return lines
+    return base.compare(result, {name: runs(key, name) for name in METRICS})
 
 
 def check(seed: int = 0, beta: float = 10.0) -> list[str]:

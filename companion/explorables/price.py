@@ -1,6 +1,5 @@
 """What explorables share that put MLAE's β beside a VAE's fixed and learned γ: β = 1/2γ."""
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import nn
 
 from companion import plots
-from companion.explorables.base import Control, check_point, load_lattice, save_lattice
+from companion.explorables.base import Control, check_point, compare, load_lattice, save_lattice
 from companion.models import MLAE, VAE, Model
 
 COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN)
@@ -172,24 +171,17 @@ class Price:
 
     def save(self, arrays: dict[str, np.ndarray], about: dict) -> None:
         """Write the lattice into the package with what made it."""
-        versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
         common = {"made_by": f"companion rebuild {self.name}", "models": list(self.keys)}
         common |= {"runs": list(self.runs)}
-        save_lattice(self.name, arrays, common | about | {"versions": versions})
+        save_lattice(self.name, arrays, common | about)
         _read.cache_clear()
 
     def check(self, key: str, result: NamedTuple) -> list[str]:
         """Compare one model that was trained again with the band of the lattice's runs."""
-        lines = []
-        for name in self.metrics:
-            band = self.lattice()[name][self.keys.index(key)].astype(float)
-            value, slack = getattr(result, name), np.ptp(band)
-            verdict = "ok" if band.min() - slack <= value <= band.max() + slack else "OUTSIDE"
-            lines.append(
-                f"{name:10} lattice {band.min():.4g} … {band.max():.4g}, retrained {value:.4g}: "
-                f"{verdict}"
-            )
-        return lines
+        at = self.keys.index(key)
+        return compare(
+            result, {name: self.lattice()[name][at].astype(float) for name in self.metrics}
+        )
 
 
 def as_bytes(images) -> np.ndarray:

@@ -15,6 +15,7 @@ from companion.explorables.base import (
     Control,
     Explorable,
     check_point,
+    compare,
     load_lattice,
     save_lattice,
 )
@@ -222,16 +223,7 @@ def build(progress: bool = True) -> None:
 def check(seed: int = 0, eta: float = 0.1, mu: float = 30.0, mu_in: float = 100.0) -> list[str]:
     """Retrain one point and compare it with the band of its seeds, widened by its own width."""
     (model,) = train([{"eta": eta, "mu": mu, "mu_in": mu_in, "seed": seed}], progress=False)
-    result, lines = measure(model, eta), []
-    for name in METRICS:
-        band, value = over_seeds(name, eta, mu, mu_in), getattr(result, name)
-        slack = np.ptp(band)
-        verdict = "ok" if band.min() - slack <= value <= band.max() + slack else "OUTSIDE"
-        lines.append(
-            f"{name:15} lattice {band.min():.4g} … {band.max():.4g}, retrained {value:.4g}: "
-            f"{verdict}"
-        )
-    return lines
+    return compare(measure(model, eta), {n: over_seeds(n, eta, mu, mu_in) for n in METRICS})
 
 
 EXPLORABLE = Explorable(
