@@ -168,8 +168,7 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # | 10 | [the VAE without sampling](10_vae_without_sampling.ipynb): no noise, but which bound? | γ (weight), c |
 # | 11 | [digits](11_mnist.ipynb): real images, samples, spectra | β |
 # | 12 | [faces](12_celeba.ipynb): CelebA, and faces that come with the answer | β, γ |
-#
-# In the making: 13 all models side by side.
+# | 13 | [all models side by side](13_all_models.ipynb): nineteen models, one table | β, γ |
 
 # %% [markdown]
 # ## Summary

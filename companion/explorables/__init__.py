@@ -2,6 +2,7 @@
 
 from companion.explorables import (
     ablation,
+    benchmark,
     bounds,
     digits,
     directions,
@@ -35,6 +36,7 @@ MODULES = (
     stages,
     taylor,
     faces,
+    benchmark,
     digits,
     ablation,
 )

@@ -15,6 +15,7 @@ from companion.plots.codes import (
     posterior_variances,
     strip,
 )
+from companion.plots.contests import bargains, plain_logarithm, spreads
 from companion.plots.curves import (
     band,
     codes_against_normal,
@@ -50,6 +51,7 @@ __all__ = [
     "PURPLE",
     "against_size",
     "band",
+    "bargains",
     "blur",
     "circles",
     "codes_against_normal",
@@ -77,6 +79,7 @@ __all__ = [
     "objective_gap",
     "paired_strip",
     "phases",
+    "plain_logarithm",
     "png",
     "posterior_variances",
     "probed",
@@ -87,6 +90,7 @@ __all__ = [
     "show",
     "spectra",
     "spectrum",
+    "spreads",
     "stretch_along",
     "strip",
     "trade_off",

@@ -1,0 +1,37 @@
+"""MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, with their spread."""
+
+from common import save
+
+from companion import plots
+from companion.explorables import benchmark, contenders
+from companion.explorables.benchmark import COLUMNS
+
+BETA, GAMMA = 10.0, 0.05
+
+
+def main() -> None:
+    """Fréchet distances of every contender by where codes come from, at one price of an error."""
+    keys = {name: benchmark.key_at(name, BETA, GAMMA) for name in contenders.CONTENDERS}
+    rows = {
+        benchmark.caption(key): [benchmark.runs(key, name) for name in contenders.SAMPLERS]
+        for key in keys.values()
+    }
+    real = float(benchmark.lattice()["real"])
+    figure = plots.figure(size=(8.4, 7.2))
+    ax = figure.subplots()
+    plots.spreads(ax, rows, benchmark.LABELS, real, "real digits")
+    runs = len(benchmark.RUNS)
+    ax.set_xlabel(f"Fréchet distance, mean and range of {runs} trainings")
+    about = benchmark.load_lattice(benchmark.NAME)[1]
+    parameters = {name: about[name] for name in ("data", "features", "accuracy", "training")}
+    parameters |= {"lattice": about["sha256"], "beta": BETA, "gamma": GAMMA}
+    numbers = {
+        key: {name: benchmark.runs(key, name).round(3).tolist() for name in (*COLUMNS, "error")}
+        | {"parameters": benchmark.cost(name, "parameters")}
+        for name, key in keys.items()
+    }
+    save("tab05_benchmark", figure, "MLAE Table 5", parameters, numbers | {"real": round(real, 3)})
+
+
+if __name__ == "__main__":
+    main()

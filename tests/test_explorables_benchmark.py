@@ -1,0 +1,123 @@
+"""The benchmark's lattice: what is compared is comparable, and a point can be made again."""
+
+import numpy as np
+import pytest
+import torch
+
+from companion.explorables import benchmark, contenders
+from companion.explorables.contenders import CONTENDERS
+from companion.models import TwoStageVAE, VampPrior
+
+EVERY = [benchmark.keys_of(name)[0] for name in CONTENDERS]
+
+
+@pytest.mark.parametrize("key", EVERY)
+def test_every_contender_gets_the_same_networks(key):
+    """Of the decoder's numbers none differs; an encoder may have two heads."""
+    model = contenders.make_model(key, 0)
+    sizes = sorted(p.shape for p in model.parameters() if p.dim() == 2)
+    encoder, decoder = contenders.pair()
+    plain = [p.shape for p in (*encoder.parameters(), *decoder.parameters()) if p.dim() == 2]
+    two_heads = [(16, 128) if shape == (8, 128) else shape for shape in plain]
+    assert all(any(sizes.count(s) >= kind.count(s) for kind in (plain, two_heads)) for s in sizes)
+    assert model.latent_dim == contenders.LATENT and model.data_shape == contenders.SHAPE
+
+
+def test_a_seed_gives_the_same_weights():
+    one, two, other = (contenders.make_model("mlae 10", s).encoder for s in (1, 1, 2))
+    first, second, third = (next(iter(net.parameters())) for net in (one, two, other))
+    assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def test_no_held_out_digit_is_trained_on():
+    x, held_out, (y, labels) = contenders.data()
+    assert (len(x), len(held_out), len(y), len(labels)) == (1297, 500, 1297, 500)
+    assert not (torch.cdist(held_out.flatten(1), x.flatten(1)) == 0).any()
+    assert contenders.NUM_LEARNED + len(held_out) <= len(x)
+
+
+def test_the_two_controls_hold_the_same_prices():
+    assert np.allclose(0.5 / np.array(benchmark.GAMMAS[::-1]), benchmark.BETAS)
+    assert benchmark.keys_of("vae")[0] == "vae 5" and benchmark.keys_of("mlae")[0] == "mlae 0.1"
+    assert len(benchmark.KEYS) == len(set(benchmark.KEYS))
+    assert contenders.make_model("mlae 100", 0).beta == 100
+
+
+@pytest.mark.parametrize("key", ["learned", "vamp", "aef", "rectangular 10"])
+def test_training_gives_a_model_that_can_be_judged(key, monkeypatch):
+    contenders.judge()  # of all digits, before there are fewer
+    monkeypatch.setattr(contenders.make_config, "__defaults__", (1,))
+    monkeypatch.setattr(contenders, "data", small)
+    (model,) = contenders.train([key], [0])
+    result = contenders.measure(model, 0)
+    assert all(np.isfinite(result[:-1])) and result.kind == benchmark_kind(key)
+    assert isinstance(model, TwoStageVAE) == (key == "learned")
+    assert contenders.pictures(model, 0).shape == (2, contenders.SHOWN, 8, 8)
+
+
+FULL = contenders.data()
+
+
+def small():
+    return FULL._replace(train=FULL.train[:256], held_out=FULL.held_out[:200])
+
+
+def benchmark_kind(key):
+    return benchmark.load_lattice("benchmark")[1]["kinds"][key.partition(" ")[0]]
+
+
+def test_a_learned_prior_is_sampled_from_in_the_own_column():
+    model = contenders.make_model("vamp", 0)
+    assert isinstance(model.prior, VampPrior)
+    for name, one in CONTENDERS.items():
+        key = benchmark.key_at(name, 10.0, 0.05)
+        prior = getattr(contenders.make_model(key, 0), "prior", None)
+        assert (prior is None) == (one.prior == "N(0, 1)"), name
+
+
+def test_real_digits_are_nearer_than_any_sample():
+    real = float(benchmark.lattice()["real"])
+    assert real == pytest.approx(contenders.real(), rel=0.05)
+    for name in contenders.SAMPLERS:
+        assert benchmark.lattice()[name].min() > real
+
+
+def test_a_dearer_error_is_a_smaller_error():
+    for name in ("mlae", "vae", "taylor", "relaxed"):
+        error = [benchmark.runs(key, "error").mean() for key in benchmark.keys_of(name)]
+        assert error[0] > error[2]
+
+
+def test_the_table_has_a_row_for_each_and_the_means():
+    lines = benchmark.table(10.0, 0.05).splitlines()
+    assert len(lines) == 1 + len(CONTENDERS)
+    row = next(line for line in lines if line.startswith("MLAE, β = 10"))
+    assert f"{benchmark.runs('mlae 10', 'mixture').mean():.1f} ±" in row
+    assert sum("†" in line for line in lines) == 3
+
+
+def test_the_description_has_the_numbers_of_the_picture():
+    words, figure = (
+        call(0, beta=10.0, gamma=0.05) for call in (benchmark.describe, benchmark.render)
+    )
+    own = benchmark.runs("mlae 10", "own").mean()
+    assert f"MLAE, β = 10 {own:.1f} and" in words
+    drawn = figure.axes[2].containers[0].lines[0].get_xdata()
+    assert drawn[0] == pytest.approx(own)
+
+
+def test_a_point_between_two_is_refused():
+    with pytest.raises(ValueError, match="beta = 7 is not on the lattice, but 10 is"):
+        benchmark.render(0, beta=7.0, gamma=0.05)
+
+
+def test_a_plain_step_is_the_unit_of_time():
+    assert benchmark.cost("ae", "step") == 1.0
+    assert 1.0 < benchmark.cost("mlae", "step") < benchmark.cost("taylor", "step")
+    seconds = contenders.step_seconds(("ae", "mlae"), rounds=1, epochs=2)
+    assert seconds["mlae"] > seconds["ae"] > 0
+
+
+@pytest.mark.slow
+def test_a_point_can_be_trained_again():
+    assert not [line for line in benchmark.check() if line.endswith("OUTSIDE")]
