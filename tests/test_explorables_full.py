@@ -1,10 +1,15 @@
 """The long trainings that ship as numbers: read, drawn, and made again on tiny settings."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
 from companion import explorables
-from companion.explorables import sinusoid, sinusoid_full
+from companion.explorables import mnist_full, sinusoid, sinusoid_full
+from companion.training.experiment import SCALES, Data, parameters
 
 
 @pytest.fixture
@@ -15,7 +20,8 @@ def saved(monkeypatch):
     def save(name, arrays, about):
         found[name] = (arrays, about)
 
-    monkeypatch.setattr(sinusoid_full, "save_lattice", save)
+    for module in (sinusoid_full, mnist_full):
+        monkeypatch.setattr(module, "save_lattice", save)
     return found
 
 
@@ -25,9 +31,9 @@ def test_they_are_named_but_not_rebuilt_with_the_others(monkeypatch):
         monkeypatch.setattr(module, "build", lambda name=module.NAME: built.append(name))
     explorables.rebuild()
     assert built == list(explorables.BY_NAME)
-    explorables.rebuild("sinusoid_full")
-    assert built[-1] == "sinusoid_full"
-    with pytest.raises(ValueError, match="no explorable 'mnist'; there are .* sinusoid_full"):
+    explorables.rebuild("mnist_full")
+    assert built[-1] == "mnist_full"
+    with pytest.raises(ValueError, match="no explorable 'mnist'; there are .* mnist_full"):
         explorables.rebuild("mnist")
 
 
@@ -70,3 +76,41 @@ def test_the_diagram_can_be_built_and_goes_on(saved, tmp_path, monkeypatch):
     sinusoid.fit(alone, sinusoid.make_data(0.1, 1), None, sinusoid.make_config(1), progress=False)
     result = sinusoid.measure(alone.eval(), 0.1)
     assert result.reconstruction == pytest.approx(arrays["reconstruction"][0, 1, 1], rel=1e-2)
+
+
+def test_mnist_shows_three_models_and_their_spread():
+    about = json.loads(json.dumps(explorables.base.load_lattice("mnist_full")[1]))
+    assert "10,000" in about["data"] or "test" in about["data"]
+    normal = mnist_full.runs("N")
+    assert list(normal) == about["models"] and all(len(v) == 3 for v in normal.values())
+    figure, words = mnist_full.picture()
+    assert figure.axes[0].get_xscale() == "log" and words.count("GMM(10)") == 3
+    for name, values in normal.items():
+        assert f"{name}: N {values.mean():.0f}" in words
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:layer")
+def test_mnist_can_be_trained_again_and_goes_on(saved, tmp_path, monkeypatch):
+    x = (255 * torch.rand(80, 1, 28, 28)).byte()
+    y = torch.arange(80) % 10
+    tiny = Data(x[:40], x[40:60], x[60:], (y[:40], y[40:60], y[60:]), "noise")
+    monkeypatch.setattr(mnist_full, "load", lambda seed: tiny)
+    monkeypatch.setattr(mnist_full, "RUNS", (0,))
+    short = mnist_full.TRAINING | {"epochs": 1, "batch_size": 20, "validate_every": 1}
+    monkeypatch.setattr(mnist_full, "TRAINING", short)
+    monkeypatch.setitem(SCALES, "full", SCALES["full"]._replace(num_samples=20, steps=2))
+    mnist_full.build(tmp_path)
+    arrays, about = saved.pop("mnist_full")
+    expected = parameters(mnist_full.make("MLAE, β = 10", 0).build((1, 28, 28)))["all"]
+    assert arrays["N"].shape == (3, 1) and about["parameters"][0] == expected
+    assert arrays["flat"][0, 0] == pytest.approx(28 * 28 / 12, rel=0.2)  # of uniform noise
+    monkeypatch.setattr(mnist_full, "features_for", lambda *_: pytest.fail("scored twice"))
+    mnist_full.build(tmp_path)
+    assert np.array_equal(saved["mnist_full"][0]["N"], arrays["N"])
+
+
+def test_a_retrained_number_is_compared_with_the_band():
+    result = SimpleNamespace(**{c.replace("(10)", ""): 1e9 for c in mnist_full.COLUMNS})
+    bands = {c.replace("(10)", ""): mnist_full.runs(c)["autoencoder"] for c in mnist_full.COLUMNS}
+    assert all(line.endswith("OUTSIDE") for line in explorables.base.compare(result, bands))

@@ -193,7 +193,7 @@ def test_what_cannot_be_is_refused_in_one_line(tiny, capsys):
         (["mnits"], "data must be one of mnist, cifar10, celeba"),
         (["mnist", "--preset", "best"], "preset must be one of mlae-mnist-convnet"),
         (["mnist", "--preset", "mlae-power"], "for mnist, got 'mlae-power'"),
-        (["mnist", "--model", "gan"], "model must be one of mlae, relaxed"),
+        (["mnist", "--model", "gan"], "model must be one of mlae, rectangular"),
         ([], "which data set?"),
     ):
         assert train(*arguments) == 2

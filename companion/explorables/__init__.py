@@ -9,6 +9,7 @@ from companion.explorables import (
     faces,
     interval,
     linear,
+    mnist_full,
     rectangular,
     relaxed,
     semicircle,
@@ -42,7 +43,7 @@ MODULES = (
     ablation,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
-LONG = {module.NAME: module for module in (sinusoid_full,)}  # no sliders; an hour
+LONG = {module.NAME: module for module in (sinusoid_full, mnist_full)}  # no sliders; an hour each
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from companion.explorables.base import Control, check_point, compare, load_latti
 from companion.models import MLAE, VAE, Model
 
 COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN)
-Result = TypeVar("Result", bound=NamedTuple)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Price:
         """All arrays, read once."""
         return _read(self.name)
 
-    def stored(self, result: type[Result], key: str, pictures: Sequence[str]) -> Result:
+    def stored(self, result: type[tuple], key: str, pictures: Sequence[str]) -> tuple:
         """What the lattice holds of one key: of the first run ``pictures``, medians of the rest."""
         arrays, at, values = self.lattice(), self.keys.index(key), {}
         for name in result._fields:
@@ -98,8 +97,8 @@ class Price:
         return result(**values)
 
     def trio(
-        self, numbers: Callable[[str], Result], seed: int, beta: float, gamma: float
-    ) -> dict[str, Result]:
+        self, numbers: Callable[[str], tuple], seed: int, beta: float, gamma: float
+    ) -> dict[str, tuple]:
         """The three models that a picture compares, by their captions.
 
         Raises:
