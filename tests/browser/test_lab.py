@@ -210,7 +210,7 @@ def test_the_panel_is_accessible(small):
 
 
 def test_notebook_02_opens_runs_and_moves(browser, lab, screenshot):
-    page = open_and_run(browser, lab("real"), 300)
+    page = open_and_run(browser, lab("real"), 600)
     errors = page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]')
     assert errors.count() == 0, errors.first.inner_text()
     page.locator(PANEL).scroll_into_view_if_needed()
