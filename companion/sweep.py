@@ -355,6 +355,18 @@ def _kind(model: Model) -> tuple:
     return repr(model), *(getattr(model, name, None) for name in switches)
 
 
+def _refuse_shared(model: Model) -> None:
+    """Two places of one tensor cannot be exchanged for a stack's: such a model trains alone."""
+    places: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if other := places.get(id(parameter)):
+            raise ValueError(
+                f"sweep: {type(model).__name__} shares '{other}' with '{name}', and shared "
+                "parameters cannot be stacked; train it with fit"
+            )
+        places[id(parameter)] = name
+
+
 def _check(models, train, configs, conditions, at_once) -> TrainConfig:
     if at_once is not None and at_once < 1:
         raise ValueError(f"sweep: at_once must be at least 1, got {at_once}")
@@ -367,6 +379,7 @@ def _check(models, train, configs, conditions, at_once) -> TrainConfig:
     shapes = {tuple(x.shape) for x in train}
     if len(shapes) > 1:
         raise ValueError(f"sweep: all data sets must have one shape, got {sorted(shapes)}")
+    _refuse_shared(models[0])
     first = configs[0]
     for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
         check_data(f"sweep, run {run}", model, x, None if conditions is None else conditions[run])

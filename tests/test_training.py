@@ -339,6 +339,14 @@ def test_a_sweep_refuses_models_of_another_kind():
         sweep([make()], [line()], [config(precision="64-true")])
 
 
+def test_a_sweep_refuses_shared_parameters():
+    models = [make(), make(seed=1)]
+    for model in models:
+        model.decoder.body[2] = model.encoder.body[0]  # used in two places
+    with pytest.raises(ValueError, match="MLAE shares 'encoder.body.0.weight' with 'decoder"):
+        sweep(models, [line()] * 2, [config()] * 2, progress=False)
+
+
 def sweep_of(count=5, epochs=4, **options):
     models = [make(beta, seed) for seed, beta in enumerate([0.1, 1.0, 10.0, 3.0, 0.3][:count])]
     data = [line(seed=seed) for seed in range(count)]

@@ -75,7 +75,7 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
     from companion import evaluation
-    from companion.evaluation.selection import write_json
+    from companion.training.checkpoint import write_json
     from companion.training.stages import fit_experiment
 
     if arguments.dry_run:

@@ -1,7 +1,6 @@
 """An experiment judged by its samples, and the choice among the settings of its paper."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from companion.evaluation.features import Features
 from companion.evaluation.generation import Generation, score_samples
 from companion.models.base import Model
 from companion.training import History, TrainConfig
+from companion.training.checkpoint import write_json
 from companion.training.experiment import Data, Experiment
 from companion.training.stages import fit_experiment
 
@@ -177,13 +177,3 @@ def _score(
         score = table.scores[0].frechet
     write_json(path, {"by": by, "column": column, "score": score})
     return score
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ from torch import Tensor
 from companion import plots
 from companion.contracts import as_float
 from companion.evaluation import Features, features_for, judge
-from companion.evaluation.selection import write_json
 from companion.explorables.base import compare, load_lattice, save_lattice
+from companion.training.checkpoint import write_json
 from companion.training.experiment import Data, Experiment, choose
 from companion.training.stages import fit_experiment
 

@@ -1,8 +1,10 @@
 """Files that a run can go on from: written whole or not at all, read without running code."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,6 +39,16 @@ def write(path: Path, state: dict) -> None:
         raise CheckpointError(
             f"training: cannot write the checkpoint {path} ({error}); {kept}"
         ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write what a run says of itself, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
