@@ -1,6 +1,7 @@
 """JupyterLab in a real browser: the notebooks open and run, the sliders move the picture."""
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -8,10 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 from companion.explorables import sinusoid
 
@@ -37,8 +40,6 @@ def browser():
     if path is None:
         reason = "no Chromium on this machine's PATH"
         (pytest.fail if os.environ.get("COMPANION_REQUIRE_BROWSER") else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -122,21 +123,23 @@ def open_and_run(browser, address, seconds):
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_selector('[data-status="idle"]', timeout=60_000, state="attached")
     assert not page.locator("text=Select Kernel").is_visible()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator('[data-command="runmenu:run-all"]').click()
-    page.wait_for_timeout(1000)
-    page.wait_for_function(
-        """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-            .every(p => /\\[\\d+\\]/.test(p.textContent))""",
-        timeout=seconds * 1000,
-    )
+    prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
+    started = prompts.filter(has_text=re.compile(r"\[[*\d]")).first
+    for _ in range(20):  # a kernel may look idle before it listens: a click is lost then
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.locator('[data-command="runmenu:run-all"]').click()
+        with suppress(TimeoutError):
+            started.wait_for(timeout=5_000)
+            break
+    waiting = prompts.filter(has_not_text=re.compile(r"\[\d+\]"))
+    expect(waiting).to_have_count(0, timeout=seconds * 1000)
     return page
 
 
 @pytest.fixture(scope="module")
 def small(browser, lab):
-    page = open_and_run(browser, lab("small"), 60)
-    page.wait_for_selector(f"{PANEL} img", timeout=30_000)
+    page = open_and_run(browser, lab("small"), 120)
+    page.wait_for_selector(f"{PANEL} img", timeout=60_000)
     yield page
     page.close()
 
