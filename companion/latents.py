@@ -28,6 +28,9 @@ from companion.training import TrainConfig, fit
 KINDS = ("standard", "gaussian", "mixture", "second_stage", "flow")
 
 
+SMALLEST = 1e-6  # variance of a direction in which codes do not vary
+
+
 class FlowTerms(NamedTuple):
     """The negative log-likelihood is the loss."""
 
@@ -53,9 +56,17 @@ class Mixture(nn.Module):
         self.register_buffer("scales", torch.eye(latent_dim).repeat(components, 1, 1))
 
     def set(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Take the parameters of a fitted mixture."""
-        values = weights.log(), means, torch.linalg.cholesky(covariances)
-        for buffer, value in zip(self.buffers(), values, strict=True):
+        """Take the parameters of a fitted mixture.
+
+        Codes that do not fill their space (a latent that no sample uses) leave a covariance without
+        a Cholesky factor; it then gets ``SMALLEST`` on its diagonal, as scikit-learn's always have.
+        """
+        covariances = covariances.cpu().double()  # which not every device has
+        scales, failed = torch.linalg.cholesky_ex(covariances)
+        if failed.any():
+            floor = SMALLEST * torch.eye(means.shape[1], dtype=torch.double)
+            scales = torch.linalg.cholesky(covariances + floor)
+        for buffer, value in zip(self.buffers(), (weights.log(), means, scales), strict=True):
             buffer.copy_(value)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -200,7 +211,8 @@ def fit_latents(
         latents.set(*(torch.as_tensor(p).to(codes) for p in parameters))
     elif kind in ("flow", "second_stage"):
         latents.mean.copy_(codes.mean(0))
-        latents.std.copy_(codes.std(0))
+        std = codes.std(0)
+        latents.std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
         standardised = (codes - latents.mean) / latents.std
         fit(latents.density, standardised, config=config, progress=False)
     return latents.eval().requires_grad_(False)

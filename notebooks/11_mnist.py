@@ -203,7 +203,8 @@ from dataclasses import replace
 
 from companion.explorables.ablation import small_table
 from companion.networks import MLP, build, papers
-from companion.training.experiment import MODELS, choose
+from companion.training.assemble import MODELS
+from companion.training.experiment import choose
 
 # %%
 names = {"convnet": "mlae-mnist-convnet", "resnet": "mlae-mnist-resnet"}

@@ -120,7 +120,6 @@ def test_lab_stays_on_this_machine_and_keeps_its_token(notebooks):
 def test_lab_passes_on_what_it_does_not_know(notebooks, monkeypatch):
     called = []
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")  # put back afterwards, like the folder
-    monkeypatch.chdir(notebooks)
     monkeypatch.setattr(os, "execv", lambda program, command: called.extend(command))
     assert cli.main(["lab", "--no-browser", "--port=9999"]) == 0
     assert called[-2:] == ["--no-browser", "--port=9999"]

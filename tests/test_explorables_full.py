@@ -9,7 +9,8 @@ import torch
 
 from companion import explorables
 from companion.explorables import mnist_full, sinusoid, sinusoid_full
-from companion.training.experiment import SCALES, Data, parameters
+from companion.training.assemble import parameters
+from companion.training.experiment import SCALES, Data
 
 
 @pytest.fixture

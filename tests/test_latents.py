@@ -101,3 +101,15 @@ def test_refusals(codes):
         ValueError, match=r"codes must be \(n, latent\) with n > latent, got \(2, 2"
     ):
         fit_latents("gaussian", codes[:2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("still", [0.0, 1e4])
+def test_a_latent_that_no_sample_uses(codes, kind, still):
+    """Codes that never vary in one direction, or vary together, are sampled as they are."""
+    flat = torch.cat([codes, still + torch.zeros(len(codes), 1), codes[:, :1]], 1)
+    options = {"components": 2, "hidden": (16,), "config": CONFIGS.get(kind)}
+    z = fit_latents(kind, flat, **options).sample(500, torch.Generator().manual_seed(1))
+    assert z.isfinite().all()
+    if kind in ("gaussian", "mixture"):
+        assert (z[:, 2] - still).abs().max() < 0.01 and (z[:, 3] - z[:, 0]).abs().max() < 0.01

@@ -124,7 +124,7 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
 
 def _run_of(experiment, data, model) -> dict[str, Any]:
     """What the numbers of a run depend on."""
-    from companion.training.experiment import parameters
+    from companion.training.assemble import parameters
 
     versions = {"companion": __version__, "python": platform.python_version()}
     return {
@@ -159,7 +159,7 @@ def _check_place(target: Path, resume: bool, asked: dict) -> None:
 
 def _describe(experiment, data) -> list[str]:
     """What will be done and what it takes, in lines."""
-    from companion.training.experiment import parameters
+    from companion.training.assemble import parameters
     from companion.training.memory import memory_budget
 
     model = experiment.build(tuple(data.train.shape[1:]))

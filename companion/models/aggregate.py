@@ -131,6 +131,9 @@ class AggregateVAE(Model):
         self.vae, self.options = vae, {"penalty": penalty, "kernel": kernel}
         self.register_buffer("weight", torch.tensor(float(weight)))
 
+    def prepare(self, x: Tensor) -> None:
+        self.vae.prepare(x)
+
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.vae.encode(x, condition)
 

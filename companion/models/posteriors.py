@@ -110,6 +110,11 @@ class VampPrior(nn.Module):
         self.encoder, self.latent_dim, self.covariance = encoder, latent_dim, covariance
         self.pseudo_inputs = nn.Parameter(pseudo_inputs.clone())
 
+    @torch.no_grad()
+    def prepare(self, x: Tensor) -> None:
+        """Start at these samples, ``(n, *data)``; where they are fewer than K, the rest stay."""
+        self.pseudo_inputs[: len(x)] = x[: len(self.pseudo_inputs)]
+
     def components(self) -> tuple[Tensor, Tensor]:
         """Means ``(K, latent)`` and lower Cholesky factors ``(K, latent, latent)``."""
         q = as_posterior(self.encoder(self.pseudo_inputs), self.latent_dim, self.covariance)

@@ -257,6 +257,10 @@ class VAE(Model):
         if self.num_samples < 1:
             raise ValueError(f"VAE: num_samples must be at least 1, got {self.num_samples}")
 
+    def prepare(self, x: Tensor) -> None:
+        if hasattr(self.prior, "prepare"):
+            self.prior.prepare(x)
+
     def extra_repr(self) -> str:
         given = self.options | {"num_samples": self.num_samples, "floor": self.floor}
         return ", ".join(f"{name}={value}" for name, value in given.items())

@@ -6,42 +6,28 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.data import images, tabular
 from companion.data.toy import Sinusoid
-from companion.models import (
-    AEF,
-    MLAE,
-    VAE,
-    Autoencoder,
-    Model,
-    RectangularFlow,
-    RelaxedFlow,
-    TaylorVAE,
-    TwoStageVAE,
-    core_mask,
-    posterior_size,
-)
+from companion.models import VAE, Model, TwoStageVAE, posterior_size
 from companion.models.base import evaluating
-from companion.networks import MLP, InjectiveFlow, build, flows
+from companion.networks import MLP, build
 from companion.networks.papers import mlae_tabular
-from companion.networks.preprocess import ActNorm, Logit, Preprocess
-from companion.networks.table import BN, CODE, RELU, SIGMOID, Table, conv, conv_t, linear
+from companion.networks.table import BN, SIGMOID, Table
 from companion.parameters import unknown
+from companion.training.assemble import (
+    MODELS,
+    VAES,
+    couplings,
+    small,
+    unconstrained,
+    unsquashed,
+    within_flows,
+)
 from companion.training.config import TrainConfig
 from companion.training.presets import PRESETS, Preset, growing
 
-MODELS = {
-    "mlae": MLAE,
-    "rectangular": RectangularFlow,  # of tables
-    "relaxed": RelaxedFlow,
-    "aef": AEF,
-    "two-stage": VAE,  # its first stage
-    "taylor": TaylorVAE,
-    "vae": VAE,
-    "autoencoder": Autoencoder,
-}
 # sets that are always there, and the benchmark whose presets they borrow
 EMBEDDED = {"digits": "mnist", "synthetic-faces": "celeba", "sinusoid": "sinusoid"}
 EMBEDDED |= {"breast-cancer": "miniboone", "wine": "hepmass", "diabetes": "power"}
@@ -209,16 +195,20 @@ class Experiment:
         preset, family = self.preset, self.preset.family
         table, latent_dim = self._table(data_shape)
         uses_norm = any(BN in row for row in (*preset.table.encoder, *preset.table.decoder))
-        norm = preset.norm if uses_norm and family != "taylor" else "none"
+        alone = family in ("rectangular", "taylor")  # no sample may see its batch
+        norm = preset.norm if uses_norm and not alone else "none"
         condition_dim = images.NUM_CLASSES if preset.conditional else 0
         options = {**preset.options, **self.options}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            if family == "rectangular":
-                return self._made(_injective(data_shape, latent_dim, self.scale.width), options)
+            if family == "rectangular" and len(data_shape) == 1:
+                is_small = self.scale.width is not None
+                return self._made(couplings(data_shape, latent_dim, is_small), options)
             networks = build(table, latent_dim, condition_dim, norm, preset.heads)
+            if family == "rectangular":
+                networks = unconstrained(*networks)
             if family == "aef":
-                options = _flows(data_shape, latent_dim, options)
+                options = within_flows(data_shape, latent_dim) | options
             return self._made(networks, options)
 
     def _made(self, networks: tuple, options: dict) -> Model:
@@ -307,8 +297,10 @@ def choose(
     preset = PRESETS[name]
     if family not in (None, preset.family):
         source = f"{preset.source}, its networks and training; the model is {family}"
-        options = {"learn_variance": True} if MODELS[family] is VAE else {}
+        options = {"learn_variance": True} if family in VAES else {}
         own = {"options": options, "second": None, "search": {}, "select": ""}
+        if family == "aef":  # its decoder's numbers are logits
+            own["table"] = unsquashed(preset.table)
         preset = replace(preset, family=family, source=source, **own)
     if profile != "full" and preset.options.get("learn_variance"):  # log γ moves by a rate a step
         note = "a short run starts at a decoder variance of 0.02"
@@ -318,70 +310,5 @@ def choose(
     return Experiment(name, preset, stand_in if profile == "quick" else data, profile, **given)
 
 
-def small(data_shape: tuple[int, ...], latent_dim: int, width: int, squashed: bool) -> Table:
-    """Two strided convolutions and a hidden layer each way, in place of a paper's networks.
-
-    >>> from companion.networks import build, count
-    >>> count(*build(small((1, 8, 8), 4, 16, True))[:2])
-    51333
-    """
-    channels, height, breadth = data_shape
-    last = (conv_t(channels, 4, 2), *[SIGMOID] * squashed)
-    return Table(data_shape, latent_dim, [
-        (conv(width, 4, 2), BN, RELU),
-        (conv(2 * width, 4, 2), BN, RELU),
-        (linear(8 * width), RELU),
-        (CODE,),
-    ], [
-        (linear(8 * width), RELU),
-        (linear(2 * width, height // 4, breadth // 4), BN, RELU),
-        (conv_t(width, 4, 2), BN, RELU),
-        last,
-    ])  # fmt: skip
-
-
 def _squashed(table: Table) -> bool:
     return SIGMOID in table.decoder[-1]
-
-
-def _flows(data_shape: tuple[int, ...], latent_dim: int, options: dict) -> dict:
-    """What AEF (center) has beside its networks: AEF App. D.1 to D.4."""
-    made = {
-        "core": core_mask(data_shape, latent_dim),
-        "core_encoder": flows.iaf(latent_dim),
-        "prior": flows.maf(latent_dim),
-        "per_pixel": True,
-    }
-    if len(data_shape) == 3:
-        margin = 1e-6 if data_shape[0] == 1 else 0.05
-        made |= {"preprocess": Preprocess(Logit(margin), ActNorm(data_shape)), "levels": 256}
-    return made | options
-
-
-def _injective(data_shape: tuple[int, ...], latent_dim: int, width: int | None) -> tuple:
-    """The networks of a rectangular flow: couplings around a padding, and a prior of couplings.
-
-    Source: Caterini et al. (2021), whom MLAE Table 1 quotes: ten RealNVP blocks with four layers of
-    128, and five with two of 32.
-    """
-    if len(data_shape) > 1:
-        raise ValueError(
-            f"rectangular: its couplings take tables, got data of shape {data_shape}; --model mlae "
-            "has the same likelihood with any networks"
-        )
-    sizes = ((10, [128] * 4), (5, [32, 32])) if width is None else ((4, [64, 64]), (3, [32]))
-    outer, prior = (
-        flows.realnvp(dim, transforms=n, hidden=hidden, activation=nn.SiLU) if dim > 1 else None
-        for dim, (n, hidden) in zip((data_shape[0], latent_dim), sizes, strict=True)
-    )
-    return InjectiveFlow(outer, latent_dim), prior, data_shape, latent_dim
-
-
-def parameters(model: nn.Module) -> dict[str, int]:
-    """Numbers that are learned, by the model's parts and in all."""
-    parts = {
-        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
-    }
-    return {n: k for n, k in parts.items() if k} | {
-        "all": sum(p.numel() for p in model.parameters())
-    }

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Literal
 
 from companion.models.base import Schedule, linear
 from companion.networks import papers
 from companion.networks.table import Table
+from companion.training.assemble import WITH_SCALES
 from companion.training.config import TrainConfig
-
-Family = Literal[
-    "mlae", "rectangular", "relaxed", "aef", "two-stage", "taylor", "vae", "autoencoder"
-]
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,7 @@ class Preset:
 
     Args:
         source: paper, section or table.
-        family: which model.
+        family: which model, one of ``companion.training.assemble.MODELS``.
         data: name of the data set.
         table: the networks.
         config: how it is trained; where ``iterations`` is given, its ``epochs`` do not count and
@@ -38,7 +34,7 @@ class Preset:
     """
 
     source: str
-    family: Family
+    family: str
     data: str
     table: Table
     config: TrainConfig
@@ -55,7 +51,7 @@ class Preset:
     @property
     def heads(self) -> int:
         """Numbers that the encoder gives for each latent dimension, as ``build`` takes them."""
-        return 2 if self.family in ("aef", "two-stage", "taylor", "vae") else 1
+        return 2 if self.family in WITH_SCALES else 1
 
     def config_for(self, samples: int) -> TrainConfig:
         """The settings with the paper's count of iterations turned into epochs of the data.

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import TimeoutError, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from companion.explorables import sinusoid
 
@@ -55,7 +54,11 @@ def lab(tmp_path_factory):
     small = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
     nbformat.write(small, folder / "small.ipynb")
     (real,) = (ROOT / "notebooks").glob("02_*.ipynb")
-    shutil.copy(real, folder / "real.ipynb")
+    real = nbformat.read(real, 4)
+    for cell in real.cells:
+        if cell.cell_type == "code":  # a number beside a cell then says that it ran here
+            cell.execution_count, cell.outputs = None, []
+    nbformat.write(real, folder / "real.ipynb")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -63,13 +66,15 @@ def lab(tmp_path_factory):
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
         "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
-        f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None",
+        f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True",
     ]  # fmt: skip
     config = tmp_path_factory.mktemp("config")
     tracker = config / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
     tracker.mkdir(parents=True)  # all cells in the page, not only those on the screen
     (tracker / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(config), "OMP_WAIT_POLICY": "PASSIVE"}
+    places = {"JUPYTER_CONFIG_DIR": str(config)}
+    places["JUPYTER_CONFIG_PATH"] = str(ROOT / "companion" / "cli" / "jupyter")  # as the CLI does
+    environment = os.environ | places | {"OMP_WAIT_POLICY": "PASSIVE"}
     server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     base = f"http://127.0.0.1:{port}/lab"
     try:
@@ -114,6 +119,11 @@ CLOCK = """panel => {
     if (start !== null) { window.moves.push(performance.now() - start); start = null; }
   }, true);
 }"""
+CURRENT = "window.jupyterapp?.shell.currentWidget?.sessionContext"  # else Run has nothing to run
+READY = f"""async () => {{
+  await {CURRENT}.ready;
+  await {CURRENT}.session.kernel.info;
+}}"""
 
 
 def open_and_run(browser, address, seconds):
@@ -124,13 +134,11 @@ def open_and_run(browser, address, seconds):
     page.wait_for_selector('[data-status="idle"]', timeout=60_000, state="attached")
     assert not page.locator("text=Select Kernel").is_visible()
     prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
-    started = prompts.filter(has_text=re.compile(r"\[[*\d]")).first
-    for _ in range(20):  # a kernel may look idle before it listens: a click is lost then
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.locator('[data-command="runmenu:run-all"]').click()
-        with suppress(TimeoutError):
-            started.wait_for(timeout=5_000)
-            break
+    prompts.first.click()
+    page.wait_for_function(CURRENT, timeout=60_000)
+    page.evaluate(READY)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator('[data-command="runmenu:run-all"]').click()
     waiting = prompts.filter(has_not_text=re.compile(r"\[\d+\]"))
     expect(waiting).to_have_count(0, timeout=seconds * 1000)
     return page

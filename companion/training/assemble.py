@@ -1,0 +1,152 @@
+"""The models of `companion train`: what each is made of, besides the networks of a table."""
+
+import torch
+from torch import nn
+
+from companion.models import (
+    AEF,
+    MLAE,
+    VAE,
+    AggregateVAE,
+    Autoencoder,
+    Model,
+    RectangularFlow,
+    RelaxedFlow,
+    TaylorVAE,
+    VampPrior,
+    core_mask,
+)
+from companion.networks import EncoderDecoder, InjectiveFlow, flows
+from companion.networks.preprocess import ActNorm, Logit, Preprocess
+from companion.networks.table import BN, CODE, RELU, SIGMOID, Table, conv, conv_t, linear
+
+Shape = tuple[int, ...]
+
+
+def beta_tc_vae(*networks, weight: float = 3.0, **options) -> Model:
+    """A VAE that pays for the total correlation of its codes, β − 1 times."""
+    return AggregateVAE(VAE(*networks, **options), "total_correlation", weight)
+
+
+def info_vae(*networks, weight: float = 10.0, **options) -> Model:
+    """A VAE that pays for the distance of its codes from the prior, in the MMD."""
+    return AggregateVAE(VAE(*networks, **options), "mmd", weight)
+
+
+def vamp(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    data_shape: Shape,
+    latent_dim: int,
+    pseudo_inputs: int = 50,
+    **options,
+) -> Model:
+    """A VAE whose prior are its posteriors at as many learned inputs; they start at data."""
+    prior = VampPrior(encoder, torch.rand(pseudo_inputs, *data_shape), latent_dim)
+    return VAE(encoder, decoder, data_shape, latent_dim, prior=prior, **options)
+
+
+MODELS = {
+    "mlae": MLAE,
+    "rectangular": RectangularFlow,
+    "relaxed": RelaxedFlow,
+    "aef": AEF,
+    "two-stage": VAE,  # its first stage
+    "taylor": TaylorVAE,
+    "vae": VAE,
+    "beta-tc-vae": beta_tc_vae,
+    "info-vae": info_vae,
+    "vamp": vamp,
+    "autoencoder": Autoencoder,
+}
+VAES = ("two-stage", "vae", "beta-tc-vae", "info-vae", "vamp")  # with a decoder variance to learn
+WITH_SCALES = (*VAES, "taylor", "aef")  # whose encoders give a scale beside each mean
+
+
+def small(data_shape: Shape, latent_dim: int, width: int, squashed: bool) -> Table:
+    """Two strided convolutions and a hidden layer each way, in place of a paper's networks.
+
+    >>> from companion.networks import build, count
+    >>> count(*build(small((1, 8, 8), 4, 16, True))[:2])
+    51333
+    """
+    channels, height, breadth = data_shape
+    last = (conv_t(channels, 4, 2), *[SIGMOID] * squashed)
+    return Table(data_shape, latent_dim, [
+        (conv(width, 4, 2), BN, RELU),
+        (conv(2 * width, 4, 2), BN, RELU),
+        (linear(8 * width), RELU),
+        (CODE,),
+    ], [
+        (linear(8 * width), RELU),
+        (linear(2 * width, height // 4, breadth // 4), BN, RELU),
+        (conv_t(width, 4, 2), BN, RELU),
+        last,
+    ])  # fmt: skip
+
+
+def unsquashed(table: Table) -> Table:
+    """The same networks without a sigmoid at the end.
+
+    >>> [SIGMOID in unsquashed(small((1, 8, 8), 4, 16, last)).decoder[-1] for last in (True, False)]
+    [False, False]
+    """
+    *rows, last = table.decoder
+    return table._replace(decoder=[*rows, tuple(step for step in last if step != SIGMOID)])
+
+
+def within_flows(data_shape: Shape, latent_dim: int) -> dict[str, object]:
+    """What AEF (center) has beside its networks: AEF App. D.1 to D.4.
+
+    >>> sorted(within_flows((4,), 2))
+    ['core', 'core_encoder', 'per_pixel', 'prior']
+    """
+    made = {
+        "core": core_mask(data_shape, latent_dim),
+        "core_encoder": flows.iaf(latent_dim),
+        "prior": flows.maf(latent_dim),
+        "per_pixel": True,
+    }
+    if len(data_shape) == 3:
+        margin = 1e-6 if data_shape[0] == 1 else 0.05
+        made |= {"preprocess": Preprocess(Logit(margin), ActNorm(data_shape)), "levels": 256}
+    return made
+
+
+def couplings(data_shape: Shape, latent_dim: int, is_small: bool) -> tuple:
+    """The networks of a rectangular flow over tables: couplings, padding, a prior of couplings.
+
+    Source: Caterini et al. (2021), whom MLAE Table 1 quotes: ten RealNVP blocks with four layers of
+    128, and five with two of 32.
+
+    >>> network, prior, *sizes = couplings((4,), 1, is_small=True)
+    >>> prior, sizes  # of one number there is nothing to couple
+    (None, [(4,), 1])
+    """
+    sizes = ((4, [64, 64]), (3, [32])) if is_small else ((10, [128] * 4), (5, [32, 32]))
+    outer, prior = (
+        flows.realnvp(dim, transforms=n, hidden=hidden, activation=nn.SiLU) if dim > 1 else None
+        for dim, (n, hidden) in zip((data_shape[0], latent_dim), sizes, strict=True)
+    )
+    return InjectiveFlow(outer, latent_dim), prior, data_shape, latent_dim
+
+
+def unconstrained(
+    encoder: nn.Module, decoder: nn.Module, data_shape: Shape, latent_dim: int
+) -> tuple:
+    """Any two networks under the loss of a rectangular flow: no layer of them is invertible.
+
+    >>> unconstrained(nn.Linear(4, 2), nn.Linear(2, 4), (4,), 2)[1:]
+    (None, (4,), 2)
+    """
+    return EncoderDecoder(encoder, decoder), None, data_shape, latent_dim
+
+
+def parameters(model: nn.Module) -> dict[str, int]:
+    """Numbers that are learned, by the model's parts and in all."""
+    parts = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
+    }
+    return {n: k for n, k in parts.items() if k} | {
+        "all": sum(p.numel() for p in model.parameters())
+    }
