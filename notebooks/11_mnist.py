@@ -440,6 +440,7 @@ print(f"with as many channels as ConvNet instead of a quarter: {same.round(2).to
 claim("mlae-tab6-plus-closes-gap", ablation.ratio(plus, net, "gap").tolist())
 claim("mlae-tab6-bn-hurts", ablation.ratio(f"{plus}, BN", plus).tolist())
 claim("mlae-tab6-decay-helps", ablation.ratio(f"{plus}, weight decay", plus).tolist())
+claim("mlae-tab6-beta-by-epoch", ablation.ratio(f"{net}, β (epoch)", net).tolist())
 
 # %%
 gaps = [ablation.runs(row.name, "gap").mean() for row in ablation.ROWS if row.paper]

@@ -254,6 +254,9 @@ entries = {  # model of `companion train`, its options
     "IWAE": ("vae", fixed | {"estimator": "iwae", "num_samples": 5}),
     "WAE": ("autoencoder", {"mmd": 1.0}), "CAE": ("autoencoder", {"encoder_jacobian": 0.03}),
     "RAE-L2": ("autoencoder", {"code": 0.01, "decoder_l2": 1e-4}),
+    "β-TC-VAE": ("beta-tc-vae", fixed | {"weight": 3.0}),
+    "InfoVAE": ("info-vae", fixed | {"weight": 10.0}), "VampPrior": ("vamp", fixed),
+    "AEF": ("aef", {}), "rectangular": ("rectangular", {"beta": beta}),
 }  # fmt: skip
 some = {"quick": 2, "standard": 3, "full": len(entries)}[profile]
 entries = dict(list(entries.items())[:some])

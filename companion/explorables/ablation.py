@@ -75,8 +75,10 @@ ROWS = (
     Row("ConvNet+", paper=(14.3, 10.1)),
     Row("ConvNet", network="convnet", width=64, paper=(20.9, 10.0)),
     Row("ConvNet, BN", network="convnet", width=64, norm="batch", paper=(24.6, 13.8)),
+    Row("ConvNet, β (epoch)", network="convnet", width=64, options=BY_EPOCH, paper=(23.1, 9.9)),
     Row("ConvNet+, channels × 4", width=64),
     Row("ConvNet+, K = 2", options={"num_probes": 2}),
+    Row("ConvNet+, K = 4", options={"num_probes": 4}),
     Row("ConvNet+, volume at x̂", options={"at": "manifold"}),
 )
 NAMES = tuple(row.name for row in ROWS)
