@@ -1,5 +1,7 @@
 """The benchmark's lattice: what is compared is comparable, and a point can be made again."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ import torch
 from companion.explorables import benchmark, contenders
 from companion.explorables.contenders import CONTENDERS
 from companion.models import TwoStageVAE, VampPrior
+from companion.training.experiment import choose
 
+ROOT = Path(__file__).parents[1]
 EVERY = [benchmark.keys_of(name)[0] for name in CONTENDERS]
 
 
@@ -121,3 +125,15 @@ def test_a_plain_step_is_the_unit_of_time():
 @pytest.mark.slow
 def test_a_point_can_be_trained_again():
     assert not [line for line in benchmark.check() if line.endswith("OUTSIDE")]
+
+
+def test_what_the_notebook_trains_at_full_can_be_built():
+    """Its cell of models and options, of which quick runs the first two only."""
+    source = (ROOT / "notebooks" / "13_all_models.py").read_text("utf-8")
+    (cell,) = (part for part in source.split("# %%") if "\nentries = {" in part)
+    names = {"beta": 10.0, "gamma": 0.05, "profile": "full"}
+    exec(cell, names)
+    assert {"MLAE", "AEF", "VampPrior", "rectangular"} <= set(names["entries"])
+    for family, options in names["entries"].values():
+        experiment = choose("mnist", family, "mlae-mnist-convnet", options=options)
+        assert experiment.build((1, 8, 8)).eval().sample(3).shape == (3, 1, 8, 8)

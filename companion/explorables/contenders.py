@@ -18,7 +18,6 @@ from companion.models import (
     AEF,
     MLAE,
     VAE,
-    AggregateVAE,
     Autoencoder,
     Model,
     RectangularFlow,
@@ -31,6 +30,7 @@ from companion.models import (
 from companion.networks import MLP, EncoderDecoder, flows, spectral_norm
 from companion.sweep import sweep
 from companion.training import TrainConfig, fit
+from companion.training.assemble import beta_tc_vae, info_vae, vamp
 
 SHAPE, LATENT, HIDDEN = (1, 8, 8), 8, (128, 128)
 EPOCHS, NOISE, SHOWN = 100, 0.05, 6
@@ -85,22 +85,9 @@ def _relaxed(beta: float, objective: str) -> Model:
     return RelaxedFlow(*pair(), SHAPE, LATENT, objective, mu=beta, mu_in=beta)
 
 
-def _vae(gamma: float, **options) -> VAE:
-    return VAE(*pair(2), SHAPE, LATENT, decoder_variance=gamma, **options)
-
-
-def _vamp(gamma: float = 0.05) -> Model:
-    encoder, decoder = pair(2)
-    prior = VampPrior(encoder, data().train[:50], LATENT)
-    return VAE(encoder, decoder, SHAPE, LATENT, decoder_variance=gamma, prior=prior)
-
-
-def _taylor(gamma: float) -> Model:
-    return TaylorVAE(*pair(2), SHAPE, LATENT, decoder_variance=gamma)
-
-
-def _aggregate(gamma: float, penalty: str, weight: float) -> Model:
-    return AggregateVAE(_vae(gamma), penalty, weight)
+def _of(make: Callable[..., Model], gamma: float, **options) -> Model:
+    """A VAE, or what is made of one."""
+    return make(*pair(2), SHAPE, LATENT, decoder_variance=gamma, **options)
 
 
 def _aef(flow: bool) -> Model:
@@ -116,21 +103,19 @@ def _plain(wrap: Callable = lambda network: network, **weights) -> Model:
 
 LEARNED = {"gamma": 0.05, "learn_variance": True}  # where γ starts
 IWAE = {"estimator": "iwae", "num_samples": 5}
-TC = {"penalty": "total_correlation", "weight": 3.0}
-MMD = {"gamma": 0.05, "penalty": "mmd", "weight": 10.0}
 RAE = {"code": 0.01, "decoder_l2": 1e-4}
 CONTENDERS = {
     "mlae": Contender("MLAE", "beta", _mlae, note="one probe, off the manifold"),
     "rectangular": Contender("rectangular", "beta", _rectangular, note="free networks"),
     "relaxed": Contender("InjFlow ln", "beta", partial(_relaxed, objective="log"), note="eq. 9"),
     "scale": Contender("InjFlow", "beta", partial(_relaxed, objective="scale"), note="eq. 10"),
-    "vae": Contender("VAE", "gamma", _vae),
-    "taylor": Contender("Taylor VAE", "gamma", _taylor, note="its weight 0.5"),
-    "iwae": Contender("IWAE", "gamma", partial(_vae, **IWAE), note="K = 5"),
-    "tc": Contender("β-TC-VAE", "gamma", partial(_aggregate, **TC), note="its β is 4"),
-    "info": Contender("InfoVAE", "", partial(_aggregate, **MMD), note="γ = 0.05, MMD, weight 10"),
-    "vamp": Contender("VampPrior", "", _vamp, "50 posteriors", note="γ = 0.05"),
-    "learned": Contender("VAE, γ learned", "", partial(_vae, **LEARNED), note="and 2nd stage"),
+    "vae": Contender("VAE", "gamma", partial(_of, VAE)),
+    "taylor": Contender("Taylor VAE", "gamma", partial(_of, TaylorVAE), note="its weight 0.5"),
+    "iwae": Contender("IWAE", "gamma", partial(_of, VAE, **IWAE), note="K = 5"),
+    "tc": Contender("β-TC-VAE", "gamma", partial(_of, beta_tc_vae), note="its β is 4"),
+    "info": Contender("InfoVAE", "", partial(_of, info_vae, 0.05), note="γ = 0.05, MMD, weight 10"),
+    "vamp": Contender("VampPrior", "", partial(_of, vamp, 0.05), "50 posteriors", note="γ = 0.05"),
+    "learned": Contender("VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="and 2nd stage"),
     "aef": Contender("AEF", "", partial(_aef, False), note="linear core, no flows"),
     "aef-flows": Contender("AEF, flows", "", partial(_aef, True), "flow", "linear core"),
     "two-step": Contender("two steps", "", _two_step, "flow", "β = 50"),
