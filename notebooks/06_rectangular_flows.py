@@ -405,8 +405,8 @@ def train(name, method):
     table, d = tables[name], LATENTS.get(name, latent)
     settings = {"batch_size": 512, "learning_rate": 3e-4, "epochs": EPOCHS.get(name)}
     if not big:
-        epochs = {"quick": 30}.get(profile, 200)
-        settings = {"batch_size": 72, "learning_rate": 5e-3, "epochs": epochs, "clip": 1.0}
+        epochs, rate = {"quick": (30, 5e-3)}.get(profile, (100, 2e-3))
+        settings = {"batch_size": 72, "learning_rate": rate, "epochs": epochs, "clip": 1.0}
     common = {"noise": 0.01, "weight_decay": 1e-4, "device": device} | settings
     models = [make(method, table.train.shape[1], d, s) for s in seeds]
     configs = [TrainConfig(seed=s, **common) for s in seeds]
@@ -422,7 +422,9 @@ for (name, method), (_, seconds) in trained.items():
 
 # %% [markdown]
 # The paper judges by a *FID-like* score: the squared Wasserstein-2 distance of the Gaussians that fit samples and
-# test data. On a small test set even the training data have a score; below that floor nothing can be told.
+# test data. On a small test set even the training data have a score; below that floor nothing can be told. And
+# means and covariances listen to the farthest sample: a single one of thousands, which a flow of a few dozen
+# data throws far away, spoils the score of its seed. So we compare medians over seeds.
 
 # %%
 from companion.evaluation import gaussian_w2
@@ -461,7 +463,8 @@ for ax, name in zip(np.atleast_1d(figure.subplots(1, max(1, len(tables)))), tabl
     plots.strip(ax, METHODS, scores, "FID-like score, test set")
     ax.axvline(floors[name], color=plots.GREY, linestyle="--", label="training data")
     ax.set(title=name)
-    ax.set(xscale="linear", xlim=(0, None))
+    if np.max(scores) < 30 * floors[name]:
+        ax.set(xscale="linear", xlim=(0, None))
     ax.legend(loc="lower left", fontsize=8)
 show(figure, "; ".join(f"{n} {m}: median {v:.2f}" for (n, m), v in medians.items()))
 
