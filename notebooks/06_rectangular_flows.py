@@ -463,9 +463,9 @@ for ax, name in zip(np.atleast_1d(figure.subplots(1, max(1, len(tables)))), tabl
     plots.strip(ax, METHODS, scores, "FID-like score, test set")
     ax.axvline(floors[name], color=plots.GREY, linestyle="--", label="training data")
     ax.set(title=name)
-    if np.max(scores) < 30 * floors[name]:
+    if np.max(scores) < 10 * floors[name]:
         ax.set(xscale="linear", xlim=(0, None))
-    ax.legend(loc="lower left", fontsize=8)
+    ax.legend(loc="best", fontsize=8)
 show(figure, "; ".join(f"{n} {m}: median {v:.2f}" for (n, m), v in medians.items()))
 
 # %%
