@@ -250,7 +250,7 @@ entries = {  # model of `companion train`, its options
     "VAE": ("vae", fixed), "2-stage VAE": ("two-stage", {}),
     "InjFlow ln": ("relaxed", {"mu": beta, "mu_in": beta}),
     "InjFlow": ("relaxed", {"mu": beta, "mu_in": beta, "objective": "scale"}),
-    "Taylor VAE": ("taylor", {"decoder_variance": gamma}),
+    "Taylor VAE": ("taylor", {"decoder_variance": gamma, "tangents": "two"}),  # in little memory
     "IWAE": ("vae", fixed | {"estimator": "iwae", "num_samples": 5}),
     "WAE": ("autoencoder", {"mmd": 1.0}), "CAE": ("autoencoder", {"encoder_jacobian": 0.03}),
     "RAE-L2": ("autoencoder", {"code": 0.01, "decoder_l2": 1e-4}),

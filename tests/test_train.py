@@ -74,8 +74,12 @@ def test_a_run_keeps_settings_weights_and_results(tiny, capsys):
     assert all(torch.equal(twice[0][name], twice[1][name]) for name in twice[0])
 
 
-@pytest.mark.parametrize("family", MODELS)
-@pytest.mark.parametrize("data", ["wine", "mnist"])
+IMAGES = ("rectangular", "aef", "beta-tc-vae", "info-vae", "vamp")  # others elsewhere
+
+
+@pytest.mark.parametrize(
+    "data, family", [("wine", f) for f in MODELS] + [("mnist", f) for f in IMAGES]
+)
 def test_every_model_trains(tiny, data, family, capsys):
     assert train(data, "--model", family, "-o", "run") == 0
     results = json.loads((tiny / "run" / "results.json").read_text())
