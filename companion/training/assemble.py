@@ -24,12 +24,24 @@ Shape = tuple[int, ...]
 
 
 def beta_tc_vae(*networks, weight: float = 3.0, **options) -> Model:
-    """A VAE that pays for the total correlation of its codes, β − 1 times."""
+    """A VAE that pays for the total correlation of its codes, β − 1 = ``weight`` times.
+
+    Takes what :class:`companion.models.VAE` takes. Source: Chen et al. (2018).
+
+    >>> beta_tc_vae(nn.Linear(3, 4), nn.Linear(2, 3), (3,), 2, decoder_variance=0.1).weight
+    tensor(3.)
+    """
     return AggregateVAE(VAE(*networks, **options), "total_correlation", weight)
 
 
 def info_vae(*networks, weight: float = 10.0, **options) -> Model:
-    """A VAE that pays for the distance of its codes from the prior, in the MMD."""
+    """A VAE that pays for the distance of its codes from the prior, ``weight`` times the MMD².
+
+    Takes what :class:`companion.models.VAE` takes. Source: Zhao et al. (2019), with α = 0.
+
+    >>> info_vae(nn.Linear(3, 4), nn.Linear(2, 3), (3,), 2).options["penalty"]
+    'mmd'
+    """
     return AggregateVAE(VAE(*networks, **options), "mmd", weight)
 
 
@@ -41,7 +53,13 @@ def vamp(
     pseudo_inputs: int = 50,
     **options,
 ) -> Model:
-    """A VAE whose prior are its posteriors at as many learned inputs; they start at data."""
+    """A VAE whose prior is the mean of its posteriors at learned inputs, which start at data.
+
+    Takes what :class:`companion.models.VAE` takes. Source: Tomczak and Welling (2018).
+
+    >>> vamp(nn.Linear(3, 4), nn.Linear(2, 3), (3,), 2, pseudo_inputs=5).prior.pseudo_inputs.shape
+    torch.Size([5, 3])
+    """
     prior = VampPrior(encoder, torch.rand(pseudo_inputs, *data_shape), latent_dim)
     return VAE(encoder, decoder, data_shape, latent_dim, prior=prior, **options)
 
@@ -143,7 +161,11 @@ def unconstrained(
 
 
 def parameters(model: nn.Module) -> dict[str, int]:
-    """Numbers that are learned, by the model's parts and in all."""
+    """Numbers that are learned, by the model's parts and in all.
+
+    >>> parameters(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
+    {'0': 8, 'all': 8}
+    """
     parts = {
         name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
     }
