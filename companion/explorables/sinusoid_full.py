@@ -68,7 +68,8 @@ def phase_diagram() -> tuple[Figure, str]:
         label, onset = f"σ = {noise:g}", transitions(noise)
         plots.quartiles(left, BETAS, arrays["alignment"][at], colour, label)
         plots.quartiles(middle, BETAS, arrays["reconstruction"][at] / noise**2, colour, label)
-        right.plot(onset, noise + 0.04 * np.linspace(-1, 1, len(onset)), ".", color=colour)
+        spread = noise + 0.04 * np.linspace(-1, 1, len(onset))
+        right.plot(onset, spread, ".", color=colour, clip_on=False)  # one lies at the first β
         right.plot([np.median(onset)] * 2, [noise - 0.04, noise + 0.04], color="black")
         texts.append(f"σ = {noise:g}: median β {np.median(onset):.2g}")
     left.axhline(0.5, color=plots.GREY, linestyle=":")
