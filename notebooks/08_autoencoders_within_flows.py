@@ -32,7 +32,9 @@ show(within_flows.render(0, core=0), within_flows.describe(0, core=0))
 # 4. estimate a likelihood by importance sampling and check the estimate against an exact one;
 # 5. compare with a VAE fairly: in bits per dimension, over seeds, flow by flow.
 #
-# It takes about half a minute at the `quick` profile on two CPU cores.
+# It takes about half a minute at the `quick` profile on two CPU cores. `standard` takes more seeds and steps
+# (a few minutes), and `full` does the same here: the paper's own networks on its own data (AEF App. D) are what
+# `companion train mnist --model aef --profile full` trains.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full

@@ -29,7 +29,9 @@ show(*variance.gallery((1.0, 0.1, 0.003)))
 # 3. read the dimension of a manifold off the posterior variances, and off the slope of the loss;
 # 4. explain what a second stage can add, what it needs from the first, and judge whether it did.
 #
-# It takes about 45 seconds at the `quick` profile on two CPU cores.
+# It takes about 45 seconds at the `quick` profile on two CPU cores. `standard` takes more seeds and steps
+# (a few minutes), and `full` does the same here: the paper's own networks on its own data (2SVAE App. D) are what
+# `companion train mnist --model two-stage --profile full` trains.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full

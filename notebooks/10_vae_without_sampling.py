@@ -30,7 +30,9 @@ show(*taylor.gallery((0.0, 0.5, 1.0), seed=0, variance=0.04))
 # 4. make its gradient several times cheaper with a trick of notebook 05;
 # 5. compare methods at equal steps *and* at equal compute.
 #
-# It takes about 45 seconds at the `quick` profile on two CPU cores.
+# It takes about 45 seconds at the `quick` profile on two CPU cores. `standard` takes more seeds and steps
+# (a few minutes), and `full` does the same here: the paper's own networks on its own data (SFVAE App. B) are what
+# `companion train mnist --model taylor --profile full` trains.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
