@@ -423,7 +423,7 @@ for (name, method), (_, seconds) in trained.items():
 # %% [markdown]
 # The paper judges by a *FID-like* score: the squared Wasserstein-2 distance of the Gaussians that fit samples and
 # test data. On a small test set even the training data have a score; below that floor nothing can be told. And
-# means and covariances listen to the farthest sample: a single one of thousands, which a flow of a few dozen
+# means and covariances listen to the farthest sample: a single one of thousands, which a flow fitted to few
 # data throws far away, spoils the score of its seed. So we compare medians over seeds.
 
 # %%
