@@ -67,6 +67,19 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, schedule, checkpoint_e
     assert [p.name for p in tmp_path.rglob("*.partial")] == []
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_an_interrupted_run_on_cuda_goes_on(tmp_path):
+    """With the same chance after the checkpoint; a sum on a GPU may round differently."""
+    whole, whole_log = train(tmp_path / "whole", device="cuda", checkpoint_every=1)
+    for stop_at in (5, 12):
+        train(tmp_path / "cut", stop_at=stop_at, device="cuda", checkpoint_every=1)
+    cut, log = train(tmp_path / "cut", device="cuda", checkpoint_every=1)
+    assert len(log.rows) == len(whole_log.rows) and next(cut.parameters()).is_cuda
+    for ours, theirs in zip(cut.parameters(), whole.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:layer")
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_goes_on_bit_for_bit(tmp_path, name):

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from companion.models import MLAE, Autoencoder
 from companion.networks import MLP, ConvDecoder, ConvEncoder
-from companion.training.costs import SIZES, measured_rate, run_cost
+from companion.training.costs import SIZES, measured_sampling, measured_step, run_cost
 from companion.training.counter import Counter, step_cost
 from companion.training.presets import PRESETS
 
@@ -67,9 +68,18 @@ def test_no_numbers_and_numbers_take_the_same_memory():
     assert peaks[0] > weights  # gradients alone are as large
 
 
-def test_a_rate_is_work_over_time():
-    rate = measured_rate(Autoencoder(nn.Linear(64, 8), nn.Linear(8, 64), (64,), 8), 64, steps=2)
-    assert 1e5 < rate < 1e13
+def test_a_step_takes_time_and_samples_come(monkeypatch):
+    model = Autoencoder(nn.Linear(64, 8), nn.Linear(8, 64), (64,), 8)
+    found = measured_step(model, 64, steps=4)
+    assert 1e-5 < found.seconds < 10 and found.peak == 0
+    assert measured_sampling(model, 100) > 1
+    clock = count(step=2.0)  # each look at it takes two seconds
+    monkeypatch.setattr("companion.training.costs.perf_counter", lambda: next(clock))
+    steps = []
+    handle = model.decoder.register_forward_hook(lambda *_: steps.append(1))
+    assert measured_step(model, 64, steps=50, limit=1.0).seconds == 2.0
+    handle.remove()
+    assert len(steps) == 3  # two that warm up, and one at least
 
 
 def test_sizes_are_those_of_the_presets():

@@ -246,6 +246,25 @@ def test_state_goes_through_a_file(case, tmp_path):
     assert torch.equal(model.encode(x, c), before)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_same_loss_gradient_and_density(case):
+    """In float64 and eval mode, with the same chance; a sample, drawn there, stays there."""
+    model, x, c = case
+    model, x = model.double().eval(), x.double()
+    c = None if c is None else c.double()
+    draws, found = model.draw(x, torch.Generator().manual_seed(3)), []
+    for device in ("cpu", "cuda"):
+        model.to(device)
+        there, told = x.to(device), None if c is None else c.to(device)
+        loss = model.loss(there, told, **{name: v.to(device) for name, v in draws.items()}).loss
+        found.append([loss, *gradients(loss, model), model.log_prob(there, told).value])
+    for ours, theirs in zip(*found, strict=True):
+        assert theirs.is_cuda and torch.allclose(ours, theirs.cpu(), rtol=1e-8, atol=1e-9)
+    drawn = model.sample(8, told, generator=torch.Generator("cuda").manual_seed(0))
+    assert drawn.is_cuda and torch.isfinite(drawn).all()
+
+
 def test_log_prob_of_a_linear_pair_is_the_gaussian_on_its_plane():
     A = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]], dtype=torch.float64)
     encoder, decoder = nn.Linear(3, 2, bias=False).double(), nn.Linear(2, 3, bias=False).double()

@@ -423,13 +423,40 @@ def test_a_sweep_stacks_as_many_as_memory_takes(monkeypatch):
         sweep_of(2, at_once=0)
 
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@needs_cuda
 def test_cuda_trains_samples_and_evaluates():
     model = make()
     quiet_fit(model, line(), line(seed=1), config(epochs=2, device="cuda"))
     assert model.sample(4, generator=torch.Generator().manual_seed(0)).is_cuda
     sweep([make(), make(seed=1)], [line()] * 2, [config(device="cuda")] * 2, progress=False)
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize(
+    ("changes", "rel"), [({"compile": True}, 1e-4), ({"precision": "bf16-mixed"}, 0.02)], ids=str
+)
+def test_cuda_compiled_and_in_bf16_follows_eager_float32(changes, rel):
+    logs = [
+        quiet_fit(make(), line(), None, config(device="cuda", **more)).column("loss")
+        for more in ({}, changes)
+    ]
+    assert logs[0] != logs[1] and logs[1] == pytest.approx(logs[0], rel=rel)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_sweep_on_cuda_takes_the_steps_of_each_alone():
+    models, alone = [make(), make(seed=1)], [make(), make(seed=1)]
+    sweep(models, [line()] * 2, [config(device="cuda")] * 2, progress=False)
+    for model, single in zip(models, alone, strict=True):
+        quiet_fit(single, line(), None, config(device="cuda"))
+        for ours, theirs in zip(model.parameters(), single.parameters(), strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_a_sweep_names_the_runs_that_diverge():

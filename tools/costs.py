@@ -1,6 +1,7 @@
-"""Count what every preset costs at `full`, measure a few steps here, and write book/costs.json.
+"""Count what every preset costs at `full`, measure steps here, and write book/costs.json.
 
-The counts take seconds and no memory to speak of; the rates are those of this machine.
+The counts take seconds and no memory to speak of; the rates are those of one thread of this
+machine. On a machine with a GPU, `--gpu` times every preset's own steps there and keeps the rest.
 """
 
 import argparse
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from companion.training.costs import measured_rate, run_cost
-from companion.training.experiment import Experiment
+from companion.training.costs import measured_sampling, measured_step, run_cost, stages
+from companion.training.counter import step_cost
 from companion.training.presets import PRESETS
 
 OUT = Path(__file__).resolve().parents[1] / "book" / "costs.json"
@@ -25,32 +26,51 @@ MEASURED = {
     "two-stage": ("two-stage-mnist-infogan", 100),
     "taylor": ("taylor-celeba", 64),
 }
+DRAWN = 500  # samples at once
 
 
 def rate(name: str, batch: int) -> float:
-    preset = PRESETS[name]
-    model = Experiment(name, preset, preset.data, "full").build(preset.table.data_shape)
-    return measured_rate(model, batch)
+    """Counted operations per second of a preset's first stage."""
+    model = next(stages(name, PRESETS[name])).model
+    seconds = measured_step(model, batch).seconds
+    return step_cost(model, batch).flop / seconds
+
+
+def on_gpu(name: str) -> dict[str, float | list[float]]:
+    """Every stage's steps at the paper's batch, and samples of the last one."""
+    hours, steps, peak = 0.0, [], 0
+    for stage in stages(name, PRESETS[name]):
+        found = measured_step(stage.model, stage.batch, stage.condition_dim, "cuda", steps=20)
+        hours += stage.steps * found.seconds / 3600
+        steps.append(1000 * found.seconds)
+        peak = max(peak, found.peak)
+    drawn = measured_sampling(stage.model, DRAWN, stage.condition_dim, "cuda")
+    print(name, [f"{ms:.2f} ms" for ms in steps], f"{hours:.2f} h, {peak / 1e9:.2f} GB", flush=True)
+    return {"milliseconds": steps, "hours": hours, "peak": peak, "samples_per_second": drawn}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--keep-rates", action="store_true", help="only count; leave what was measured"
-    )
-    keep = parser.parse_args().keep_rates
+    parser.add_argument("--keep-rates", action="store_true", help="only count; keep all times")
+    parser.add_argument("--gpu", action="store_true", help="only measure, on the GPU of here")
+    parser.add_argument("-o", "--out", type=Path, default=OUT)
+    asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    before = json.loads(OUT.read_text("utf-8")) if keep else {"rates": {}}
-    rates = before["rates"]
-    for family, (name, batch) in () if keep else MEASURED.items():
-        rates[family] = {"preset": name, "batch": batch, "flop_per_second": rate(name, batch)}
-        print(family, f"{rates[family]['flop_per_second']:.3g} flop/s")
-    runs = {name: run_cost(name, preset)._asdict() for name, preset in PRESETS.items()}
-    now = {"torch": torch.__version__.partition("+")[0], "threads": 1}
-    now |= {"device": "cpu", "machine": platform.machine()}
-    about = before.get("about", now)
-    OUT.write_text(json.dumps({"about": about, "rates": rates, "runs": runs}, indent=1) + "\n")
+    found = json.loads(OUT.read_text("utf-8"))
+    version = {"torch": torch.__version__.partition("+")[0]}
+    if asked.gpu:
+        about = version | {"device": torch.cuda.get_device_name(), "samples_at_once": DRAWN}
+        about["convolutions"] = "TF32" if torch.backends.cudnn.allow_tf32 else "float32"
+        found["gpu"] = {"about": about, "runs": {name: on_gpu(name) for name in PRESETS}}
+    elif not asked.keep_rates:
+        torch.set_num_threads(1)
+        found["about"] = version | {"threads": 1, "device": "cpu", "machine": platform.machine()}
+        for family, (name, batch) in MEASURED.items():
+            found["rates"][family] = {"preset": name, "batch": batch}
+            found["rates"][family]["flop_per_second"] = rate(name, batch)
+    if not asked.gpu:
+        found["runs"] = {name: run_cost(name, preset)._asdict() for name, preset in PRESETS.items()}
+    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""What an experiment costs: steps times the counts of one step, and a measured rate."""
+"""What an experiment costs: steps times the counts of one step, and what was measured."""
 
+from collections.abc import Iterator
+from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
 import torch
 
-from companion.models.base import Model
+from companion.models.base import Model, evaluating
 from companion.training.config import TrainConfig
 from companion.training.counter import any_step, step_cost
 from companion.training.experiment import Experiment
@@ -43,6 +45,41 @@ class Cost(NamedTuple):
     peak: int  # bytes on top, at the largest step
 
 
+class Measured(NamedTuple):
+    """Some steps of training on one device."""
+
+    seconds: float  # of a step: forward, backward and Adam's, the median
+    peak: int  # bytes on a GPU at the largest step, weights and moments too; 0 elsewhere
+
+
+class Stage(NamedTuple):
+    """A model that is trained, and how often on what."""
+
+    model: Model
+    batch: int
+    condition_dim: int
+    steps: int
+
+
+def stages(name: str, preset: Preset) -> Iterator[Stage]:
+    """What a preset trains at the paper's settings, one model after the other.
+
+    Raises:
+        ValueError: for data whose size is not known.
+
+    >>> from companion.training.presets import PRESETS
+    >>> [stage.steps for stage in stages("taylor-mnist-collapse", PRESETS["taylor-mnist-collapse"])]
+    [1000]
+    """
+    samples, experiment = _samples(preset), Experiment(name, preset, preset.data, "full")
+    model, config = experiment.build(preset.table.data_shape), experiment.config(samples)
+    steps = num_steps(config, samples)
+    yield Stage(model, config.batch_size, 10 * preset.conditional, steps)
+    if second := experiment.second(model):
+        model, config = second
+        yield Stage(model, config.batch_size, 0, num_steps(config, samples))
+
+
 def run_cost(name: str, preset: Preset) -> Cost:
     """Count a preset's whole run at the paper's settings, from one step of each stage.
 
@@ -54,23 +91,25 @@ def run_cost(name: str, preset: Preset) -> Cost:
     >>> cost.steps >= 50_000, cost.flop / cost.steps > 1e8
     (True, True)
     """
-    if preset.data not in SIZES:
-        raise ValueError(f"run_cost: data must be one of {', '.join(SIZES)}, got {preset.data!r}")
-    experiment, shape = Experiment(name, preset, preset.data, "full"), preset.table.data_shape
-    samples = min(SIZES[preset.data][0], preset.limit or SIZES[preset.data][0])
+    shape = preset.table.data_shape
     kind = torch.uint8 if len(shape) == 3 else torch.float32
-    sizes = samples, SIZES[preset.data][1]
+    sizes = _samples(preset), SIZES[preset.data][1]
     data = [torch.empty(n, *shape, dtype=kind, device="meta") for n in sizes]
-    model, config = experiment.build(shape), experiment.config(samples)
-    budget = memory_budget(model, *data)
-    steps = num_steps(config, samples)
-    cost = step_cost(model, config.batch_size, 10 * preset.conditional)
-    flop, peak = float(steps * cost.flop), cost.peak
-    if second := experiment.second(model):
-        more = num_steps(second[1], samples)
-        cost = step_cost(second[0], second[1].batch_size)
-        steps, flop, peak = steps + more, flop + more * cost.flop, max(peak, cost.peak)
-    return Cost(steps, flop, budget.total - budget.gradients, peak)
+    steps = flop = resident = peak = 0
+    for stage in stages(name, preset):
+        budget = memory_budget(stage.model, *data)
+        resident = resident or budget.total - budget.gradients
+        cost = step_cost(stage.model, stage.batch, stage.condition_dim)
+        steps, flop = steps + stage.steps, flop + stage.steps * cost.flop
+        peak = max(peak, cost.peak)
+    return Cost(steps, float(flop), resident, peak)
+
+
+def _samples(preset: Preset) -> int:
+    """How many samples a preset trains on."""
+    if preset.data not in SIZES:
+        raise ValueError(f"stages: data must be one of {', '.join(SIZES)}, got {preset.data!r}")
+    return min(SIZES[preset.data][0], preset.limit or SIZES[preset.data][0])
 
 
 def num_steps(config: TrainConfig, samples: int) -> int:
@@ -82,16 +121,52 @@ def num_steps(config: TrainConfig, samples: int) -> int:
     return config.epochs * (samples // min(config.batch_size, samples))
 
 
-def measured_rate(model: Model, batch: int, steps: int = 5, device: str = "cpu") -> float:
-    """Floating point operations of counted products per second, in the fastest of some steps."""
+def measured_step(
+    model: Model,
+    batch: int,
+    condition_dim: int = 0,
+    device: str = "cpu",
+    steps: int = 5,
+    limit: float = 5.0,
+) -> Measured:
+    """Time some steps of training after two that warm up, at most ``limit`` seconds of them.
+
+    >>> from companion.models import Autoencoder
+    >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)
+    >>> measured_step(model, 10).seconds > 0
+    True
+    """
     model.to(device).train()
     optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), TrainConfig())
-    seconds = []
-    for _ in range(steps):
-        step = any_step(model, batch, 0, device)
-        began = perf_counter()
+    seconds, began = [], perf_counter()
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    while len(seconds) < 3 or len(seconds) < steps + 2 and perf_counter() - began < limit:
+        start = perf_counter()
+        step = any_step(model, batch, condition_dim, device)
         model.loss(step.x + 0.5, step.condition, **step.draws).loss.mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-        seconds.append(perf_counter() - began)
-    return step_cost(model, batch).flop / min(seconds)
+        if on_gpu:
+            torch.cuda.synchronize()
+        seconds.append(perf_counter() - start)
+    return Measured(median(seconds[2:]), torch.cuda.max_memory_allocated() if on_gpu else 0)
+
+
+def measured_sampling(model: Model, n: int, condition_dim: int = 0, device: str = "cpu") -> float:
+    """Samples per second, the better of two draws of ``n``.
+
+    >>> from companion.models import Autoencoder
+    >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)
+    >>> measured_sampling(model, 100) > 100
+    True
+    """
+    condition = torch.zeros(n, condition_dim, device=device) if condition_dim else None
+    seconds = []
+    with evaluating(model.to(device)), torch.no_grad():
+        for _ in range(2):
+            start = perf_counter()
+            model.sample(n, condition)[0].cpu()  # waits for it
+            seconds.append(perf_counter() - start)
+    return n / min(seconds)
