@@ -35,6 +35,7 @@ from companion.training import (
 from companion.training.checkpoint import check_settings, read, write
 from companion.training.counter import step_cost
 from companion.training.memory import free, memory_budget
+from companion.training.replay import Replay
 
 SHARE = 0.5  # of the free memory that a stack may take
 SECONDS = 10.0  # between checkpoints
@@ -175,6 +176,10 @@ class _Stack:
         self.loss = vmap(_Loss(self.models[0]).means)
         self.optimizer = make_optimizer(self.parameters.values(), self.config)
         self.scheduler = make_scheduler(self.optimizer, self.config, self.streams[0].num_steps)
+        self.gradients = self._pass
+        if self.config.replay and device.type == "cuda":
+            parts = self.parameters.values(), self.buffers.values()
+            self.gradients = Replay(self._pass, *parts)
         self.histories = [History() for _ in models]
         self.epoch, self.start = 0, time.perf_counter()
 
@@ -201,14 +206,20 @@ class _Stack:
         """One step of all runs; returns the means of their terms, each ``(run,)``."""
         pairs = zip(self.models, self.streams, strict=True)
         changed = [m.advance(s.progress, self.epoch) for m, s in pairs]
-        self.buffers |= {name: torch.stack([c[name] for c in changed]) for name in changed[0]}
-        terms = self.loss(self.parameters, self.buffers, *_together(steps))
-        self.optimizer.zero_grad()
-        terms["loss"].sum().backward()  # runs share no parameter: the sum's gradient is each one's
+        for name in changed[0]:
+            self.buffers[name].copy_(torch.stack([c[name] for c in changed]))
+        terms = self.gradients(_together(steps))
         if self.config.clip is not None:
             _clip(self.parameters.values(), self.config.clip)
         self.optimizer.step()
         self.scheduler.step()
+        return terms
+
+    def _pass(self, step: Step) -> dict[str, Tensor]:
+        condition = {} if step.condition is None else {"condition": step.condition}
+        self.optimizer.zero_grad()
+        terms = self.loss(self.parameters, self.buffers, step.x, condition, step.draws)
+        terms["loss"].sum().backward()  # runs share no parameter: the sum's gradient is each one's
         return terms
 
     @torch.no_grad()
@@ -325,12 +336,12 @@ class _Loss(nn.Module):
         return {name: value.mean() for name, value in terms._asdict().items()}
 
 
-def _together(steps: Sequence[Step]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """What vmap maps over: data, the condition if there is one, and the chance of the losses."""
+def _together(steps: Sequence[Step]) -> Step:
+    """The steps of all runs as one, stacked along a new first axis."""
     given = [s.condition for s in steps if s.condition is not None]
-    condition = {"condition": torch.stack(given)} if given else {}
     draws = {name: torch.stack([s.draws[name] for s in steps]) for name in steps[0].draws}
-    return torch.stack([s.x for s in steps]), condition, draws
+    condition = torch.stack(given) if given else None
+    return Step(torch.stack([s.x for s in steps]), condition, draws)
 
 
 def _clip(parameters, max_norm: float) -> None:

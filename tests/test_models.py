@@ -258,7 +258,10 @@ def test_cuda_gives_the_same_loss_gradient_and_density(case):
         model.to(device)
         there, told = x.to(device), None if c is None else c.to(device)
         loss = model.loss(there, told, **{name: v.to(device) for name, v in draws.items()}).loss
-        found.append([loss, *gradients(loss, model), model.log_prob(there, told).value])
+        found.append([loss, *gradients(loss, model)])
+        density = model.log_prob(there, told)
+        if density.kind.startswith("exact") and "dequantised" not in density.kind:
+            found[-1].append(density.value)
     for ours, theirs in zip(*found, strict=True):
         assert theirs.is_cuda and torch.allclose(ours, theirs.cpu(), rtol=1e-8, atol=1e-9)
     drawn = model.sample(8, told, generator=torch.Generator("cuda").manual_seed(0))

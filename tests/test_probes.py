@@ -79,3 +79,13 @@ def test_the_generator_decides_everything():
 def test_refusals(kind, num_probes, message):
     with pytest.raises(ValueError, match=message):
         probes.sample(kind, num_probes, torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize("kind", ["sphere", "orthogonal"])
+def test_a_single_number_has_a_sign_even_where_it_is_zero(monkeypatch, kind):
+    """On a GPU one normal in some millions is exactly 0; its probe was NaN."""
+    monkeypatch.setattr(
+        torch, "randn", lambda shape, **_: torch.tensor([-0.3, 0.0, 2.0]).view(shape)
+    )
+    v = probes.sample(kind, 1, torch.zeros(3, 1))
+    assert torch.equal(v, torch.tensor([-1.0, 1.0, 1.0]).view(1, 3, 1))

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import warnings
 
 import pytest
 import torch
@@ -438,14 +439,18 @@ def test_cuda_trains_samples_and_evaluates():
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize(
-    ("changes", "rel"), [({"compile": True}, 1e-4), ({"precision": "bf16-mixed"}, 0.02)], ids=str
+    ("changes", "rel"),
+    [({"compile": True}, 1e-4), ({"replay": False}, 1e-6), ({"precision": "bf16-mixed"}, 0.02)],
+    ids=str,
 )
-def test_cuda_compiled_and_in_bf16_follows_eager_float32(changes, rel):
-    logs = [
-        quiet_fit(make(), line(), None, config(device="cuda", **more)).column("loss")
-        for more in ({}, changes)
-    ]
-    assert logs[0] != logs[1] and logs[1] == pytest.approx(logs[0], rel=rel)
+def test_every_way_to_compute_on_cuda_gives_the_same_training(changes, rel):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "fit: ")  # no way falls back
+        logs = [
+            quiet_fit(make(), line(), None, config(device="cuda", **more)).column("loss")
+            for more in ({}, changes)
+        ]
+    assert logs[1] == pytest.approx(logs[0], rel=rel)
 
 
 @pytest.mark.gpu

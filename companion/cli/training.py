@@ -117,6 +117,7 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
     seconds["all"] = round(time.perf_counter() - began, 1)
     found["generation"] = table._asdict() | {"scores": [s._asdict() for s in table.scores]}
     found |= {"last_epoch": history.rows[-1], "seconds_of_this_call": seconds}
+    found |= _gpu(next(model.parameters()).device)
     write_json(target / RESULTS, _run_of(chosen, data, model) | found)
     print(target)
     return 0
@@ -139,6 +140,16 @@ def _run_of(experiment, data, model) -> dict[str, Any]:
         "notebook": f"train {experiment.name}",  # as `companion claims` reads every run
         "claims": {},
     }
+
+
+def _gpu(device) -> dict[str, Any]:
+    """Which GPU it was, and the bytes that tensors took there at most; nothing elsewhere."""
+    import torch
+
+    if device.type != "cuda":
+        return {}
+    peak = torch.cuda.max_memory_allocated(device)
+    return {"gpu": {"name": torch.cuda.get_device_name(device), "peak_bytes": peak}}
 
 
 def _check_place(target: Path, resume: bool, asked: dict) -> None:

@@ -119,7 +119,15 @@ def _times(factor: Tensor, b: Tensor) -> Tensor:
 
 
 def _solve(b: Tensor, cholesky: Tensor, really: bool) -> Tensor:
-    return torch.cholesky_solve(b.unsqueeze(2), cholesky).squeeze(2) if really else b
+    return _cholesky_solve(b.unsqueeze(2), cholesky).squeeze(2) if really else b
+
+
+def _cholesky_solve(b: Tensor, cholesky: Tensor) -> Tensor:
+    """(LLᵀ)⁻¹B: (batch, k, ·); torch's own on CUDA takes memory, which no CUDA graph allows."""
+    if not cholesky.is_cuda:
+        return torch.cholesky_solve(b, cholesky)
+    half = torch.linalg.solve_triangular(cholesky, b, upper=False)
+    return torch.linalg.solve_triangular(cholesky.mT, half, upper=True)
 
 
 def bound_log_likelihood(
@@ -215,7 +223,7 @@ def _pairs(
 ) -> Pairs:
     wide, square = _wide(factor), ratio * (residual - out.explained)  # (w/c)(r − Uy)
     if tangents == "all":
-        inverse = torch.cholesky_inverse(out.cholesky)
+        inverse = _inverse(out.cholesky)
         ends = (factor, inverse) if wide else (inverse, factor)  # their product is (UN)ᵀ
         outer = out.y.unsqueeze(2) * square.unsqueeze(1)  # (batch, latent, n)
         return Pairs(torch.baddbmm(outer, *ends, alpha=-1).transpose(0, 1), None)
@@ -226,6 +234,13 @@ def _pairs(
     kappa = (_ratio(square, det) * _ratio(probe, out.y)).sqrt()
     left, right = square / kappa - det, kappa * out.y + probe
     return Pairs(left.unsqueeze(0), right.unsqueeze(0))
+
+
+def _inverse(cholesky: Tensor) -> Tensor:
+    if not cholesky.is_cuda:
+        return torch.cholesky_inverse(cholesky)
+    eye = torch.eye(cholesky.shape[-1], dtype=cholesky.dtype, device=cholesky.device)
+    return _cholesky_solve(eye.expand_as(cholesky), cholesky)
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ class TrainConfig:
         flip: mirror each training image, left to right, half the time.
         seed: of data order, noise and probes; the weights are the model's own.
         compile: compile the loss; without a working C++ compiler it falls back with a warning.
+        replay: on one CUDA device, record a step's forward and backward pass once and replay it,
+            where the loss waits for no number.
         precision: of Lightning Fabric: ``32-true``, ``64-true`` or ``bf16-mixed``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         devices: processes on this machine, one for each device; each takes its share of every
@@ -55,6 +57,7 @@ class TrainConfig:
     flip: bool = False
     seed: int = 0
     compile: bool = False
+    replay: bool = True
     precision: str = "32-true"
     device: str = "auto"
     devices: int = 1
@@ -95,4 +98,4 @@ POSITIVE = (
     "epochs batch_size learning_rate validate_every validate_on defect_on halve_every devices "
     "nodes clip early_stop checkpoint_every".split()
 )
-PRACTICAL = ("compile", "device", "devices", "nodes", "strategy", "checkpoint_every")
+PRACTICAL = ("compile", "replay", "device", "devices", "nodes", "strategy", "checkpoint_every")

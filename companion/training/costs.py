@@ -1,5 +1,6 @@
 """What an experiment costs: steps times the counts of one step, and what was measured."""
 
+import gc
 from collections.abc import Iterator
 from statistics import median
 from time import perf_counter
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from companion.contracts import Terms
 from companion.models.base import Model, evaluating
 from companion.training.config import TrainConfig
 from companion.training.counter import any_step, step_cost
@@ -14,6 +16,8 @@ from companion.training.experiment import Experiment
 from companion.training.loop import make_optimizer
 from companion.training.memory import memory_budget
 from companion.training.presets import Preset
+from companion.training.replay import WARM_UP, Replay
+from companion.training.stream import Step
 
 # training, validation and test samples, as the loaders cut them; of chairs, whose split is by
 # chair, and of gas, whose rows are a quarter, within a thousandth
@@ -129,29 +133,46 @@ def measured_step(
     steps: int = 5,
     limit: float = 5.0,
 ) -> Measured:
-    """Time some steps of training after two that warm up, at most ``limit`` seconds of them.
+    """Time some steps of training as ``fit`` takes them, after some that warm up.
+
+    At least one and at most ``limit`` seconds of them.
 
     >>> from companion.models import Autoencoder
     >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)
     >>> measured_step(model, 10).seconds > 0
     True
     """
+    on_gpu = torch.device(device).type == "cuda"
+    before = _cleared() if on_gpu else 0
     model.to(device).train()
     optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), TrainConfig())
-    seconds, began = [], perf_counter()
-    on_gpu = torch.device(device).type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    while len(seconds) < 3 or len(seconds) < steps + 2 and perf_counter() - began < limit:
-        start = perf_counter()
-        step = any_step(model, batch, condition_dim, device)
-        model.loss(step.x + 0.5, step.condition, **step.draws).loss.mean().backward()
-        optimizer.step()
+
+    def run(step: Step) -> Terms:
         optimizer.zero_grad()
+        terms = model.loss(step.x, step.condition, **step.draws)
+        terms.loss.mean().backward()
+        return terms
+
+    gradients, warm, seconds, began = run, 2, [], perf_counter()
+    if on_gpu:
+        gradients, warm = Replay(run, model.parameters(), model.buffers()), WARM_UP + 2
+    while len(seconds) <= warm or len(seconds) < steps + warm and perf_counter() - began < limit:
+        start = perf_counter()
+        gradients(any_step(model, batch, condition_dim, device))
+        optimizer.step()
         if on_gpu:
             torch.cuda.synchronize()
         seconds.append(perf_counter() - start)
-    return Measured(median(seconds[2:]), torch.cuda.max_memory_allocated() if on_gpu else 0)
+    peak = torch.cuda.max_memory_allocated() - before if on_gpu else 0
+    return Measured(median(seconds[warm:]), peak)
+
+
+def _cleared() -> int:
+    """Bytes that are taken on the GPU, once what nobody needs is gone; from here a peak counts."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
 
 
 def measured_sampling(model: Model, n: int, condition_dim: int = 0, device: str = "cpu") -> float:

@@ -83,7 +83,7 @@ def step_cost(model: Model, batch: int, condition_dim: int = 0) -> StepCost:
 
 
 def any_step(model: Model, batch: int, condition_dim: int, device: str) -> Step:
-    """A step of the right shapes whose data are zeros."""
-    x = torch.zeros(batch, *model.data_shape, device=device)
+    """A step of the right shapes whose data are all one half."""
+    x = torch.full((batch, *model.data_shape), 0.5, device=device)
     condition = torch.zeros(batch, condition_dim, device=device) if condition_dim else None
     return Step(x, condition, model.draw(x))

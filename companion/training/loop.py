@@ -6,20 +6,21 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
-from torch.optim import Adam
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
-from companion.contracts import as_float
+from companion.contracts import Terms, as_float
 from companion.models.base import Model, batch_norms, evaluating
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
 from companion.training.keeper import Keeper
+from companion.training.replay import Pass, Replay
 from companion.training.run import Run
-from companion.training.stream import Stream, check_data
+from companion.training.stream import Step, Stream, check_data
 
 Callback = Callable[[dict[str, float]], bool | None]
 
@@ -94,7 +95,7 @@ def fit(
     )
     stream = Stream(model, train, condition, config, fabric.global_rank, fabric.world_size)
     scheduler = make_scheduler(optimizer, config, stream.num_steps, stream.per_epoch)
-    loss_of = _compiled(wrapped.loss) if config.compile else wrapped.loss
+    gradients = _gradients(fabric, wrapped, optimizer, config)
 
     run = Run(model, optimizer.optimizer, scheduler, stream, config)
     keeper = Keeper(run, directory, fabric)
@@ -110,10 +111,7 @@ def fit(
         while not run.ended:
             for step in stream.epoch():
                 model.advance(stream.progress, run.epoch)
-                with fabric.autocast():
-                    terms = loss_of(step.x, step.condition, **step.draws)
-                optimizer.zero_grad()
-                fabric.backward(terms.loss.mean())
+                terms = gradients(step)
                 if config.clip is not None:
                     fabric.clip_gradients(
                         wrapped, optimizer, max_norm=config.clip, error_if_nonfinite=False
@@ -137,6 +135,25 @@ def fit(
                 scheduler.step(run.monitored(row))
             keeper.after_epoch(row)
     return run.history
+
+
+def _gradients(
+    fabric: Fabric, wrapped: nn.Module, optimizer: Optimizer, config: TrainConfig
+) -> Pass:
+    """Forward and backward pass of a step; on one GPU recorded and replayed."""
+    loss_of = _compiled(wrapped.loss, fabric.device) if config.compile else wrapped.loss
+
+    def gradients(step: Step) -> Terms:
+        optimizer.zero_grad()
+        with fabric.autocast():
+            terms = loss_of(step.x, step.condition, **step.draws)
+        fabric.backward(terms.loss.mean())
+        return terms
+
+    alone = fabric.world_size == 1 and fabric.device.type == "cuda"
+    if not (config.replay and alone):
+        return gradients
+    return Replay(gradients, wrapped.parameters(), wrapped.buffers())
 
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Adam:
@@ -221,14 +238,14 @@ def _diverged(row: dict[str, float]) -> str:
     )
 
 
-def _compiled(loss: Callable) -> Callable:
+def _compiled(loss: Callable, device: torch.device) -> Callable:
     """The loss compiled, or as it is with one warning where no compiler works."""
     try:
-        torch.compile(lambda t: t + 1, fullgraph=True)(torch.zeros(1))
+        torch.compile(lambda t: t + 1, fullgraph=True)(torch.zeros(1, device=device))
     except Exception as error:
         reason = type(error).__name__
         warnings.warn(
-            f"fit: torch.compile does not work here ({reason}); training eagerly", stacklevel=3
+            f"fit: torch.compile does not work here ({reason}); training eagerly", stacklevel=4
         )
         return loss
     return torch.compile(loss)

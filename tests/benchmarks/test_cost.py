@@ -7,7 +7,6 @@ that whatever else the machine does hits both; the ratio is that of their median
 import subprocess
 import sys
 import time
-import warnings
 from dataclasses import replace
 from statistics import median
 
@@ -17,12 +16,22 @@ import torch
 
 from companion import probes, volume
 from companion.explorables import sinusoid
-from companion.models import VAE, TaylorVAE, mlae_loss, posterior_size, rectangular_loss
+from companion.models import (
+    MLAE,
+    VAE,
+    Autoencoder,
+    TaylorVAE,
+    mlae_loss,
+    posterior_size,
+    rectangular_loss,
+)
 from companion.networks import MLP
 from companion.sweep import grid, sweep
 from companion.training import fit
 from companion.training.experiment import Experiment
 from companion.training.presets import PRESETS
+from companion.training.replay import WARM_UP, Replay
+from companion.training.stream import Step
 
 BATCH, DIM = 512, 784
 NEEDS_CUDA = [
@@ -87,16 +96,16 @@ class Steps:
         self._step(literal.loss(self.x, self.encoder, self.decoder, 10.0, num_probes))
 
 
-def medians(*steps, rounds=31, device="cpu", clock=time.perf_counter):
-    """Median seconds of each step, taken in turns after two rounds of warming up."""
-    seconds = [[] for _ in steps]
-    for number in range(rounds + 2):
+def medians(*steps, rounds=31, device="cpu", clock=time.perf_counter, warm=2 + WARM_UP):
+    """Median seconds of each step, taken in turns after rounds of warming up, two on a CPU."""
+    seconds, warm = [[] for _ in steps], 2 if device == "cpu" else warm
+    for number in range(rounds + warm):
         for step, taken in zip(steps, seconds, strict=True):
             start = clock()
             step()
             if device == "cuda":
                 torch.cuda.synchronize()
-            if number >= 2:
+            if number >= warm:
                 taken.append(clock() - start)
     return [median(taken) for taken in seconds]
 
@@ -122,6 +131,47 @@ def test_a_step_over_a_plain_autoencoders(benchmark, table, device):
     table(f"{device}: the same, compiled / compiled", compiled_ratio, on_cpu(2.0, device), 1.75)
     table(f"{device}: eager, on half of the batch", half / plain)
     table(f"{device}: eager, on a quarter of the batch", quarter / plain)
+
+
+def one_step(model, x, replayed, compiled=False, precision=torch.float32):
+    """A model's step without the optimiser's, with its chance, as `fit` takes it."""
+    model.to(x.device).train()
+    loss = torch.compile(model.loss) if compiled else model.loss
+
+    def run(step):
+        model.zero_grad()
+        with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+            terms = loss(step.x, **step.draws)
+        terms.loss.mean().backward()
+        return terms
+
+    parts = model.parameters(), model.buffers()
+    gradients = Replay(run, *parts) if replayed else run
+    return lambda: gradients(Step(x, None, model.draw(x)))
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=NEEDS_CUDA)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_replayed_step_over_a_plain_autoencoders(benchmark, table, device, compiled):
+    """As `fit` takes steps on one GPU: recorded once, all kernels started together."""
+    x, shape = torch.rand(BATCH, DIM, device=device), ((DIM,), 16)
+
+    def networks():
+        torch.manual_seed(0)
+        return MLP(DIM, 16, [512, 512]), MLP(16, DIM, [512, 512])
+
+    models = [Autoencoder(*networks(), *shape)]
+    models += [MLAE(*networks(), *shape, beta=10.0, fraction=f) for f in (1.0, 0.5, 0.25)]
+    steps = [one_step(model, x, True, compiled) for model in models]
+    steps.append(one_step(MLAE(*networks(), *shape, beta=10.0), x, False, compiled))
+    times = measured(benchmark, lambda: medians(*steps, rounds=51, device=device))
+    plain, full, half, quarter, unreplayed = times
+    name = f"{device}, {'compiled and ' * compiled}replayed"
+    table(f"{name}: MLAE step / autoencoder step", full / plain, goal=1.75)
+    table(f"{name}: on half of the batch", half / plain)
+    table(f"{name}: on a quarter of the batch", quarter / plain, goal=1.25)
+    table(f"{name}: MLAE step, kernel by kernel / replayed", unreplayed / full)
+    table(f"{name}: milliseconds of an MLAE step", 1000 * full)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -194,15 +244,16 @@ def test_conjugate_gradients_grow_with_the_latent_size(benchmark, table, device)
     table(f"{device}: conjugate-gradient step / one-pass step at d = 128", gain, **much)
 
 
-def sinusoids(points, device="cpu"):
+def sinusoids(points, device="cpu", **changes):
     """What a sweep takes: models, data and settings of four epochs."""
-    configs = [replace(sinusoid.make_config(p["seed"], epochs=4), device=device) for p in points]
+    configs = [sinusoid.make_config(p["seed"], epochs=4) for p in points]
+    configs = [replace(config, device=device, **changes) for config in configs]
     data = [sinusoid.make_data(p["noise"], p["seed"]) for p in points]
     return [sinusoid.make_model(p["beta"], p["seed"]) for p in points], data, configs
 
 
-def one_by_one(points, device="cpu"):
-    for model, x, config in zip(*sinusoids(points, device), strict=True):
+def one_by_one(points, device="cpu", **changes):
+    for model, x, config in zip(*sinusoids(points, device, **changes), strict=True):
         fit(model, x, None, config, progress=False)
 
 
@@ -218,84 +269,65 @@ def test_a_sweep_over_one_by_one(benchmark, table):
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=NEEDS_CUDA)])
 @pytest.mark.parametrize("seeds", [5, 50])
 def test_a_sweep_on_a_gpu(benchmark, table, device, seeds):
-    """One by one only the first 15 are trained; their time is that of as many, scaled."""
+    """One by one only the first five are trained; the time of all is theirs, scaled."""
     points = grid(beta=[0.01, 0.1, 10.0], noise=[0.1], seed=range(seeds))
-    few, count = points[:15], len(points)
+    few, count = points[:5], len(points)
     work = (
+        lambda: one_by_one(few, device, replay=False),
         lambda: one_by_one(few, device),
         lambda: sweep(*sinusoids(points, device), progress=False),
     )
-    alone, stacked = measured(benchmark, lambda: medians(*work, rounds=1, device=device))
-    ratio = alone * count / len(few) / stacked
-    name = f"{device}: {count} sinusoid models one by one / as a sweep"
-    table(name, ratio, goal=50.0 if count > 50 else None)
+    *alone, stacked = measured(benchmark, lambda: medians(*work, rounds=1, warm=1, device=device))
+    slow, fast = (seconds * count / len(few) / stacked for seconds in alone)
+    name = f"{device}: {count} sinusoid models one by one"
+    table(f"{name}, kernel by kernel / as a sweep", slow, goal=50.0 if count > 50 else None)
+    table(f"{name}, replayed / as a sweep", fast)
 
 
+def of_preset(name, family, device, **options):
+    """A model on a preset's networks, and a batch of the preset's size."""
+    preset = replace(PRESETS[name], family=family, options=options)
+    model = Experiment(name, preset, preset.data, "full").build(preset.table.data_shape)
+    return model, torch.rand(preset.config.batch_size, *model.data_shape, device=device)
+
+
+@pytest.mark.filterwarnings("ignore:layer")  # BatchNorm, as the paper's networks have it
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=NEEDS_CUDA)])
 @pytest.mark.parametrize("name", ["mlae-mnist-convnet", "mlae-mnist-resnet", "mlae-celeba-convnet"])
 def test_a_step_with_the_papers_networks(benchmark, table, device, name):
-    """MLAE over an autoencoder on the same networks; then bf16 and compiled over eager float32."""
-    preset = PRESETS[name]
-
-    def step(family, precision=torch.float32, compiled=False):
-        options = {"beta": 10.0} if family == "mlae" else {}
-        given = replace(preset, family=family, options=options)
-        model = Experiment(name, given, preset.data, "full").build(preset.table.data_shape)
-        model.to(device).train()
-        x = torch.rand(preset.config.batch_size, *model.data_shape, device=device)
-        loss = torch.compile(model.loss) if compiled else model.loss
-
-        def run():
-            model.zero_grad()
-            with torch.autocast(device, precision, enabled=precision != torch.float32):
-                terms = loss(x, **model.draw(x))
-            terms.loss.mean().backward()
-
-        return run
-
-    kinds = {"bf16": (torch.bfloat16, False)}
+    """MLAE over an autoencoder on the same networks; then what bf16 and compiling make of it."""
+    kinds = {"kernel by kernel": (False,), "bf16": (True, False, torch.bfloat16)}
     if name == "mlae-mnist-convnet":  # a compilation takes longer than all the steps
-        kinds |= {"compiled": (torch.float32, True), "compiled, bf16": (torch.bfloat16, True)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # BatchNorm, as the paper's networks have it
-        steps = [
-            step("autoencoder"),
-            step("mlae"),
-            *(step("mlae", *kind) for kind in kinds.values()),
-        ]
-        times = measured(benchmark, lambda: medians(*steps, rounds=11, device=device))
+        kinds |= {"compiled": (True, True), "compiled, bf16": (True, True, torch.bfloat16)}
+    mlae, x = of_preset(name, "mlae", device, beta=10.0)
+    steps = [one_step(of_preset(name, "autoencoder", device)[0], x, True), one_step(mlae, x, True)]
+    for kind in kinds.values():
+        steps.append(one_step(of_preset(name, "mlae", device, beta=10.0)[0], x, *kind))
+    times = measured(benchmark, lambda: medians(*steps, rounds=11, device=device))
     plain, full, *others = times
-    table(f"{device}, {name}: MLAE step / autoencoder step, eager", full / plain, goal=1.75)
+    table(f"{device}, {name}: MLAE step / autoencoder step, replayed", full / plain, goal=1.75)
+    table(f"{device}, {name}: milliseconds of an MLAE step", 1000 * full)
     for kind, seconds in zip(kinds, others, strict=True):
-        table(f"{device}, {name}: {kind} / eager float32", seconds / full)
+        table(f"{device}, {name}: {kind} / replayed float32", seconds / full)
 
 
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=NEEDS_CUDA)])
 @pytest.mark.parametrize("name", ["taylor-mnist", "taylor-celeba"])
 def test_a_sampling_free_step_with_the_papers_networks(benchmark, table, device, name):
-    preset = PRESETS[name]
-    batch = preset.config.batch_size
-
-    def step(family, compiled, **options):
-        given = replace(preset, family=family, options=options)
-        model = Experiment(name, given, preset.data, "full").build(preset.table.data_shape)
-        model.to(device).train()
-        x = torch.rand(batch, *model.data_shape, device=device)
-        loss = torch.compile(model.loss) if compiled else model.loss
-
-        def run():
-            model.zero_grad()
-            loss(x, **model.draw(x)).loss.mean().backward()
-
-        return run
-
     kinds = [("vae", {}), ("taylor", {}), ("taylor", {"tangents": "two"})]
-    steps = [step(kind, compiled, **more) for compiled in (False, True) for kind, more in kinds]
+    made = [of_preset(name, kind, device, **more) for kind, more in kinds]
+    ways = {
+        "kernel by kernel": (False,),
+        "replayed": (True,),
+        "compiled and replayed": (True, True),
+    }
+    steps = [one_step(model, x, *way) for way in ways.values() for model, x in made]
     times = measured(benchmark, lambda: medians(*steps, rounds=11, device=device))
-    for how, (plain, *taylor) in (("eager", times[:3]), ("compiled", times[3:])):
+    for i, way in enumerate(ways):
+        plain, *taylor = times[3 * i : 3 * i + 3]
         for tangents, seconds in zip(("all tangents", "two tangents"), taylor, strict=True):
-            ratio = f"{device}, {name}, batch {batch}: Taylor step / VAE step, {how}, {tangents}"
-            table(ratio, seconds / plain, goal=1.4)
+            ratio = f"{device}, {name}, batch {len(made[0][1])}: Taylor step / VAE step, {way}"
+            table(f"{ratio}, {tangents}", seconds / plain, goal=1.4)
 
 
 def variational(latent, device):
