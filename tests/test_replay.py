@@ -4,9 +4,9 @@ import pytest
 import torch
 from helpers import data
 from test_models import MODELS
-from torch.optim import Adam
+from torch.optim import SGD
 
-from companion.training.replay import WARM_UP, Replay
+from companion.training.replay import WARM_UP, Replay, _Operations, _uncompiled
 from companion.training.stream import Step
 
 ONE_BY_ONE = {  # conjugate gradients look at residuals; singular values take memory
@@ -20,13 +20,16 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 
 def trained(name, replayed, steps=WARM_UP + 5):
-    """A model after some steps on the GPU, its summed losses, and how it took the steps."""
+    """A model after some steps on the GPU, its summed losses, and how it took the steps.
+
+    Plain gradient steps: Adam makes a step of a gradient that is zero but for rounding.
+    """
     make, condition_dim = MODELS[name]
     torch.manual_seed(0)
     model = make().cuda().train()
     x = data((steps, *model.data_shape), batch=8).float().sigmoid().cuda().movedim(1, 0)
     c = data((condition_dim,), batch=8, seed=4).float().cuda() if condition_dim else None
-    optimizer, chance = Adam(model.parameters(), 1e-3), torch.Generator("cuda").manual_seed(0)
+    optimizer, chance = SGD(model.parameters(), 1e-3), torch.Generator("cuda").manual_seed(0)
     model.prepare(x[0])
 
     def run(step):
@@ -80,3 +83,20 @@ def test_a_step_of_another_shape_is_not_replayed():
 def test_a_model_elsewhere_is_refused():
     with pytest.raises(ValueError, match="must be on a CUDA device, got cpu"):
         Replay(lambda step: None, MODELS["mlae"][0]().parameters())
+
+
+def test_a_compiled_loss_that_was_watched_stays_compiled():
+    """As a step is tried before it is recorded; without a stance it ran uncompiled ever after."""
+    runs = []
+
+    def backend(module, inputs):
+        return lambda *args: runs.append(1) or module(*args)
+
+    loss = torch.compile(lambda x: (x @ x.mT).sum(), backend=backend)
+    x = torch.ones(3, 3)
+    loss(x)
+    with _uncompiled(), _Operations() as seen:
+        loss(x)
+    assert len(runs) == 1 and "mm" in seen.names
+    loss(x)
+    assert len(runs) == 2

@@ -440,7 +440,7 @@ def test_cuda_trains_samples_and_evaluates():
 @needs_cuda
 @pytest.mark.parametrize(
     ("changes", "rel"),
-    [({"compile": True}, 1e-4), ({"replay": False}, 1e-6), ({"precision": "bf16-mixed"}, 0.02)],
+    [({"compile": True}, 1e-4), ({"replay": False}, 1e-4), ({"precision": "bf16-mixed"}, 0.02)],
     ids=str,
 )
 def test_every_way_to_compute_on_cuda_gives_the_same_training(changes, rel):

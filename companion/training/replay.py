@@ -7,7 +7,7 @@ is written into buffers, so only the step's tensors change from one replay to th
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ Pass = Callable[[Step], object]  # a step's terms; leaves gradients in the param
 WARM_UP = 3  # steps that run kernel by kernel before one is recorded
 # of CUDA's linear algebra these alone take no memory of their own while they run
 RECORDABLE = ("vector_norm", "matrix_norm", "solve_triangular", "cholesky_ex", "vecdot", "cross")
-SOLVERS = ("cholesky_solve", "cholesky_inverse", "lu_", "geqrf", "ormqr", "lstsq")
+SOLVERS = ("cholesky_solve", "cholesky_inverse", "lu_solve", "geqrf", "ormqr", "lstsq")
 
 
 class Replay:
@@ -79,10 +79,13 @@ class Replay:
 
     @torch.no_grad()
     def _tried(self, step: Step) -> object:
-        """The last step before the recording: would a recording take it?"""
+        """The last step before the recording: would a recording take it?
+
+        Uncompiled: a compiled loss that is watched stays uncompiled ever after.
+        """
         before = [buffer.clone() for buffer in self.buffers]
         try:
-            with torch.enable_grad(), _waiting_refused(), _Operations() as seen:
+            with torch.enable_grad(), _waiting_refused(), _uncompiled(), _Operations() as seen:
                 terms = self._aside(step)
         except Exception as error:
             if not _waits(error):
@@ -139,12 +142,12 @@ class _Operations(TorchDispatchMode):
 def _takes_memory(operation: str) -> bool:
     """Whether it is one of the linear algebra that a recording refuses.
 
-    >>> [_takes_memory(name) for name in ("mm", "linalg_vector_norm", "_linalg_svd")]
+    >>> [_takes_memory(name) for name in ("silu_backward", "linalg_vector_norm", "_linalg_svd")]
     [False, False, True]
     """
     if "linalg_" in operation:
         return not operation.partition("linalg_")[2].startswith(RECORDABLE)
-    return any(solver in operation for solver in SOLVERS)
+    return operation.lstrip("_").startswith(SOLVERS)
 
 
 def _waits(error: BaseException | None) -> bool:
@@ -154,6 +157,10 @@ def _waits(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _uncompiled() -> AbstractContextManager:
+    return torch.compiler.set_stance("force_eager")
 
 
 @contextmanager
