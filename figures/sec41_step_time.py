@@ -1,6 +1,7 @@
 """MLAE §4.1: the cost of a training step against the latent size, in one pass and by iteration.
 
-The times are those of the benchmarks (`make bench`), as tests/benchmarks/cpu.json keeps them.
+The times are those of the benchmarks (`make bench`), as tests/benchmarks/ keeps them: of a CPU and,
+where a step's kernels are started one by one, of a GPU.
 """
 
 import json
@@ -10,23 +11,32 @@ from common import HERE, save
 from companion import plots
 
 SIZES = (2, 8, 32, 128)
+MACHINES = {"cpu": "one CPU thread", "h200": "a GPU"}  # file and title
 ROWS = {
-    "one pass": "cpu: one pass / autoencoder step at d = {}, in turns",
-    "conjugate gradients": "cpu: conjugate gradients / autoencoder step at d = {}",
+    "one pass": "{}: one pass / autoencoder step at d = {}, in turns",
+    "conjugate gradients": "{}: conjugate gradients / autoencoder step at d = {}",
 }
 
 
 def main() -> None:
     """Both step times over that of a plain autoencoder with the same networks."""
-    path = HERE.parent / "tests" / "benchmarks" / "cpu.json"
-    bench = json.loads(path.read_text(encoding="utf-8"))
-    rows = {row["quantity"]: row["measured"] for row in bench["rows"]}
-    curves = {name: [rows[text.format(d)] for d in SIZES] for name, text in ROWS.items()}
-    figure = plots.figure(size=(5, 3.4))
-    plots.against_size(figure.subplots(), SIZES, curves, "step time / autoencoder's")
-    rounded = {name: [round(value, 4) for value in values] for name, values in curves.items()}
-    about = bench["about"] | {"networks": "784-512-512-d, batch 512, one thread"}
-    save("sec41_step_time", figure, "MLAE §4.1", about, rounded)
+    figure = plots.figure(2, size=(4.2, 3.4))
+    numbers, about = {}, {"networks": "784-512-512-d, batch 512, one thread"}
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, (machine, title) in zip(axes, MACHINES.items(), strict=True):
+        path = HERE.parent / "tests" / "benchmarks" / f"{machine}.json"
+        bench = json.loads(path.read_text(encoding="utf-8"))
+        rows = {row["quantity"]: row["measured"] for row in bench["rows"]}
+        device = "cpu" if machine == "cpu" else "cuda"
+        curves = {
+            name: [rows[text.format(device, d)] for d in SIZES] for name, text in ROWS.items()
+        }
+        plots.against_size(ax, SIZES, curves, "step time / autoencoder's")
+        ax.set_title(title if machine == "cpu" else f"{title} ({bench['about']['device']})")
+        numbers[machine] = {name: [round(v, 4) for v in curve] for name, curve in curves.items()}
+        about[machine] = bench["about"]
+    axes[1].set_ylabel("")
+    save("sec41_step_time", figure, "MLAE §4.1", about, numbers)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from companion.models import MLAE, Autoencoder
 from companion.networks import MLP, ConvDecoder, ConvEncoder
-from companion.training.costs import SIZES, measured_sampling, measured_step, run_cost
+from companion.training.costs import (
+    SIZES,
+    measured_sampling,
+    measured_step,
+    run_cost,
+)
 from companion.training.counter import Counter, step_cost
 from companion.training.presets import PRESETS
 
@@ -117,10 +122,31 @@ def test_the_books_hours_are_work_over_rate(monkeypatch):
 
     run = {"steps": 1000, "flop": 3.6e16, "resident": 2e9, "peak": 5e8}
     rates = {"mlae": {"flop_per_second": 1e12}, "tables": {"flop_per_second": 1e11}}
-    assert costs.row("mlae-mnist", run, rates)[1:] == (
-        "1,000", "36", "2.00", "0.50", "10", "1", "0.12",
+    gpu = {"milliseconds": [14.4], "hours": 0.004, "samples_per_second": 1e5}
+    assert costs.row("mlae-mnist", run, rates, gpu)[1:] == (
+        "1,000", "36", "2.00", "0.50", "100,000", "14", "10", "< 0.01", "< 0.01",
     )  # fmt: skip
-    assert costs.row("mlae-gas", run, rates)[5] == "100"
-    assert costs.row("mlae-gas", run | {"flop": 1e13}, rates)[6] == "< 0.01"
+    assert costs.row("mlae-gas", run, rates, gpu)[7] == "100"
     every = costs.recorded()
-    assert all(costs.row(name, run, every["rates"]) for name, run in every["runs"].items())
+    measured = every["gpu"]["runs"]
+    assert all(
+        costs.row(name, run, every["rates"], measured[name]) for name, run in every["runs"].items()
+    )
+    assert every["gpu"]["about"]["device"] in costs.sentence(every)
+    benches = (json.loads((costs.BENCHMARKS / f"{n}.json").read_text()) for n in ("cpu", "h200"))
+    shown = costs.compared(*benches)
+    assert len(shown) == len(costs.RATIOS) and {"–"} == {r[1] for r in shown if len(r[1]) < 4}
+
+
+def test_the_gpus_record_fits_the_counts():
+    """Hours are steps times milliseconds; rates and bytes are what such a machine has."""
+    found = json.loads((BOOK / "costs.json").read_text("utf-8"))
+    assert list(found["gpu"]["runs"]) == list(PRESETS)
+    for name, run in found["gpu"]["runs"].items():
+        counted, many = found["runs"][name], run["milliseconds"]
+        least, most = (counted["steps"] * ms / 3.6e6 for ms in (min(many), max(many)))
+        assert least * 0.999 <= run["hours"] <= most * 1.001
+        assert 1e10 < counted["flop"] / (3600 * run["hours"]) < 1e15
+        assert run["samples_per_second"] > 100
+        if run["peak"] > 5e8:  # where libraries' own work space counts for little
+            assert 0.25 < run["peak"] / (counted["resident"] + counted["peak"]) < 1.3, name

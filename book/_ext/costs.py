@@ -1,26 +1,53 @@
-"""The directive ``costs``: what the presets of one model cost, from counts and measured rates."""
+"""The directives ``costs``, ``rates``, ``gpu`` and ``ratios``: what runs and steps cost."""
 
 import json
 from pathlib import Path
+from statistics import median
 
 from docutils import nodes
 from reproduction import table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-ASSUMED = 1e13  # floating point operations per second; not measured
 GPUS = 8
 TABLES = "power", "gas", "hepmass", "miniboone", "sinusoid"
 HEAD = (
-    "preset", "steps", "PFLOP", "GB held", "GB on top", "hours here", "hours, one GPU",
-    f"hours, {GPUS} GPUs",
+    "preset", "steps", "PFLOP", "GB held", "GB on top", "samples a second, GPU", "ms a step, GPU",
+    "hours, CPU", "hours, GPU", f"hours, {GPUS} GPUs",
 )  # fmt: skip
-WIDTHS = 28, 10, 9, 8, 9, 11, 12, 12
+BENCHMARKS = Path(__file__).parents[2] / "tests" / "benchmarks"
+# what is compared, and which row of a CPU's and of a GPU's benchmark says how
+RATIOS = (
+    ("MLAE step / autoencoder step", "{0}, 1 thread: MLAE step / autoencoder step, eager"),
+    ("the same, both compiled", "{0}: the same, compiled / compiled"),
+    ("the same, both replayed", "{0}, replayed: MLAE step / autoencoder step"),
+    ("the same, both compiled and replayed",
+     "{0}, compiled and replayed: MLAE step / autoencoder step"),
+    ("compiled, surrogate on a quarter of the batch", "{0}: compiled, on 0.25 of the batch"),
+    ("the first at d = 256 / at d = 2", "{0}: the ratio at d = 256 / the ratio at d = 2"),
+    ("conjugate gradients / one pass at d = 128",
+     "{0}: conjugate-gradient step / one-pass step at d = 128"),
+    ("VAE without sampling / VAE, 16 latents",
+     "{0}, 16 latents: Taylor step / VAE step (the count of products: 9)"),
+    ("the same, SFVAE's CelebA networks",
+     "{0}, taylor-celeba, batch 64: Taylor step / VAE step, kernel by kernel, all tangents"),
+    ("the same, replayed",
+     "{0}, taylor-celeba, batch 64: Taylor step / VAE step, replayed, all tangents"),
+    ("MLAE step, kernel by kernel / replayed",
+     "{0}, replayed: MLAE step, kernel by kernel / replayed"),
+    ("15 sinusoids one by one / as a sweep",
+     "2 threads: 15 sinusoid models one by one / as a sweep"),
+    ("15 sinusoids one by one, replayed / as a sweep",
+     "{0}: 15 sinusoid models one by one, replayed / as a sweep"),
+)  # fmt: skip
+WIDTHS = 27, 10, 8, 7, 7, 11, 9, 8, 8, 9
 
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("costs", CostsTable)
     app.add_directive("rates", RatesTable)
+    app.add_directive("gpu", GPUNote)
+    app.add_directive("ratios", RatiosTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -36,17 +63,22 @@ def rate_of(name: str, rates: dict) -> float:
     return rates[family]["flop_per_second"]
 
 
-def row(name: str, run: dict, rates: dict) -> tuple[str, ...]:
-    """One preset's line; hours are operations over a rate.
+def row(name: str, run: dict, rates: dict, measured: dict) -> tuple[str, ...]:
+    """One preset's line: counts, the CPU's hours as operations over a rate, the GPU's as measured.
 
     >>> run = {"steps": 1000, "flop": 3.6e16, "resident": 2e9, "peak": 5e8}
-    >>> row("aef-mnist", run, {"aef": {"flop_per_second": 1e12}})[2:]
-    ('36', '2.00', '0.50', '10', '1', '0.12')
+    >>> gpu = {"milliseconds": [2.5, 1.25], "hours": 0.4, "samples_per_second": 12_345.6}
+    >>> row("aef-mnist", run, {"aef": {"flop_per_second": 1e12}}, gpu)[2:]
+    ('36', '2.00', '0.50', '12,000', '2.5, 1.2', '10', '0.4', '0.05')
     """
-    hours = [run["flop"] / speed / 3600 for speed in (rate_of(name, rates), ASSUMED)]
     held = (f"{run[part] / 1e9:.2f}" for part in ("resident", "peak"))
-    shown = (two(h) for h in (*hours, hours[1] / GPUS))
-    return name, f"{run['steps']:,}", two(run["flop"] / 1e15), *held, *shown
+    hours = run["flop"] / rate_of(name, rates) / 3600, measured["hours"], measured["hours"] / GPUS
+    steps = ", ".join(two(ms) for ms in measured["milliseconds"])
+    speed = two(measured["samples_per_second"])
+    return (
+        name, f"{run['steps']:,}", two(run["flop"] / 1e15), *held, speed, steps,
+        *(two(h) for h in hours),
+    )  # fmt: skip
 
 
 def two(value: float) -> str:
@@ -70,7 +102,7 @@ class CostsTable(SphinxDirective):
         found = recorded()
         self.env.note_dependency(str(Path(__file__).parents[1] / "costs.json"))
         rows = [
-            row(name, run, found["rates"])
+            row(name, run, found["rates"], found["gpu"]["runs"][name])
             for name, run in found["runs"].items()
             if name.startswith(self.arguments[0])
         ]
@@ -90,3 +122,65 @@ class RatesTable(SphinxDirective):
         where = "{device}, {machine}, {threads} thread, torch {torch}".format(**about)
         head = "preset", "batch", f"GFLOP a second ({where})", "stands for"
         return [table(head, (28, 8, 30, 14), rows)]
+
+
+class GPUNote(SphinxDirective):
+    """Which GPU it was, at what rates it ran, and whether the counted bytes were enough."""
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.paragraph(text=sentence(recorded()))]
+
+
+def sentence(found: dict) -> str:
+    """What the GPU's measurements say beside the counts, in words."""
+    about, runs, counts = found["gpu"]["about"], found["gpu"]["runs"], found["runs"]
+    alone = [name for name, run in runs.items() if len(run["milliseconds"]) == 1]
+    rates = sorted(
+        counts[name]["flop"] / counts[name]["steps"] / runs[name]["milliseconds"][0] / 1e9
+        for name in alone
+    )
+    large = [name for name in runs if runs[name]["peak"] > 5e8]
+    bytes_ = [
+        runs[name]["peak"] / (counts[name]["resident"] + counts[name]["peak"]) for name in large
+    ]
+    return (
+        f"{about['device']}, torch {about['torch']}, float32 (convolutions in "
+        f"{about['convolutions']}, torch's own setting), {about['samples_at_once']} samples at "
+        f"once. The rates lie between {two(rates[0])} and {two(rates[-1])} TFLOP a second, "
+        f"{two(median(rates))} in the middle: small networks cannot fill a GPU. Of the "
+        f"{len(large)} presets that took more than half a gigabyte there, tensors took from "
+        f"{min(bytes_):.0%} to {max(bytes_):.0%} of the bytes counted below, which hold the data "
+        "too, but no work space of a library."
+    )
+
+
+class RatiosTable(SphinxDirective):
+    """The benchmark's main rows, of a CPU and of a GPU."""
+
+    def run(self) -> list[nodes.Node]:
+        found = []
+        for name in ("cpu", "h200"):
+            path = BENCHMARKS / f"{name}.json"
+            self.env.note_dependency(str(path))
+            found.append(json.loads(path.read_text("utf-8")))
+        heads = (f"{one['about']['device']}, torch {one['about']['torch']}" for one in found)
+        return [table(("ratio", *heads), (44, 20, 20), compared(*found))]
+
+
+def compared(cpu: dict, gpu: dict) -> list[tuple[str, str, str]]:
+    """What both benchmarks say of each of the ratios; a dash where one says nothing.
+
+    >>> cpu = {"rows": [{"quantity": RATIOS[1][1].format("cpu"), "measured": 1.764}]}
+    >>> compared(cpu, {"rows": []})
+    [('the same, both compiled', '1.76', '–')]
+    """
+    shown = []
+    for label, row in RATIOS:
+        both = []
+        for bench, device in ((cpu, "cpu"), (gpu, "cuda")):
+            rows = {one["quantity"]: one["measured"] for one in bench["rows"]}
+            value = rows.get(row.format(device))
+            both.append("–" if value is None else f"{value:.2f}")
+        if both != ["–", "–"]:
+            shown.append((label, *both))
+    return shown
