@@ -1,6 +1,7 @@
 """The long trainings that ship as numbers: read, drawn, and made again on tiny settings."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 import torch
 
 from companion import explorables
-from companion.explorables import mnist_full, sinusoid, sinusoid_full
+from companion.explorables import mnist_full, mnist_gpu, sinusoid, sinusoid_full
 from companion.training.assemble import parameters
 from companion.training.experiment import SCALES, Data
+from companion.training.presets import PRESETS
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def saved(monkeypatch):
     def save(name, arrays, about):
         found[name] = (arrays, about)
 
-    for module in (sinusoid_full, mnist_full):
+    for module in (sinusoid_full, mnist_full, mnist_gpu):
         monkeypatch.setattr(module, "save_lattice", save)
     return found
 
@@ -90,17 +92,22 @@ def test_mnist_shows_three_models_and_their_spread():
         assert f"{name}: N {values.mean():.0f}" in words
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:layer")
-def test_mnist_can_be_trained_again_and_goes_on(saved, tmp_path, monkeypatch):
+@pytest.fixture
+def tiny(monkeypatch):
+    """Noise in the shape of MNIST, and scores of few samples."""
     x = (255 * torch.rand(80, 1, 28, 28)).byte()
     y = torch.arange(80) % 10
-    tiny = Data(x[:40], x[40:60], x[60:], (y[:40], y[40:60], y[60:]), "noise")
+    monkeypatch.setitem(SCALES, "full", SCALES["full"]._replace(num_samples=20, steps=2))
+    return Data(x[:40], x[40:60], x[60:], (y[:40], y[40:60], y[60:]), "noise")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:layer")
+def test_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(mnist_full, "load", lambda seed: tiny)
     monkeypatch.setattr(mnist_full, "RUNS", (0,))
     short = mnist_full.TRAINING | {"epochs": 1, "batch_size": 20, "validate_every": 1}
     monkeypatch.setattr(mnist_full, "TRAINING", short)
-    monkeypatch.setitem(SCALES, "full", SCALES["full"]._replace(num_samples=20, steps=2))
     mnist_full.build(tmp_path)
     arrays, about = saved.pop("mnist_full")
     expected = parameters(mnist_full.make("MLAE, β = 10", 0).build((1, 28, 28)))["all"]
@@ -109,6 +116,33 @@ def test_mnist_can_be_trained_again_and_goes_on(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(mnist_full, "features_for", lambda *_: pytest.fail("scored twice"))
     mnist_full.build(tmp_path)
     assert np.array_equal(saved["mnist_full"][0]["N"], arrays["N"])
+
+
+def test_all_of_mnist_shows_digits_and_says_where_they_were_made():
+    about = explorables.base.load_lattice("mnist_gpu")[1]
+    assert about["models"] == list(mnist_gpu.MODELS) and len(about["device"]) == 3
+    shape = (3, mnist_gpu.SHOWN, 1, 28, 28)
+    assert mnist_gpu.lattice()["samples"].shape == shape
+    ink = mnist_gpu.lattice()["samples"].mean((1, 2, 3, 4)) / 255
+    assert (ink[:2] > 0.08).all() and ink[2] < 0.05  # the autoencoder's are nearly empty
+    figure, words = mnist_gpu.picture()
+    assert len(figure.axes) == 4 and f"N {mnist_gpu.of('autoencoder', 'N'):.0f}" in words
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:layer")
+def test_all_of_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, monkeypatch):
+    preset = PRESETS[mnist_gpu.PRESET]
+    short = replace(preset, config=replace(preset.config, epochs=1, batch_size=20))
+    monkeypatch.setitem(PRESETS, mnist_gpu.PRESET, short)
+    monkeypatch.setattr(mnist_gpu, "load", lambda: tiny)
+    mnist_gpu.build(tmp_path)
+    arrays, about = saved.pop("mnist_gpu")
+    assert arrays["N"].shape == (3,) and arrays["samples"].dtype == np.uint8
+    assert about["data"] == "noise" and all(arrays["seconds"] > 0)
+    monkeypatch.setattr(mnist_gpu, "judge", lambda *_, **__: pytest.fail("scored twice"))
+    mnist_gpu.build(tmp_path)
+    assert all(np.array_equal(saved["mnist_gpu"][0][k], v) for k, v in arrays.items())
 
 
 def test_a_retrained_number_is_compared_with_the_band():

@@ -10,6 +10,7 @@ from companion.explorables import (
     interval,
     linear,
     mnist_full,
+    mnist_gpu,
     rectangular,
     relaxed,
     semicircle,
@@ -43,7 +44,8 @@ MODULES = (
     ablation,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
-LONG = {module.NAME: module for module in (sinusoid_full, mnist_full)}  # no sliders; an hour each
+# no sliders; an hour each, or ten minutes of a GPU
+LONG = {module.NAME: module for module in (sinusoid_full, mnist_full, mnist_gpu)}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:
