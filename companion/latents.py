@@ -28,7 +28,7 @@ from companion.training import TrainConfig, fit
 KINDS = ("standard", "gaussian", "mixture", "second_stage", "flow")
 
 
-SMALLEST = 1e-6  # variance of a direction in which codes do not vary
+SMALLEST = 1e-6  # variance of a direction in which codes do not vary, or share of the largest
 
 
 class FlowTerms(NamedTuple):
@@ -58,14 +58,16 @@ class Mixture(nn.Module):
     def set(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
         """Take the parameters of a fitted mixture.
 
-        Codes that do not fill their space (a latent that no sample uses) leave a covariance without
-        a Cholesky factor; it then gets ``SMALLEST`` on its diagonal, as scikit-learn's always have.
+        Codes that do not fill their space (a latent that no sample uses, or one that follows from
+        the others) leave a covariance without a Cholesky factor; no direction of it then has less
+        than ``SMALLEST`` variance, nor less than that share of the largest one's.
         """
         covariances = covariances.cpu().double()  # which not every device has
         scales, failed = torch.linalg.cholesky_ex(covariances)
         if failed.any():
-            floor = SMALLEST * torch.eye(means.shape[1], dtype=torch.double)
-            scales = torch.linalg.cholesky(covariances + floor)
+            along, directions = torch.linalg.eigh(covariances)  # in rising order
+            along = along.clamp(min=SMALLEST * along[:, -1:].clamp(min=1.0))
+            scales = torch.linalg.cholesky(directions * along.unsqueeze(1) @ directions.mT)
         for buffer, value in zip(self.buffers(), (weights.log(), means, scales), strict=True):
             buffer.copy_(value)
 

@@ -113,3 +113,17 @@ def test_a_latent_that_no_sample_uses(codes, kind, still):
     assert z.isfinite().all()
     if kind in ("gaussian", "mixture"):
         assert (z[:, 2] - still).abs().max() < 0.01 and (z[:, 3] - z[:, 0]).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "mixture"])
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_many_latents_of_which_few_are_free_can_be_drawn(kind, scale):
+    """A plain autoencoder's: their covariance in float32 has no Cholesky factor, nor near zero."""
+    generator = torch.Generator().manual_seed(0)
+    mixing = scale * torch.randn(8, 64, generator=generator)
+    codes = torch.randn(300, 8, generator=generator) @ mixing
+    z = fit_latents(kind, codes, components=2).sample(2000, generator)
+    off = z - z @ torch.linalg.pinv(mixing) @ mixing
+    assert z.isfinite().all()
+    assert off.square().mean() < 1e-4 * codes.square().mean()
+    assert z.square().mean() == pytest.approx(float(codes.square().mean()), rel=0.2)

@@ -49,7 +49,7 @@ def spectra() -> tuple[Figure, str]:
 
 def samples() -> tuple[Figure, str]:
     """MLAE Fig. 8: samples by β, a row for each class, and how much they vary."""
-    figure = plots.figure(4, size=(2.3, 2.55))
+    figure = plots.figure(4, size=(2.3, 2.75))
     words = []
     for ax, beta in zip(figure.subplots(1, 4), FIG8, strict=True):
         one = numbers(f"mlae {beta:g}")
