@@ -59,8 +59,8 @@ class Mixture(nn.Module):
         """Take the parameters of a fitted mixture.
 
         Codes that do not fill their space (a latent that no sample uses, or one that follows from
-        the others) leave a covariance without a Cholesky factor; no direction of it then has less
-        than ``SMALLEST`` variance, nor less than that share of the largest one's.
+        the others) leave a covariance without a Cholesky factor. If one has none, no direction of
+        any keeps less than ``SMALLEST`` variance, nor less than that share of the largest one's.
         """
         covariances = covariances.cpu().double()  # which not every device has
         scales, failed = torch.linalg.cholesky_ex(covariances)

@@ -69,7 +69,7 @@ def sample(
     flat = normal.flatten(2)  # (probe, batch, size)
     if kind == "orthogonal" and num_probes > 1:
         flat = _orthonormal(flat)
-    elif size == 1:  # a sphere of two points; on a GPU one normal in millions is 0 exactly
+    elif size == 1:  # a sphere of two points; on a GPU a normal number may be 0
         flat = torch.where(flat < 0, -torch.ones_like(flat), 1.0)
     else:
         flat = flat / flat.norm(dim=-1, keepdim=True)

@@ -132,6 +132,10 @@ def sweep(
                     f"pass a smaller at_once ({str(error).splitlines()[0]})"
                 ) from error
             histories += stack.histories
+            stack.gradients = (
+                None  # its memory, and a recording's, goes before the next stack comes
+            )
+            del stack
             if stopped:
                 break
     histories += [History(stopped=True) for _ in range(total - len(histories))]

@@ -83,7 +83,7 @@ def test_refusals(kind, num_probes, message):
 
 @pytest.mark.parametrize("kind", ["sphere", "orthogonal"])
 def test_a_single_number_has_a_sign_even_where_it_is_zero(monkeypatch, kind):
-    """On a GPU one normal in some millions is exactly 0; its probe was NaN."""
+    """On a GPU a normal number may be exactly 0; its probe was NaN."""
     monkeypatch.setattr(
         torch, "randn", lambda shape, **_: torch.tensor([-0.3, 0.0, 2.0]).view(shape)
     )

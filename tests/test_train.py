@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from companion import claims, cli
+from companion.cli import training
 from companion.contracts import as_float
 from companion.evaluation import features_for, judge, score_samples, selection
 from companion.evaluation.selection import COLUMNS
@@ -277,3 +278,11 @@ def test_two_processes_write_once(tiny):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("codes from") == 1
     assert (tiny / "run" / "results.json").exists()
+
+
+def test_results_name_the_gpu_and_what_it_held(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU, {device}")
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 123)
+    found = training._gpu(torch.device("cuda:0"))
+    assert found == {"gpu": {"name": "a GPU, cuda:0", "peak_bytes": 123}}
+    assert training._gpu(torch.device("cpu")) == {}

@@ -1,8 +1,11 @@
 """The loop: it learns, it is reproducible, it stops well; and the sweep takes the same steps."""
 
 import csv
+import gc
 import shutil
+import sys
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -13,6 +16,9 @@ from companion.models.base import evaluating
 from companion.networks import MLP
 from companion.sweep import grid, runs_at_once, sweep
 from companion.training import CheckpointError, NonFiniteLossError, Stream, TrainConfig, fit
+from companion.training.replay import Replay
+
+sweeping = sys.modules["companion.sweep"]  # the module; the name is its function's
 
 
 def line(n=512, seed=0):
@@ -436,6 +442,21 @@ def test_cuda_trains_samples_and_evaluates():
     sweep([make(), make(seed=1)], [line()] * 2, [config(device="cuda")] * 2, progress=False)
 
 
+@pytest.fixture
+def recordings(monkeypatch):
+    """The recordings that fit and sweep make."""
+    made = []
+
+    class Spy(Replay):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    for module in ("companion.training.loop", "companion.sweep"):
+        monkeypatch.setattr(f"{module}.Replay", Spy)
+    return made
+
+
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize(
@@ -443,7 +464,7 @@ def test_cuda_trains_samples_and_evaluates():
     [({"compile": True}, 1e-4), ({"replay": False}, 1e-4), ({"precision": "bf16-mixed"}, 0.02)],
     ids=str,
 )
-def test_every_way_to_compute_on_cuda_gives_the_same_training(changes, rel):
+def test_every_way_to_compute_on_cuda_gives_the_same_training(recordings, changes, rel):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "fit: ")  # no way falls back
         logs = [
@@ -451,17 +472,45 @@ def test_every_way_to_compute_on_cuda_gives_the_same_training(changes, rel):
             for more in ({}, changes)
         ]
     assert logs[1] == pytest.approx(logs[0], rel=rel)
+    assert len(recordings) == 1 + changes.get("replay", True)
+    assert all(one.graph is not None for one in recordings)
 
 
 @pytest.mark.gpu
 @needs_cuda
-def test_a_sweep_on_cuda_takes_the_steps_of_each_alone():
+def test_a_sweep_on_cuda_takes_the_steps_of_each_alone(recordings):
     models, alone = [make(), make(seed=1)], [make(), make(seed=1)]
     sweep(models, [line()] * 2, [config(device="cuda")] * 2, progress=False)
+    assert len(recordings) == 1 and recordings[0].graph is not None
     for model, single in zip(models, alone, strict=True):
         quiet_fit(single, line(), None, config(device="cuda"))
         for ours, theirs in zip(model.parameters(), single.parameters(), strict=True):
             assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_stack_of_a_sweep_is_gone_before_the_next_comes(monkeypatch):
+    alive, most = weakref.WeakSet(), []
+    stack = sweeping._Stack
+
+    class Watched(stack):
+        def __init__(self, *args):
+            most.append(len(alive))
+            super().__init__(*args)
+            alive.add(self)
+
+    monkeypatch.setattr(sweeping, "_Stack", Watched)
+    gc.disable()
+    try:
+        sweep(
+            [make(seed=s) for s in range(3)],
+            [line()] * 3,
+            [config(epochs=1)] * 3,
+            at_once=1,
+            progress=False,
+        )
+    finally:
+        gc.enable()
+    assert most == [0, 0, 0]
 
 
 def test_a_sweep_names_the_runs_that_diverge():

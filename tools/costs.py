@@ -52,7 +52,7 @@ def on_gpu(name: str) -> dict[str, float | list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keep-rates", action="store_true", help="only count; keep all times")
-    parser.add_argument("--gpu", action="store_true", help="only measure, on the GPU of here")
+    parser.add_argument("--gpu", action="store_true", help="only measure, on this machine's GPU")
     parser.add_argument("-o", "--out", type=Path, default=OUT)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -29,16 +29,20 @@ RATIOS = (
      "{0}: conjugate-gradient step / one-pass step at d = 128"),
     ("VAE without sampling / VAE, 16 latents",
      "{0}, 16 latents: Taylor step / VAE step (the count of products: 9)"),
-    ("the same, SFVAE's CelebA networks",
+    ("the same, SFVAE's MNIST networks, batch 64",
+     "{0}, taylor-mnist, batch 64: Taylor step / VAE step, kernel by kernel, all tangents"),
+    ("the same, replayed",
+     "{0}, taylor-mnist, batch 64: Taylor step / VAE step, replayed, all tangents"),
+    ("the same, SFVAE's CelebA networks, batch 64",
      "{0}, taylor-celeba, batch 64: Taylor step / VAE step, kernel by kernel, all tangents"),
     ("the same, replayed",
      "{0}, taylor-celeba, batch 64: Taylor step / VAE step, replayed, all tangents"),
     ("MLAE step, kernel by kernel / replayed",
      "{0}, replayed: MLAE step, kernel by kernel / replayed"),
     ("15 sinusoids one by one / as a sweep",
-     "2 threads: 15 sinusoid models one by one / as a sweep"),
+     "{0}, 2 threads: 15 sinusoid models one by one / as a sweep"),
     ("15 sinusoids one by one, replayed / as a sweep",
-     "{0}: 15 sinusoid models one by one, replayed / as a sweep"),
+     "{0}: 15 sinusoid models one by one (five, scaled), replayed / as a sweep"),
 )  # fmt: skip
 WIDTHS = 27, 10, 8, 7, 7, 11, 9, 8, 8, 9
 
@@ -146,11 +150,12 @@ def sentence(found: dict) -> str:
     return (
         f"{about['device']}, torch {about['torch']}, float32 (convolutions in "
         f"{about['convolutions']}, torch's own setting), {about['samples_at_once']} samples at "
-        f"once. The rates lie between {two(rates[0])} and {two(rates[-1])} TFLOP a second, "
-        f"{two(median(rates))} in the middle: small networks cannot fill a GPU. Of the "
-        f"{len(large)} presets that took more than half a gigabyte there, tensors took from "
+        f"once. The rates of presets with one stage lie between {two(rates[0])} and "
+        f"{two(rates[-1])} TFLOP a second, {two(median(rates))} in the middle: small "
+        f"networks cannot fill a GPU. Of the {len(large)} presets that took more than half a "
+        "gigabyte there, without the data, tensors took from "
         f"{min(bytes_):.0%} to {max(bytes_):.0%} of the bytes counted below, which hold the data "
-        "too, but no work space of a library."
+        "but no work space of a library."
     )
 
 

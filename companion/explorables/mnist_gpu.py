@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from companion import plots
-from companion.evaluation import features_for, judge
+from companion.evaluation import Features, features_for, judge
 from companion.explorables.base import compare, load_lattice, save_lattice
 from companion.training.checkpoint import write_json
 from companion.training.experiment import Data, Experiment, choose
@@ -48,13 +49,13 @@ def load() -> Data:
     return make("autoencoder").load()
 
 
-def score(model: str, data: Data, folder: Path) -> dict:
+def score(model: str, data: Data, folder: Path, seen: Callable[[], Features]) -> dict:
     """Train one model, or go on, and judge its samples: numbers and the samples to show."""
     experiment, path = make(model), folder / "scores.json"
     trained, history = fit_experiment(experiment, data, folder, resume=True)
     device = next(trained.parameters()).device
     if not path.exists():
-        table = judge(experiment, data, trained, features_for(experiment, data), only=COLUMNS)
+        table = judge(experiment, data, trained, seen(), only=COLUMNS)
         found = {"frechet": {one.sampler: one.frechet for one in table.scores}}
         found["reconstruction"] = history.column("valid_reconstruction")[-1]
         found["seconds"] = history.rows[-1]["seconds"]
@@ -74,7 +75,9 @@ def build(directory: str | Path = Path("runs") / NAME) -> None:
     Needs MNIST's four files (`companion data`) and ten minutes of a GPU, or a day of a CPU.
     """
     data = load()
-    keep({name: score(name, data, Path(directory) / name) for name in MODELS}, data.note)
+    seen = cache(lambda: features_for(make("autoencoder"), data))
+    found = {name: score(name, data, Path(directory) / name, seen) for name in MODELS}
+    keep(found, data.note)
 
 
 def keep(found: dict[str, dict], note: str) -> None:
@@ -135,7 +138,10 @@ def picture() -> tuple[Figure, str]:
 
 def check() -> list[str]:
     """Train the autoencoder again (or go on in ``runs``) and compare it with what is kept."""
-    found = score("autoencoder", load(), Path("runs") / f"{NAME}-check")["frechet"]
+    data, folder = load(), Path("runs") / f"{NAME}-check"
+    found = score("autoencoder", data, folder, lambda: features_for(make("autoencoder"), data))[
+        "frechet"
+    ]
     names = {column: column.replace("(10)", "").replace(" ", "_") for column in COLUMNS}
     bands = {names[c]: of("autoencoder", c) * np.array([0.9, 1.1]) for c in COLUMNS}
     return compare(SimpleNamespace(**{names[c]: found[c] for c in COLUMNS}), bands)

@@ -24,7 +24,8 @@ class TrainConfig:
         seed: of data order, noise and probes; the weights are the model's own.
         compile: compile the loss; without a working C++ compiler it falls back with a warning.
         replay: on one CUDA device, record a step's forward and backward pass once and replay it,
-            where the loss waits for no number. What the loss reads may then change in place only.
+            where the loss needs no value on the host. Python in the loss (hooks, prints) then runs
+            until the recording only, and tensors that it reads may change in place only.
         precision: of Lightning Fabric: ``32-true``, ``64-true`` or ``bf16-mixed``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         devices: processes on this machine, one for each device; each takes its share of every

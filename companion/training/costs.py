@@ -133,9 +133,21 @@ def measured_step(
     steps: int = 5,
     limit: float = 5.0,
 ) -> Measured:
-    """Time some steps of training as ``fit`` takes them, after some that warm up.
+    """Time some steps of training, replayed on a GPU as ``fit`` does it, after some that warm up.
 
-    At least one and at most ``limit`` seconds of them.
+    A step is forward and backward pass and Adam's update, with the chance that the loss needs; no
+    data are read, and nothing is clipped, logged or validated.
+
+    Args:
+        model: it is moved to the device and trained.
+        batch: samples of one step.
+        condition_dim: of the model's condition, or 0.
+        device: where; of several GPUs the current one.
+        steps: so many after those that warm up,
+        limit: or fewer, but at least one, once all have taken so many seconds.
+
+    Returns:
+        The median step, and on a GPU the bytes that it needed at most.
 
     >>> from companion.models import Autoencoder
     >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)
@@ -176,7 +188,7 @@ def _cleared() -> int:
 
 
 def measured_sampling(model: Model, n: int, condition_dim: int = 0, device: str = "cpu") -> float:
-    """Samples per second, the better of two draws of ``n``.
+    """Samples per second, the better of two draws of ``n``; the model is moved to the device.
 
     >>> from companion.models import Autoencoder
     >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)

@@ -6,6 +6,7 @@ step computes, with the same kernels: all chance is drawn outside of the loss, a
 is written into buffers, so only the step's tensors change from one replay to the next.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -37,6 +38,11 @@ class Replay:
     Raises:
         ValueError: when the parameters are not on a CUDA device.
         RuntimeError: when a step that seemed to be recordable was not, naming the cure.
+        torch.OutOfMemoryError: when the recording does not fit.
+
+    >>> Replay(lambda step: None, [torch.zeros(1)])
+    Traceback (most recent call last):
+    ValueError: Replay: parameters must be on a CUDA device, got cpu
     """
 
     def __init__(self, run: Pass, parameters: Iterable[Tensor], buffers: Iterable[Tensor] = ()):
@@ -71,11 +77,13 @@ class Replay:
         return self.terms
 
     def _aside(self, step: Step) -> object:
-        self.side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.side):
-            terms = self.run(step)
-        torch.cuda.current_stream(self.device).wait_stream(self.side)
-        return terms
+        current = torch.cuda.current_stream(self.device)
+        self.side.wait_stream(current)
+        try:
+            with torch.cuda.stream(self.side):
+                return self.run(step)
+        finally:
+            current.wait_stream(self.side)
 
     @torch.no_grad()
     def _tried(self, step: Step) -> object:
@@ -105,14 +113,18 @@ class Replay:
         self.step = Step(step.x.clone(), condition, draws)
         for parameter in self.parameters:
             parameter.grad = None  # the graph brings its own
-        graph = torch.cuda.CUDAGraph()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         try:
             with torch.cuda.graph(graph, stream=self.side):
                 self.terms = self.run(self.step)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
+            torch.cuda.set_stream(current)  # which a broken recording does not come back to
+            cause = str(error.__context__ or error).partition("\n")[0]
             raise RuntimeError(
-                f"fit: a step could not be recorded on {self.device} "
-                f"({str(error).splitlines()[0]}); set replay=False to train kernel by kernel"
+                f"Replay: a step could not be recorded on {self.device} ({cause}); set "
+                "replay=False to train kernel by kernel"
             ) from error
         self.graph, self.gradients = graph, [p.grad for p in self.parameters]
         self.graph.replay()  # recording computes nothing
@@ -153,7 +165,7 @@ def _takes_memory(operation: str) -> bool:
 def _waits(error: BaseException | None) -> bool:
     """Whether an error, or what it came from, is of an operation that waits for the GPU."""
     while error is not None:
-        if "synchroniz" in str(error):
+        if "synchronizing CUDA operation" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -167,7 +179,9 @@ def _uncompiled() -> AbstractContextManager:
 def _waiting_refused() -> Iterator[None]:
     """Whatever waits for the GPU raises a RuntimeError."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it does not see every wait
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

@@ -263,7 +263,9 @@ def test_a_sweep_over_one_by_one(benchmark, table):
     work = (lambda: one_by_one(points), lambda: sweep(*sinusoids(points), progress=False))
     alone, stacked = measured(benchmark, lambda: medians(*work, rounds=3))
     ratio = alone / stacked
-    table("2 threads: 15 sinusoid models one by one / as a sweep", ratio, 2.0, 3.0, at_least=True)
+    table(
+        "cpu, 2 threads: 15 sinusoid models one by one / as a sweep", ratio, 2.0, 3.0, at_least=True
+    )
 
 
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=NEEDS_CUDA)])
@@ -279,7 +281,7 @@ def test_a_sweep_on_a_gpu(benchmark, table, device, seeds):
     )
     *alone, stacked = measured(benchmark, lambda: medians(*work, rounds=1, warm=1, device=device))
     slow, fast = (seconds * count / len(few) / stacked for seconds in alone)
-    name = f"{device}: {count} sinusoid models one by one"
+    name = f"{device}: {count} sinusoid models one by one (five, scaled)"
     table(f"{name}, kernel by kernel / as a sweep", slow, goal=50.0 if count > 50 else None)
     table(f"{name}, replayed / as a sweep", fast)
 
