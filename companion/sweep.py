@@ -8,7 +8,6 @@ take all, they are trained in stacks, one after the other.
 
 import copy
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -32,7 +31,7 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
 )
-from companion.training.checkpoint import check_settings, read, write
+from companion.training.checkpoint import check_settings, crc, read, write
 from companion.training.counter import step_cost
 from companion.training.memory import free, memory_budget
 from companion.training.replay import Replay
@@ -182,8 +181,7 @@ class _Stack:
         self.scheduler = make_scheduler(self.optimizer, self.config, self.streams[0].num_steps)
         self.gradients = self._pass
         if self.config.replay and device.type == "cuda":
-            parts = self.parameters.values(), self.buffers.values()
-            self.gradients = Replay(self._pass, *parts)
+            self.gradients = Replay(self._pass, self.parameters.values(), self.buffers.values())
         self.histories = [History() for _ in models]
         self.epoch, self.start = 0, time.perf_counter()
 
@@ -310,17 +308,9 @@ def _settings(models, train, configs) -> dict:
     found = configs[0].decisive | {"data": [*train[0].shape], "data_type": str(train[0].dtype)}
     for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
         found[f"run {run}, seed and noise"] = [config.seed, config.noise]
-        found[f"run {run}, data_crc"] = _crc(x[:64])
-        found[f"run {run}, model_crc"] = _crc(*model.state_dict().values())
+        found[f"run {run}, data_crc"] = crc(x[:64])
+        found[f"run {run}, model_crc"] = crc(*model.state_dict().values())
     return found
-
-
-def _crc(*tensors: Tensor) -> int:
-    code = 0
-    for tensor in tensors:
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        code = zlib.crc32(flat.view(torch.uint8).numpy().tobytes(), code)
-    return code
 
 
 class _Loss(nn.Module):
@@ -344,8 +334,7 @@ def _together(steps: Sequence[Step]) -> Step:
     """The steps of all runs as one, stacked along a new first axis."""
     given = [s.condition for s in steps if s.condition is not None]
     draws = {name: torch.stack([s.draws[name] for s in steps]) for name in steps[0].draws}
-    condition = torch.stack(given) if given else None
-    return Step(torch.stack([s.x for s in steps]), condition, draws)
+    return Step(torch.stack([s.x for s in steps]), torch.stack(given) if given else None, draws)
 
 
 def _clip(parameters, max_norm: float) -> None:

@@ -3,11 +3,12 @@
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 VERSION = 1
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
@@ -107,6 +108,19 @@ def check_architecture(model: nn.Module, weights: dict, path: Path) -> None:
     theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if differing := _differences(ours, theirs):
         raise CheckpointError(f"training: {path} is of another architecture: {differing}")
+
+
+def crc(*tensors: Tensor) -> int:
+    """One number by which other data, or other weights, are told from these.
+
+    >>> crc(torch.zeros(3)) == crc(torch.zeros(3)), crc(torch.zeros(3)) == crc(torch.ones(3))
+    (True, False)
+    """
+    code = 0
+    for tensor in tensors:
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        code = zlib.crc32(flat.view(torch.uint8).numpy().tobytes(), code)
+    return code
 
 
 def check_settings(ours: dict, theirs: dict, path: Path) -> None:

@@ -1,7 +1,6 @@
 """What changes during a run, and how it goes into a checkpoint and comes back."""
 
 import copy
-import zlib
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
@@ -83,8 +82,7 @@ class Run:
     def settings(self) -> dict:
         """What must be the same when a run goes on."""
         x = self.stream.x
-        first = x[:64].cpu().contiguous().view(torch.uint8).numpy().tobytes()
-        data = {"data": [*x.shape], "data_type": str(x.dtype), "data_crc": zlib.crc32(first)}
+        data = {"data": [*x.shape], "data_type": str(x.dtype), "data_crc": checkpoint.crc(x[:64])}
         return self.config.decisive | data | {"device": self.stream.device.type}
 
     def state_dict(self) -> dict:
