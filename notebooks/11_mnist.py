@@ -245,7 +245,7 @@ makers = {
 
 # %% [markdown]
 # Gaussian noise of 0.1 is added to the small nets' training images, none in the presets. `standard` trains
-# three of each; with a `directory` a run that was killed goes on where it was.
+# two of each; with a `directory` a run that was killed goes on where it was.
 
 # %%
 from pathlib import Path
@@ -254,8 +254,8 @@ from companion.training import TrainConfig, fit
 
 # %%
 config = TrainConfig(
-    epochs={"quick": 100, "standard": 10, "full": 400}[profile], batch_size=128, noise=0.1,
-    learning_rate=2e-3, device=device, validate_on=100,
+    epochs={"quick": 100, "standard": 30, "full": 400}[profile], batch_size=128, noise=0.1,
+    learning_rate=2e-3 if small else 5e-3, device=device, validate_on=100,
 )  # fmt: skip
 if is_full:
     config, directory = experiment.config(len(x)), directory or "runs/11"
@@ -265,7 +265,7 @@ config = replace(config, epochs=epochs, validate_every=max(1, epochs // 20))
 # %%
 models, logs = {name: [] for name in makers}, {}
 for number, (name, (family, options)) in enumerate(makers.items()):
-    for run in range(seed, seed + (3 if profile == "standard" else 1)):
+    for run in range(seed, seed + (2 if profile == "standard" else 1)):
         where = Path(directory) / f"model{number}-seed{run}" if directory else None
         kept = {"directory": where, "resume": where is not None, "progress": False}
         kept |= {"condition": labels, "valid_condition": labels_valid}
