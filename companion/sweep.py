@@ -131,9 +131,8 @@ def sweep(
                     f"pass a smaller at_once ({str(error).splitlines()[0]})"
                 ) from error
             histories += stack.histories
-            stack.gradients = (
-                None  # its memory, and a recording's, goes before the next stack comes
-            )
+            # its memory, and a recording's, goes before the next stack comes
+            stack.gradients = None
             del stack
             if stopped:
                 break
