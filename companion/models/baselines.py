@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion import probes
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map, as_float
 from companion.models.aggregate import KERNELS, mmd
 from companion.models.base import Model, check_batch_coupling, manifold_log_prob
 from companion.volume import bounds
@@ -107,8 +107,9 @@ class Autoencoder(Model):
         **draws,
     ) -> AutoencoderTerms:
         """``draws`` as :meth:`draw` makes them."""
+        x = as_float(x, call="Autoencoder.loss")
         draws = draws or self.draw(x, generator)
-        encode, decode = bind(self.encoder, condition), bind(self.decoder, condition)
+        encode, decode = self.bound("encoder", condition), self.bound("decoder", condition)
         z, encoder_norm = squared_norm(encode, x, draws.get("data_probes"))
         x_hat, decoder_norm = squared_norm(decode, z, draws.get("probes"))
         penalties = {

@@ -74,7 +74,7 @@ def stretch(
     tensor([3., 4.])
     """
     check(how, epsilon)
-    bound = bind(decode, condition)
+    bound = bind(decode, condition, "bounds.stretch: the decoder")
     x_hat, pushed = _push(bound, z, probes, how, epsilon)
     norms = pushed.flatten(2).norm(dim=-1) / probes.flatten(2).norm(dim=-1)  # (probe, batch)
     if how == "backward":
