@@ -192,7 +192,7 @@ def _cure(out: Tensor, expected: tuple[int | None, ...]) -> str:
     batch, *sizes = expected
     if out.dim() == 0 or len(out) != batch:
         return "; the first axis is the batch, which a map leaves as it is"
-    if len(sizes) == 1 and out.dim() > 2 and sizes[0] in (None, out[0].numel()):
+    if len(sizes) == 1 and out.dim() > 2 and sizes[0] in (None, prod(out.shape[1:])):
         return "; end it with nn.Flatten()"
     if None not in sizes and prod(sizes) == prod(out.shape[1:]) and sizes:
         return f"; end it with nn.Unflatten(1, {tuple(sizes)})"

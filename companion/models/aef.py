@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import softplus
 
-from companion.contracts import LogProb, Map, as_float, bind
+from companion.contracts import LogProb, Map, bind
 from companion.models.base import Model, standard_normal_nll
 from companion.networks.flows import Flow
 from companion.networks.preprocess import Preprocess, dequantise, requantise
@@ -252,7 +252,7 @@ class AEF(Model):
         **draws,
     ) -> AEFTerms:
         """The terms of :func:`aef_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="AEF.loss")
+        x = self.data(x)
         draws = draws or self.draw(x, generator)
         latents = self.transform(x, condition, **draws)
         return aef_loss(latents, self.residual_scale, self.prior)
@@ -261,7 +261,7 @@ class AEF(Model):
         self, x: Tensor, condition: Tensor | None = None, u: Tensor | float = 0.5
     ) -> Latents:
         """All that ``x`` becomes, with the log-determinant of preprocessing and Φ⁻¹ together."""
-        y, log_det = self.preprocess(self._dequantise(as_float(x, call="AEF"), u))
+        y, log_det = self.preprocess(self._dequantise(self.data(x), u))
         shell, core = self._split(y)
         encode = partial(self._affine, condition=condition)
         decode = partial(self._decode_shell, condition=condition)
@@ -310,7 +310,7 @@ class AEF(Model):
         ε is the buffer ``proposal_scale``, see :meth:`tune_proposal`. Data with levels are
         dequantised once. Without a generator the chance is always the same.
         """
-        x = as_float(x, call="AEF.log_prob")
+        x = self.data(x)
         generator = generator or Generator(x.device).manual_seed(0)
         draws, once = self.draw(x, generator), ""
         if draws:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from companion.contracts import LogProb, as_float
+from companion.contracts import LogProb
 from companion.models.base import Model
 from companion.models.vae import VAE, as_posterior, vae_loss
 
@@ -159,7 +159,7 @@ class AggregateVAE(Model):
         **draws,
     ) -> AggregateTerms:
         """``draws`` as :meth:`draw` makes them."""
-        x, vae = as_float(x, call="AggregateVAE.loss"), self.vae
+        x, vae = self.data(x), self.vae
         draws = draws or self.draw(x, generator)
         h = vae.bound("encoder", condition)(x)
         terms = vae_loss(

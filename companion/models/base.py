@@ -44,7 +44,7 @@ class Model(nn.Module):
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``; by default the network ``encoder``."""
-        return self.bound("encoder", condition)(as_float(x))
+        return self.bound("encoder", condition)(self.data(x))
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, latent) -> (batch, *data)``; by default the network ``decoder``."""
@@ -54,6 +54,19 @@ class Model(nn.Module):
     def encoder_size(self) -> int | None:
         """How many numbers the network ``encoder`` returns for a sample; ``None`` for any."""
         return self.latent_dim
+
+    def data(self, x: Tensor) -> Tensor:
+        """A batch of the model's data as floating-point numbers; bytes become numbers in [0, 1].
+
+        Raises:
+            ValueError: for data of another kind or shape.
+        """
+        name = type(self).__name__
+        x = as_float(x, call=name)
+        if x.shape[1:] != self.data_shape:
+            sizes = ", ".join(map(str, self.data_shape))
+            raise ValueError(f"{name}: data must be (batch, {sizes}), got {tuple(x.shape)}")
+        return x
 
     def bound(self, name: str, condition: Tensor | None = None) -> Map:
         """The network ``encoder`` or ``decoder``, closed over a condition, held to its shape."""

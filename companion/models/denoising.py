@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from companion.contracts import LogProb, as_float
+from companion.contracts import LogProb
 from companion.models.base import Model, manifold_log_prob
 
 
@@ -66,7 +66,7 @@ class DenoisingAutoencoder(Model):
         **draws,
     ) -> DenoisingTerms:
         """``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="DenoisingAutoencoder.loss")
+        x = self.data(x)
         noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
         noisy = (x + self.sigma * noise).clamp(0, 1)
         x_hat = self.decode(self.encode(noisy, condition), condition)

@@ -150,7 +150,7 @@ class MLAE(Model):
             )
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = as_float(x)
+        x = self.data(x)
         return self.bound("encoder", self.extend(condition, x))(x)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -205,7 +205,7 @@ class MLAE(Model):
         **draws,
     ) -> MLAETerms:
         """The terms of :func:`mlae_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="MLAE.loss")
+        x = self.data(x)
         draws = dict(draws) if "probes" in draws else self.draw(x, generator) | draws
         beta = draws.pop("beta", self.beta)
         level, noise = draws.pop("noise_level", 0.0), draws.pop("noise", None)

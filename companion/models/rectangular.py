@@ -190,7 +190,7 @@ class RectangularFlow(Model):
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         z = bind(self.network.encode, condition, "RectangularFlow: the encoder", (None,))(
-            as_float(x)
+            self.data(x)
         )
         return z if self.prior is None else self.prior.normalise(z, condition).value
 
@@ -220,7 +220,7 @@ class RectangularFlow(Model):
         **draws,
     ) -> RectangularTerms:
         """The terms of :func:`rectangular_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="RectangularFlow.loss")
+        x = self.data(x)
         return rectangular_loss(
             x,
             self.network.encode,
@@ -236,7 +236,7 @@ class RectangularFlow(Model):
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """log p(x̂) = log p_Z(z) − ½ log det(g'(z)ᵀg'(z)) at z = f(x), x̂ = g(z) (MLAE eq. 2)."""
-        z = self.network.encode(as_float(x, call="RectangularFlow.log_prob"), condition)
+        z = self.network.encode(self.data(x), condition)
         log_volume = jacobians.log_volume(
             self.network.decode, z, condition, differentiable=torch.is_grad_enabled()
         )

@@ -207,7 +207,7 @@ class RelaxedFlow(Model):
         **draws,
     ) -> RelaxedTerms:
         """The terms of :func:`relaxed_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="RelaxedFlow.loss")
+        x = self.data(x)
         v = draws["probes"] if "probes" in draws else self.draw(x, generator)["probes"]
         names = ("mu", "mu_in", "eta", "scale", "prior_weight")
         numbers = {name: getattr(self, name) for name in names}

@@ -187,7 +187,7 @@ class TaylorVAE(Model):
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
         """q(z | x): mean and scale."""
-        h = self.bound("encoder", condition)(as_float(x))
+        h = self.bound("encoder", condition)(self.data(x))
         return as_posterior(h, self.latent_dim, self.options["covariance"])
 
     @property
@@ -213,7 +213,7 @@ class TaylorVAE(Model):
         **draws,
     ) -> TaylorTerms:
         """The terms of :func:`taylor_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="TaylorVAE.loss")
+        x = self.data(x)
         draws = draws if "noise" in draws else self.draw(x, generator) | draws
         options = self.options | {"taylor_weight": self.taylor_weight} | draws
         return taylor_loss(

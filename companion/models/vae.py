@@ -280,7 +280,7 @@ class VAE(Model):
         return self._read(x, condition)[1]
 
     def _read(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Posterior]:
-        h = self.bound("encoder", condition)(as_float(x))
+        h = self.bound("encoder", condition)(self.data(x))
         return h, as_posterior(h, self.latent_dim, self.options["covariance"])
 
     @property
@@ -290,7 +290,7 @@ class VAE(Model):
         return posterior_size(self.latent_dim, self.options["covariance"]) if flow is None else None
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = as_float(x)
+        x = self.data(x)
         return self.draw_posterior(x, x.new_zeros(1, len(x), self.latent_dim), condition)[0]
 
     def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -328,7 +328,7 @@ class VAE(Model):
         **draws,
     ) -> VAETerms:
         """The terms of :func:`vae_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = as_float(x, call="VAE.loss")
+        x = self.data(x)
         noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
         return self.terms(x, noise, condition, kl_weight=self.kl_weight)
 
@@ -340,7 +340,7 @@ class VAE(Model):
         generator: Generator | None = None,
     ) -> LogProb:
         """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z."""
-        x = as_float(x, call="VAE.log_prob")
+        x = self.data(x)
         generator = generator or Generator(x.device).manual_seed(0)
         shape = (num_samples, len(x), self.latent_dim)
         noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
