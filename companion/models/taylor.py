@@ -90,7 +90,7 @@ def taylor_loss(
         bind(encode, condition, "taylor_loss: the encoder", (size,))(x), latent_dim, covariance
     )
 
-    def decoder(c: Tensor | None) -> Map:
+    def decoder(c):  # not annotated: torch.compile would evaluate that
         return bind(decode, c, "taylor_loss: the decoder", x.shape[1:])
 
     def likelihood(x: Tensor, mean: Tensor, scale: Tensor, condition, probe):

@@ -99,7 +99,7 @@ def surrogate(
     x, batch = as_float(x, call="volume.surrogate"), x.shape[0]
     latent = probes.shape[-1] if probes is not None and space == "latent" else None
 
-    def maps(c: Tensor | None) -> tuple[Map, Map]:
+    def maps(c):  # not annotated: torch.compile would evaluate that
         return (
             bind(encode, c, "volume.surrogate: the encoder", (latent,)),
             bind(decode, c, "volume.surrogate: the decoder", x.shape[1:]),
