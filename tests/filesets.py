@@ -77,15 +77,10 @@ def cifar10():
     return {"cifar10/cifar-10-binary.tar.gz": tarred(batches, "w:gz")}
 
 
-def celeba(n=(9, 3, 4)):
-    parts = np.repeat([0, 1, 2], n)
-    names = [f"{i + 1:06d}.jpg" for i in range(sum(n))]
+def celeba(n=16):
+    names = [f"{i + 1:06d}.jpg" for i in range(n)]
     pictures = {f"img_align_celeba/{name}": picture(i, (178, 218)) for i, name in enumerate(names)}
-    lines = "".join(f"{name} {part}\n" for name, part in zip(names, parts, strict=True))
-    return {
-        "celeba/img_align_celeba.zip": zipped(pictures),
-        "celeba/list_eval_partition.txt": lines.encode(),
-    }
+    return {"celeba/img_align_celeba.zip": zipped(pictures)}
 
 
 def celeba_hq():
@@ -95,8 +90,7 @@ def celeba_hq():
     entries["CelebAMask-HQ/CelebAMask-HQ-mask-anno/0/00000_hair.png"] = picture(9, (8, 8), "PNG")
     rows = "".join(f"{i}  {o - 1}  {o:06d}.jpg\n" for i, o in enumerate(originals))
     entries["CelebAMask-HQ/CelebA-HQ-to-CelebA-mapping.txt"] = f"idx orig_idx orig\n{rows}".encode()
-    partition = "celeba/list_eval_partition.txt"
-    return {"celeba-hq/CelebAMask-HQ.zip": zipped(entries), partition: celeba()[partition]}
+    return {"celeba-hq/CelebAMask-HQ.zip": zipped(entries)}
 
 
 def omniglot():

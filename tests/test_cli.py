@@ -172,11 +172,11 @@ def test_data_lists_every_set_with_its_files_and_sums(tmp_path, monkeypatch, cap
         r"^celeba: by hand from https:.*CelebA.html; decoded as crop140-64$", report, re.M
     )
     assert re.search(r"^    here +celeba/img_align_celeba.zip, sha256 46fb89", report, re.M)
-    assert re.search(r"^power, gas, hepmass, miniboone: downloaded when needed$", report, re.M)
+    assert re.search(r"^power, hepmass, miniboone: downloaded when needed$", report, re.M)
     assert re.search(r"^    missing +cifar10/cifar-10-binary.tar.gz, sha256 c4a38c", report, re.M)
     assert cli.main(["data", "--check"]) == 1
     assert re.search(r"^    WRONG +celeba/img_align_celeba.zip", capsys.readouterr().out, re.M)
-    assert "celeba (1 of 2 files)" in health._data()[1]
+    assert "celeba (1 of 1 files)" in health._data()[1]
 
 
 def test_data_prepares_a_set_or_says_what_is_missing(tmp_path, monkeypatch, capsys):
@@ -186,7 +186,7 @@ def test_data_prepares_a_set_or_says_what_is_missing(tmp_path, monkeypatch, caps
     assert cli.main(["data", "prepare", "wine"]) == 0 and "train; " in capsys.readouterr().out
     assert cli.main(["data", "prepare", "celeba", "--offline"]) == 1
     message = capsys.readouterr().err
-    assert message.startswith("companion data: fetch: put the file list_eval_partition.txt")
+    assert message.startswith("companion data: fetch: put the file img_align_celeba.zip")
     assert cli.main(["data", "prepare", "celeba", "--crop", "3"]) == 1
     assert "crop of celeba must be one of (140, 128), got 3" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

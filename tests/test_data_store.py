@@ -239,7 +239,7 @@ def test_a_folder_promises_nothing_that_it_does_not_hold(tmp_path):
     folder = tmp_path / "set" / "32"
     store.write(folder, recipe(), progress=False)
     labels, about = ((folder / name).read_bytes() for name in ("y.npy", "about.json"))
-    huge = labels.replace(b"(40,), }     ", b"(4000000000,),}")
+    huge = labels.replace(b"(40,), }     ", b"(4000000,), }")
     assert huge != labels and len(huge) == len(labels)
     negative = json.dumps(json.loads(about) | {"sizes": [50, -20, 10]}).encode()
     for name, content in {"y.npy": huge, "about.json": negative}.items():

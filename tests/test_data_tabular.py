@@ -211,7 +211,7 @@ def test_missing_files_say_what_to_put_where(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"data.tar.gz \(md5 9b9c.*or put data.npy alone"):
         load("power", root=tmp_path, download=False)
     with pytest.raises(
-        DataNotFoundError, match="put the file ethylene_CO.txt into .*gas; it is in"
+        DataNotFoundError, match="put the file ethylene_CO.txt .*into .*gas, for example from UCI"
     ):
         load("gas", root=tmp_path)
     (tmp_path / "gas").mkdir()

@@ -96,11 +96,14 @@ def _program(names: tuple[str, ...], missing: str, cure: str) -> Finding:
 def _data() -> Finding:
     """Which data sets are there, whole or in part; the notebooks' defaults need none."""
     from companion.cli.datasets import files
-    from companion.data.fetch import data_directory
+    from companion.data.fetch import data_directory, places
 
-    place, there = data_directory(), []
+    try:
+        place, there = data_directory(), []
+    except OSError as error:
+        return "note", str(error), "export COMPANION_DATA=FOLDER"
     for name, needed in files().items():
-        here = sum((place / file.name).exists() for file in needed)
+        here = sum(bool(places(file)) for file in needed)
         there += [f"{name} ({here} of {len(needed)} files)"] * (here > 0)
     if there:
         return "ok", f"data in {place}: {', '.join(there)}", ""

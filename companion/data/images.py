@@ -58,7 +58,8 @@ def load(
 
     ``digits`` are the 1,797 real 8×8 digits inside scikit-learn, and ``synthetic-faces`` are drawn
     by :mod:`companion.data.faces`: both are always there. The others are read from their real
-    files, whose sums are checked.
+    files, in any layout that :func:`companion.data.fetch.places` finds; published sums are checked,
+    and the note says where there is none.
 
     Args:
         name: one of ``SETS``.
@@ -125,8 +126,8 @@ def prepare(
 def folder_of(name: str, size: int, crop: int | None, root: str | Path | None = None) -> Path:
     """Where a decoded set lies.
 
-    >>> folder_of("celeba", 64, 140, "data").as_posix()
-    'data/celeba/crop140-64'
+    >>> folder_of("celeba", 64, 140, "data").relative_to(data_directory("data")).as_posix()
+    'celeba/crop140-64'
     """
     return data_directory(root) / name / (f"crop{crop}-{size}" if crop else f"whole-{size}")
 
