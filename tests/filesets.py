@@ -77,6 +77,21 @@ def cifar10():
     return {"cifar10/cifar-10-binary.tar.gz": tarred(batches, "w:gz")}
 
 
+def pickled(records):
+    """A CIFAR-10 batch as Python 2 wrote it: labels one by one, pixels as one string."""
+    rows = np.frombuffer(records, np.uint8).reshape(-1, 3073)
+    labels = b"".join(b"K" + bytes([label]) for label in rows[:, 0])
+    pixels, n = rows[:, 1:].tobytes(), struct.pack("<H", len(rows))
+    return (
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x08batch oneU\x06labelsq\x04](" + labels + b"e"
+        b"U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01M" + n + b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
+        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+        b"T" + struct.pack("<I", len(pixels)) + pixels + b"tb"
+        b"U\tfilenames](U\x05a.pngeu."
+    ).replace(b"U\x08batch one", b"U\x09batch one")
+
+
 def celeba(n=16):
     names = [f"{i + 1:06d}.jpg" for i in range(n)]
     pictures = {f"img_align_celeba/{name}": picture(i, (178, 218)) for i, name in enumerate(names)}

@@ -30,7 +30,8 @@ SIZE = (178, 218)  # width and height of the aligned images
 def partition() -> dict[str, int]:
     """The official partition: 0, 1, 2 for training, validation, test, by the file's name.
 
-    Written as lines ``000001.jpg 0`` it is ``list_eval_partition.txt``, by its published sum.
+    Written as lines ``000001.jpg 0`` (with the ends of Windows) it is ``list_eval_partition.txt``,
+    by its published sum.
 
     >>> list(partition().values()).count(1)
     19867
