@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import re
 import struct
 import tarfile
 import zipfile
@@ -181,3 +182,25 @@ def put(root, files):
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
+
+
+NAMED = re.compile(r"^[a-z_]\w*(\.\w+)*: ")  # the call that speaks
+
+
+def mutate(content, rng):
+    """Flip bytes, cut, repeat or overwrite a stretch, or take two stretches for each other."""
+    content, n = bytearray(content), len(content)
+    a, b = sorted(rng.integers(0, n, 2))
+    kind = rng.integers(6)
+    if kind <= 1:
+        for at in rng.integers(0, n, rng.integers(1, 12)):
+            content[at] = rng.integers(256)
+    elif kind == 2:
+        del content[a:]
+    elif kind == 3:
+        content[a:a] = content[a:b]
+    elif kind == 4:
+        content[a : a + 30] = rng.bytes(30)
+    else:
+        content = content[b:] + content[a:b] + content[:a]
+    return bytes(content)

@@ -1,7 +1,6 @@
 """Image sets end to end: small files in the real formats, then damaged and hostile ones."""
 
 import io
-import re
 import shutil
 import stat
 import tarfile
@@ -306,28 +305,6 @@ def test_tar_bombs_and_doubles_are_refused(tmp_path):
             pass
 
 
-NAMED = re.compile(r"^[a-z_]\w*(\.\w+)*: ")  # the call that speaks
-
-
-def mutate(content, rng):
-    """Flip bytes, cut, repeat or overwrite a stretch, or take two stretches for each other."""
-    content, n = bytearray(content), len(content)
-    a, b = sorted(rng.integers(0, n, 2))
-    kind = rng.integers(6)
-    if kind <= 1:
-        for at in rng.integers(0, n, rng.integers(1, 12)):
-            content[at] = rng.integers(256)
-    elif kind == 2:
-        del content[a:]
-    elif kind == 3:
-        content[a:a] = content[a:b]
-    elif kind == 4:
-        content[a : a + 30] = rng.bytes(30)
-    else:
-        content = content[b:] + content[a:b] + content[:a]
-    return bytes(content)
-
-
 @pytest.mark.parametrize("name, times", [(name, 500 // len(EXPECTED) + 1) for name in EXPECTED])
 def test_mutated_files_give_images_or_a_named_error(name, times, tmp_path, unsummed):
     """Together 500 and some mutated files: no nameless error, nothing left behind."""
@@ -335,7 +312,7 @@ def test_mutated_files_give_images_or_a_named_error(name, times, tmp_path, unsum
     files.put(tmp_path, good)
     for _ in range(times):
         victim = list(good)[rng.integers(len(good))]
-        change = partial(mutate, rng=rng)
+        change = partial(files.mutate, rng=rng)
         deep = rng.integers(2)  # inside the archive, with new sums of its own
         bad = files.inside(good[victim], change, rng) if deep else change(good[victim])
         (tmp_path / victim).write_bytes(bad)
@@ -345,7 +322,7 @@ def test_mutated_files_give_images_or_a_named_error(name, times, tmp_path, unsum
             if images.SETS[name].recipe:
                 shutil.rmtree(images.prepare(name, root=tmp_path, download=False))
         except (ValueError, OSError) as error:
-            assert NAMED.match(str(error)), repr(error)
+            assert files.NAMED.match(str(error)), repr(error)
             refused += 1
         (tmp_path / victim).write_bytes(good[victim])
         left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
