@@ -14,6 +14,8 @@ import filesets as files
 import pytest
 import torch
 
+from companion import cli
+from companion.cli import health
 from companion.data import celeba, cifar, fetch, idx, images
 from companion.data.archives import FormatError
 from companion.data.fetch import ChecksumError, DataNotFoundError, RemoteFile, data_directory
@@ -317,3 +319,24 @@ def test_a_directory_that_cannot_be_used_is_named_before_a_download(tmp_path, mo
         images.load("mnist", root=tmp_path)
     with pytest.raises(OSError, match="cannot write into .*deep"):
         fetch.fetch(RemoteFile("deep/a", ("http://a/a",), "md5:0"), tmp_path / "file" / "set")
+
+
+def test_the_command_shows_what_it_found_and_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path))
+    for path, packed in made("mnist").items():
+        files.put(tmp_path, {f"MNIST/raw/{stem(path)}": gzip.decompress(packed)})
+        files.put(tmp_path, {f"KMNIST/{stem(path)}": gzip.decompress(packed)})
+    for name in ("mnist", "kmnist"):
+        chosen = images.SETS[name]._replace(files=idx.FILES[name])
+        monkeypatch.setitem(images.SETS, name, chosen)
+    (tmp_path / "KMNIST" / "t10k-labels-idx1-ubyte").write_bytes(b"")
+    assert cli.main(["data", "--check"]) == 0
+    report, path = capsys.readouterr().out, "train-images-idx3-ubyte"
+    found = f"here     mnist/{path}.gz as MNIST/raw/{path}, content md5 "
+    assert found in report and f"as KMNIST/{path}, " in report and f"{path}: {UNCHECKED}" in report
+    (tmp_path / "MNIST" / "raw" / path).write_bytes(b"")
+    assert cli.main(["data"]) == 0 and cli.main(["data", "--check"]) == 1
+    assert f"    WRONG    mnist/{path}.gz, md5" in capsys.readouterr().out
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "MNIST" / "raw" / path))
+    assert cli.main(["data"]) == 1 and "is no folder; let" in capsys.readouterr().err
+    assert "is no folder" in health._data()[1]

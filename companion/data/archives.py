@@ -6,6 +6,7 @@ whatever it promises, no more is read than the limit.
 """
 
 import gzip
+import io
 import stat
 import tarfile
 import threading
@@ -17,7 +18,8 @@ from typing import BinaryIO, NamedTuple
 
 MAX_MEMBERS = 1_000_000
 MAX_BYTES = 2**24  # of an image
-MAX_HEADER = 2**20  # of one entry of a tar archive, long names included
+BLOCK = 2**20  # what is read at once
+MAX_HEADER = 2**16  # of one entry of a tar archive, long names included
 
 
 class FormatError(ValueError):
@@ -81,10 +83,12 @@ def read_plain(path: Path, max_bytes: int) -> bytes:
 
 
 def _within(file: BinaryIO, max_bytes: int, what: str) -> bytes:
-    content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise FormatError(f"read: {what} unpacks to more than {max_bytes:,} bytes")
-    return content
+    content = io.BytesIO()
+    while block := file.read(BLOCK):
+        content.write(block)
+        if content.tell() > max_bytes:
+            raise FormatError(f"read: {what} unpacks to more than {max_bytes:,} bytes")
+    return content.getvalue()
 
 
 @contextmanager
@@ -149,7 +153,9 @@ class _Budgeted:
     def read(self, size: int) -> bytes:
         self.budget -= size
         if self.budget < 0:
-            raise FormatError(f"open_members: a header of {self.name} promises {size:,} bytes")
+            raise FormatError(
+                f"open_members: a header of {self.name} promises more than {MAX_HEADER:,} bytes"
+            )
         return self.stream.read(size)
 
 
