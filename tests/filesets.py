@@ -160,7 +160,7 @@ SETS = {
 
 
 def inside(content, change, rng):
-    """The archive with one of its members changed and packed again; other files as they are."""
+    """The archive with one member changed, renamed or left out, packed again; else the file."""
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = {name: archive.read(name) for name in archive.namelist()}
@@ -174,8 +174,11 @@ def inside(content, change, rng):
         pack = tarred
     else:
         return change(content)
-    victim = list(entries)[rng.integers(len(entries))]
-    return pack(entries | {victim: change(entries[victim])})
+    victim, kind = list(entries)[rng.integers(len(entries))], rng.integers(6)
+    content = entries.pop(victim)
+    if kind == 0:  # another name, or none
+        return pack(entries | {f"{victim}~": content})
+    return pack(entries if kind == 1 else entries | {victim: change(content)})
 
 
 def put(root, files):
@@ -188,10 +191,12 @@ NAMED = re.compile(r"^[a-z_]\w*(\.\w+)*: ")  # the call that speaks
 
 
 def mutate(content, rng):
-    """Flip bytes, cut, repeat or overwrite a stretch, or take two stretches for each other."""
+    """Flip bytes, cut, repeat, overwrite or exchange stretches; nothing, or text instead."""
     content, n = bytearray(content), len(content)
     a, b = sorted(rng.integers(0, n, 2))
-    kind = rng.integers(6)
+    kind = rng.integers(8)
+    if kind >= 6:
+        return b"" if kind == 6 else b"words, not numbers\n" * 50
     if kind <= 1:
         for at in rng.integers(0, n, rng.integers(1, 12)):
             content[at] = rng.integers(256)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 
 import filesets as files
+import numpy as np
 import pytest
 import torch
 
@@ -254,6 +255,17 @@ def test_the_labels_and_pixels_of_a_pickle_are_read_and_no_code_runs(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_mutated_pickles_give_records_or_a_named_error():
+    content, rng, refused = next(iter(python_batches().values())), np.random.default_rng(0), 0
+    for _ in range(60):
+        try:
+            cifar.read_batch(cifar.records(files.mutate(content, rng), "a"), "a")
+        except FormatError as error:
+            assert files.NAMED.match(str(error)), repr(error)
+            refused += 1
+    assert refused > 30
+
+
 @pytest.mark.parametrize("name", ["omniglot", "chairs", "celeba-hq"])
 def test_archives_may_lie_there_unpacked(name, tmp_path, monkeypatch):
     for path, content in made(name).items():
@@ -317,6 +329,10 @@ def test_a_directory_that_cannot_be_used_is_named_before_a_download(tmp_path, mo
     (tmp_path / "mnist").touch()
     with pytest.raises(OSError, match="cannot write into .*mnist .*let COMPANION_DATA name"):
         images.load("mnist", root=tmp_path)
+    files.put(tmp_path, prefixed("img_align_celeba/", celeba_pictures()))
+    (tmp_path / "celeba").touch()
+    with pytest.raises(OSError, match="cannot write into .*celeba .*let COMPANION_DATA name"):
+        load("celeba", tmp_path)
     with pytest.raises(OSError, match="cannot write into .*deep"):
         fetch.fetch(RemoteFile("deep/a", ("http://a/a",), "md5:0"), tmp_path / "file" / "set")
 

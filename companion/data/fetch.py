@@ -231,7 +231,7 @@ def _download(file: RemoteFile, path: Path) -> list[str]:
     """Try every mirror; pooch checks the sum and renames. Returns why each mirror failed."""
     failures = []
     if file.urls:
-        _writable(path.parent)
+        check_writable(path.parent)
     for url in file.urls:
         try:
             pooch.retrieve(
@@ -248,13 +248,18 @@ def _download(file: RemoteFile, path: Path) -> list[str]:
     return failures
 
 
-def _writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Try to write into a folder, made if need be, before anything long begins.
+
+    Raises:
+        OSError: saying what to do.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(
-            f"fetch: cannot write into {folder} ({error.strerror}); let COMPANION_DATA name a "
-            "folder that can be written to"
+            f"check_writable: cannot write into {folder} ({error.strerror}); "
+            "let COMPANION_DATA name a folder that can be written to"
         ) from error

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.data import celeba, chairs, cifar, faces, idx, imagenet32, omniglot, store
-from companion.data.fetch import RemoteFile, data_directory
+from companion.data.fetch import RemoteFile, check_writable, data_directory
 from companion.data.splits import Images, Splits, permuted
 
 NUM_CLASSES = 10
@@ -119,6 +119,7 @@ def prepare(
     folder = folder_of(name, size, crop, root)
     if not folder.is_dir():
         with chosen.recipe(root, download, size, crop) as recipe:
+            check_writable(folder.parent)
             store.write(folder, recipe, progress)
     return folder
 
