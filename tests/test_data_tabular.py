@@ -1,5 +1,6 @@
 """Tables end to end on small files of the real formats; MAF's steps written out a second time."""
 
+import gzip
 import hashlib
 import io
 import pickle
@@ -334,8 +335,11 @@ def test_marks_and_ends_of_other_systems_change_nothing(tmp_path):
     other = tmp_path / "two" / "MiniBooNE" / "MiniBooNE_pid.TXT"
     other.parent.mkdir(parents=True)
     other.write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n") + b"\r\n\r\n")
-    one, two = (load("miniboone", root=tmp_path / root) for root in ("one", "two"))
-    assert torch.equal(one.train, two.train)
+    packed = tmp_path / "three" / "miniboone" / "MiniBooNE_PID.txt.gz"
+    packed.parent.mkdir(parents=True)
+    packed.write_bytes(gzip.compress(text))
+    one, two, three = (load("miniboone", root=tmp_path / n) for n in ("one", "two", "three"))
+    assert torch.equal(one.train, two.train) and torch.equal(one.train, three.train)
     assert two.note.endswith("content not checked against a published sum")
 
 

@@ -26,17 +26,18 @@ def files() -> dict[str, tuple[RemoteFile, ...]]:
 def run(arguments: argparse.Namespace) -> int:
     """List the sets, or get one ready."""
     try:
-        return (prepare if arguments.step == "prepare" else show)(arguments)
+        lines = list(prepare(arguments) if arguments.step == "prepare" else show(arguments.check))
     except (ValueError, OSError) as error:
         raise Problem(str(error)) from error
-
-
-def show(arguments: argparse.Namespace) -> int:
-    """List the sets."""
-    print(f"Files go into {data_directory()}; COMPANION_DATA names another folder.")
-    lines = [line for name in files() for line in describe(name, arguments.check)]
     print(*lines, sep="\n")
     return int(any(line.startswith("    WRONG") for line in lines))
+
+
+def show(check: bool) -> Iterator[str]:
+    """All the sets."""
+    yield f"Files go into {data_directory()}; COMPANION_DATA names another folder."
+    for name in files():
+        yield from describe(name, check)
 
 
 def describe(name: str, check: bool = False) -> Iterator[str]:
@@ -71,7 +72,7 @@ def decoded(name: str) -> str:
     return f"; decoded as {ready}" if ready else "; not decoded yet"
 
 
-def prepare(arguments: argparse.Namespace) -> int:
+def prepare(arguments: argparse.Namespace) -> Iterator[str]:
     """Download, check and decode one set."""
     options = {"download": not arguments.offline}
     if arguments.name not in tabular.NAMES:
@@ -80,5 +81,4 @@ def prepare(arguments: argparse.Namespace) -> int:
     splits = load(arguments.name, **options)
     parts = [(part, getattr(splits, part)) for part in ("train", "valid", "test")]
     sizes = [f"{len(p.x if load is images.load else p):,} {part}" for part, p in parts]
-    print(splits.note, *sizes, sep="; ")
-    return 0
+    yield "; ".join((splits.note, *sizes))
