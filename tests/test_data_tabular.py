@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from companion.data import tabular
+from companion.data.archives import FormatError
 from companion.data.fetch import ChecksumError, DataNotFoundError
 from companion.data.tabular import TabularError, load
 
@@ -341,6 +342,9 @@ def test_marks_and_ends_of_other_systems_change_nothing(tmp_path):
     one, two, three = (load("miniboone", root=tmp_path / n) for n in ("one", "two", "three"))
     assert torch.equal(one.train, two.train) and torch.equal(one.train, three.train)
     assert two.note.endswith("content not checked against a published sum")
+    packed.write_bytes(packed.read_bytes()[:20])
+    with pytest.raises(FormatError, match="MiniBooNE_PID.txt.gz is damaged"):
+        load("miniboone", root=tmp_path / "three")
 
 
 def test_arrays_of_anything_but_numbers_are_refused(tmp_path):

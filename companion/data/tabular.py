@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.data.archives import FormatError, open_plain
+from companion.data.archives import FormatError, damage, open_plain
 from companion.data.fetch import DataNotFoundError, RemoteFile, data_directory, fetch, places
 
 
@@ -200,7 +200,7 @@ def _miniboone(root, download: bool, chance: np.random.RandomState) -> list[np.n
 
 
 def _first_line(path: Path) -> bytes:
-    with open_plain(path) as file:
+    with damage("tabular.load", path.name), open_plain(path) as file:
         return file.readline(2**16).removeprefix(b"\xef\xbb\xbf")
 
 
