@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from companion import cli
-from companion.cli import health, jupyterlab
+from companion.cli import health, jupyterlab, saving
 from companion.cli.jupyterlab import edited, lab_command
 
 
@@ -148,3 +148,20 @@ def test_doctor_names_a_copy_that_is_there(copy, monkeypatch):
     assert health.working_copy() == [("ok", f"notebooks in {copy}, 1 edited", "")]
     monkeypatch.setattr(health, "WORKING_COPY", copy / "none")
     assert health.working_copy() == []
+
+
+def test_saving_keeps_only_sliders_that_are_stored():
+    view = lambda id, **more: {"data": {saving.WIDGET: {"model_id": id}, **more}}  # noqa: E731
+    picture, text = {"image/png": "iVBORw0"}, {"text/plain": "VBox()"}
+    outputs = [
+        view("here", **text),
+        view("gone", **text),
+        view("gone", **picture),
+        {"data": picture},
+    ]
+    cells = [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": outputs}]
+    metadata = {"widgets": {saving.STATE: {"state": {"here": {}}}}}
+    saving.before_saving({"type": "notebook", "content": {"cells": cells, "metadata": metadata}})
+    assert cells[1]["outputs"] == [view("here", **text), {"data": picture}, {"data": picture}]
+    for model in ({"type": "file", "content": "x"}, {"type": "notebook", "content": None}):
+        saving.before_saving(model)

@@ -24,8 +24,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from companion.cli.saving import dead
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 VOLATILE = ("widgets", "papermill", "jupytext")
 
 
@@ -167,13 +168,7 @@ def clean(notebook: NotebookNode) -> None:
         cell.metadata.pop("execution", None)
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not live(output)]
-
-
-def live(output: NotebookNode) -> bool:
-    """Whether an output is nothing but a widget; from others, take the widget's random id away."""
-    data = output.get("data", {})
-    return data.pop(WIDGET, None) is not None and set(data) <= {"text/plain"}
+            cell.outputs = [output for output in cell.outputs if not dead(output)]
 
 
 def write(notebook: NotebookNode, target: Path) -> None:

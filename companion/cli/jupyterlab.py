@@ -19,7 +19,7 @@ NOTEBOOKS = "[0-9][0-9]_*.ipynb"  # problem sets are handed out, and lie here wi
 def run(arguments: argparse.Namespace) -> int:
     """Become JupyterLab, on notebook 00 of the copy, or here."""
     folder = Path.cwd() if arguments.here else working_copy(arguments.folder)
-    # no question about news on the first picture; sliders are saved as they stand
+    # no question about news on the first picture; sliders that can be shown again are saved
     paths = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     return become(lab_command(folder, arguments.rest))
