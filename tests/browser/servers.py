@@ -42,7 +42,7 @@ def serving(command, log, config, cwd=None, **environment):
         psutil.wait_procs(ours, 20)
 
 
-def _wait(address, server, log, seconds=60):
+def _wait(address, server, log, seconds=120):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.poll() is None, log.read_text()

@@ -37,7 +37,18 @@ def clone(tmp_path_factory):
     nbformat.write(sliders, folder / "notebooks" / "00_sliders.ipynb")
     git(folder, "init")
     git(folder, "add", "-A")
-    git(folder, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-m", "all")
+    git(
+        folder,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b.c",
+        "-c",
+        "commit.gpgsign=false",
+        "commit",
+        "-m",
+        "all",
+    )
     return folder
 
 
