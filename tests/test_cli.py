@@ -1,7 +1,6 @@
 """The commands, on a notebook of three cells: what they write, and what they leave behind."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -101,30 +100,6 @@ def test_plain_papermill_refuses_it_too(notebooks, tmp_path):
 def test_a_notebook_that_is_not_there(notebooks, name, capsys):
     assert cli.main(["run", name]) == 2
     assert f"{name!r} is not in" in capsys.readouterr().err
-
-
-def test_no_notebooks_at_all(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("COMPANION_NOTEBOOKS", str(tmp_path / "nowhere"))
-    assert cli.main(["lab"]) == 1
-    assert "no notebooks in" in capsys.readouterr().err
-
-
-def test_lab_stays_on_this_machine_and_keeps_its_token(notebooks):
-    (notebooks / "00_start.ipynb").touch()
-    command = cli.lab_command(notebooks, ["--no-browser"])
-    assert "--ServerApp.ip=127.0.0.1" in command and command[-1] == "--no-browser"
-    assert "--LabApp.default_url=/lab/tree/notebooks/00_start.ipynb" in command
-    assert not any("token" in option or "password" in option for option in command)
-
-
-def test_lab_passes_on_what_it_does_not_know(notebooks, monkeypatch):
-    called = []
-    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")  # put back afterwards, like the folder
-    monkeypatch.setattr(os, "execv", lambda program, command: called.extend(command))
-    assert cli.main(["lab", "--no-browser", "--port=9999"]) == 0
-    assert called[-2:] == ["--no-browser", "--port=9999"]
-    quiet = Path(os.environ["JUPYTER_CONFIG_PATH"]) / "labconfig" / "page_config.json"
-    assert json.loads(quiet.read_text())["disabledExtensions"]
 
 
 def test_other_commands_refuse_what_they_do_not_know(notebooks, capsys):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion import __version__
-from companion.cli.places import Problem, find, notebooks_folder
+from companion.cli.places import WORKING_COPY, Problem, find, notebooks_folder
 from companion.parameters import DEVICES, PROFILES
 
 
@@ -42,7 +42,11 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(function=function)
         return added
 
-    command("lab", lab, "open JupyterLab on notebook 00; further arguments go to JupyterLab")
+    help = "open JupyterLab on your copy of the notebooks; further arguments go to JupyterLab"
+    one = command("lab", lab, help).add_mutually_exclusive_group()
+    help = "where your copy lies; default: %(default)s"
+    one.add_argument("--folder", type=Path, default=WORKING_COPY, metavar="DIR", help=help)
+    one.add_argument("--here", action="store_true", help="no copy: the folder that you are in")
     one = command("run", run, "run a notebook without a screen and keep what it found")
     one.add_argument("notebook", metavar="NN", help="its number, such as 02")
     one.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
@@ -116,30 +120,10 @@ def _train_options(one: argparse.ArgumentParser) -> None:
 
 
 def lab(arguments: argparse.Namespace) -> int:
-    """Become JupyterLab, on notebook 00."""
-    folder = notebooks_folder()
-    os.chdir(folder.parent)
-    command = lab_command(folder, arguments.rest)
-    quiet = Path(__file__).parent / "jupyter"  # no question about news on the first picture
-    paths = [str(quiet), os.environ.get("JUPYTER_CONFIG_PATH")]
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    if os.name == "nt":  # where exec would return to the prompt at once
-        return subprocess.call(command)
-    os.execv(command[0], command)
+    """Become JupyterLab."""
+    from companion.cli import jupyterlab
 
-
-def lab_command(folder: Path, rest: Sequence[str] = ()) -> list[str]:
-    """JupyterLab on this machine only, behind its token, asking the network for nothing."""
-    first = next(iter(sorted(folder.glob("00*.ipynb"))), folder)
-    options = [
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={folder.parent}",
-        f"--LabApp.default_url=/lab/tree/{first.relative_to(folder.parent).as_posix()}",
-        "--LabApp.extension_manager=readonly",
-    ]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")  # in a container; elsewhere Jupyter would refuse to start
-    return [sys.executable, "-m", "jupyterlab", *options, *rest]
+    return jupyterlab.run(arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:

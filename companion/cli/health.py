@@ -8,14 +8,14 @@ from pathlib import Path
 from shutil import which
 
 from companion import __version__
-from companion.cli.places import CHECKOUT, installed
+from companion.cli.places import CHECKOUT, WORKING_COPY, installed
 
 Finding = tuple[str, str, str]  # "ok", "note" or "MISSING"; what; the cure
 
 
 def findings() -> list[Finding]:
     """Everything that ``companion doctor`` looks at."""
-    return [*_packages(), _kernel(), _device(), *_programs(), _data()]
+    return [*_packages(), _kernel(), _device(), *_programs(), _data(), *working_copy()]
 
 
 def _packages() -> list[Finding]:
@@ -109,3 +109,13 @@ def _data() -> Finding:
         return "ok", f"data in {place}: {', '.join(there)}", ""
     cure = "companion data says which files go where"
     return "note", f"no data in {place} yet; quick runs need none", cure
+
+
+def working_copy() -> list[Finding]:
+    """The user's notebooks, if `companion lab` has made them."""
+    from companion.cli.jupyterlab import edited
+
+    folder = WORKING_COPY.expanduser()
+    if not folder.is_dir():
+        return []
+    return [("ok", f"notebooks in {folder}, {len(edited(folder))} edited", "")]

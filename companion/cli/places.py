@@ -6,6 +6,8 @@ from importlib import metadata
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]  # when installed with `pip install -e`
+# where `companion lab` keeps the user's notebooks; not ~/companion, which may be a clone
+WORKING_COPY = Path("~/companion-notebooks")
 
 
 class Problem(Exception):
