@@ -72,6 +72,20 @@ def one_of(*allowed: Any) -> Rule:
     return Rule(expected, lambda v: any(type(v) is type(a) and v == a for a in allowed))
 
 
+def some_of(*allowed: str) -> Rule:
+    """``auto``, or some of the allowed words with spaces between them.
+
+    >>> some_of("mnist", "celeba").check("celeba mnist"), some_of("mnist", "celeba").check("")
+    (True, False)
+    """
+
+    def check(value: Any) -> bool:
+        words = value.split() if isinstance(value, str) else []
+        return value == "auto" or (bool(words) and set(words) <= set(allowed))
+
+    return Rule(f"'auto', or some of: {' '.join(allowed)}", check)
+
+
 def present(name: Any) -> bool:
     """Whether this machine has a device of that name; ``auto`` and ``cpu`` it always has.
 
