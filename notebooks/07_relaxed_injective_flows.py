@@ -46,7 +46,7 @@ from companion.parameters import PROFILES, between, device_name, guard, seed_num
 
 guard(
     globals(), profile=PROFILES, seed=seed_number, device=device_name,
-    scale=between(0.001, 1000), eta=between(0.001, 1000), mu=between(0.001, 1000),
+    scale=between(1e-6, 1e6), eta=between(1e-6, 1e6), mu=between(1e-6, 1e6),
 )  # fmt: skip
 
 # %% [markdown]

@@ -39,7 +39,7 @@ show(within_flows.render(0, core=0), within_flows.describe(0, core=0))
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
 seed = 0
-device = "cpu"
+device = "cpu"  # of what is trained here; the denoiser and the ablation stay on the CPU
 core = "center"  # center, corner, random or linear
 latent = 2  # 2, 8 or 32
 

@@ -47,7 +47,7 @@ guard(
     profile=PROFILES,
     seed=seed_number,
     device=device_name,
-    gamma=between(1e-6, 1000),
+    gamma=between(1e-6, 1e6),
 )
 
 # %% [markdown]

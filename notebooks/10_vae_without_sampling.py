@@ -50,7 +50,7 @@ guard(
     seed=seed_number,
     device=device_name,
     gamma=between(0, 1),
-    variance=between(0.001, 1000),
+    variance=between(0.0001, 1000),
 )
 
 # %% [markdown]
