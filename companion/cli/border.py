@@ -45,7 +45,8 @@ def guarded(command: Callable[[list[str]], int], argv: list[str]) -> int:
         if os.environ.get("COMPANION_DEBUG") == "1":
             raise
         first = (str(error).strip() or "no message").splitlines()[0]
-        cure = "please report it; COMPANION_DEBUG=1 shows the traceback"
+        ours = "" if isinstance(error, OSError | MemoryError) else "please report it; "
+        cure = f"{ours}COMPANION_DEBUG=1 shows the traceback"
         return _say(f"{name}: {type(error).__name__}: {first} ({cure})", 1)
 
 
@@ -77,6 +78,7 @@ def _terminated() -> Iterator[None]:
         return
 
     def stop(number, frame):
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what cleans up is left alone
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)
