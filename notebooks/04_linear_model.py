@@ -46,7 +46,7 @@ guard(
     profile=PROFILES,
     seed=seed_number,
     device=device_name,
-    beta=between(0.001, 1000),
+    beta=between(1e-6, 1e6),
     small=between(0.01, 0.5),
 )
 

@@ -170,7 +170,7 @@ def _execute(notebook: Path, content: Any, scratch: Path, given: dict, parameter
             cwd=str(notebook.parent),
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
-            extra_arguments=["--log-level=ERROR"],  # of the kernel; errors in cells come back
+            extra_arguments=["--log-level=CRITICAL"],  # of the kernel; errors in cells come back
         )
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":  # Ctrl-C reaches the kernel as well

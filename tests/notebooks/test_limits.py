@@ -33,6 +33,7 @@ LIMITS = {
     "01 bend": ((0.1, 1), (0.09, 1.01, *NO_NUMBER)),
     "02 noise": ((0.01, 1), (0.009, 1.01, *NO_NUMBER)),
     "03 radius": ((0.001, 5), (0.0009, 5.01, *NO_NUMBER)),
+    "04 beta": WIDE,
     "04 small": ((0.01, 0.5), (0.009, 0.51, *NO_NUMBER)),
     "05 num_probes": ((1, 8), (0, 1.0, 9, *NO_NUMBER)),
     "05 kind": (("gaussian", "rademacher", "sphere", "orthogonal"), ("basis", 0, None)),
