@@ -164,6 +164,7 @@ def unrun(notebooks, monkeypatch):
         ("-o file/below", "Not a directory"),
         ("-o file", "cannot write to"),
         ("-o taken", "02_toy.html is a folder; -o names another place"),
+        (f"-o {300 * 'x'}", "cannot write to"),
         ("-o ~nobody-here/x", "~nobody-here/x"),
     ],
 )

@@ -60,9 +60,8 @@ def _place(target: Path, names: list[str]) -> Iterator[Path]:
     It lies in the target, on its file system, and is made first: what cannot be written is found
     before the work, not after it.
     """
-    odd = [name for name in names if (target / name).is_dir()]
-    if odd:
-        raise Problem(f"{target / odd[0]} is a folder; -o names another place", 2)
+    if odd := [target / name for name in names if os.path.isdir(target / name)]:
+        raise Problem(f"{odd[0]} is a folder; -o names another place", 2)
     with ExitStack() as undo:
         for place in reversed([p for p in (target, *target.parents) if not os.path.lexists(p)]):
             undo.callback(_remove_empty, place)  # the innermost first, unless a run has filled it
