@@ -256,7 +256,7 @@ claim("mlae-fig2-ends-flat", bool(grew.all()))
 # %%
 m, r = (1.2, 2.5), (0.4, 1.5)
 corners = torch.tensor([[m[i], np.log(r[j])] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))])
-t = torch.linspace(0, 1, 4000, dtype=x.dtype)[:, None]
+t = torch.linspace(0, 1, 1000, dtype=x.dtype)[:, None]
 
 
 def around(at):
