@@ -18,6 +18,18 @@ class Problem(Exception):
         self.code = code
 
 
+def user_path(text: str) -> Path:
+    """A path as somebody wrote it: ``~`` is their home, also where no shell has seen it.
+
+    >>> user_path("~/data") == Path.home() / "data", user_path("a[1] b").name
+    (True, 'a[1] b')
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user, or no home
+        raise Problem(f"{text}: {error}", 2) from error
+
+
 def notebooks_folder() -> Path:
     """The notebooks: in ``COMPANION_NOTEBOOKS``, else in the checkout, else here."""
     places = [CHECKOUT / "notebooks", Path.cwd() / "notebooks"]
