@@ -49,6 +49,7 @@ book: $(VENV)/.test  ## build book/_build/html
 
 bench: $(VENV)/.test  ## measure speed, as ratios in one run
 	$(BIN)/companion bench
+	COMPANION_BENCH=1 $(BIN)/python -m pytest -s -m browser -k "quick or keyboard" tests
 
 clean:  ## remove what these targets made, but not the environment
 	rm -rf book/_build book/jupyter_execute book/notebooks book/_static/explorables book/_static/turnables .pytest_cache .ruff_cache .import_linter_cache
