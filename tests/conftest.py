@@ -1,4 +1,4 @@
-"""Every test starts from the same seed; alone on two threads, beside others on one."""
+"""Every test starts from one seed, on two threads alone, on one beside others; long files first."""
 
 import os
 from collections import Counter
@@ -35,6 +35,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if function(item.nodeid) in names:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("browser", "book"))))
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -16,6 +16,7 @@ BIN = Path(sys.executable).parent
 PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
 PARALLEL = [*PYTEST, "-n", os.environ.get("JOBS", "2"), "--dist", "loadfile"]
+PARALLEL += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest files first
 EVERY = ["--doctest-modules", "companion", "tests"]
 NUMBERS = (
     "not browser and not book and not kills and not nightly"  # what computes in the test itself
