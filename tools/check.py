@@ -18,9 +18,7 @@ PYTEST = [*PYTHON, "pytest"]
 PARALLEL = [*PYTEST, "-n", os.environ.get("JOBS", "2"), "--dist", "loadfile"]
 PARALLEL += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest files first
 EVERY = ["--doctest-modules", "companion", "tests"]
-NUMBERS = (
-    "not browser and not book and not kills and not nightly"  # what computes in the test itself
-)
+NUMBERS = "not browser and not book and not kills and not nightly"  # what computes as it runs
 
 LINT = [[*PYTHON, "ruff", "format", "--check", "."], [*PYTHON, "ruff", "check", "."]]
 LINT += [[str(BIN / "lint-imports")]]
@@ -31,9 +29,8 @@ NOTEBOOKS += ["--ignore=notebooks/assignments", "notebooks"]
 def second_seed() -> list[list[str]]:
     """Each notebook as a reader runs it, with another seed than the committed one's."""
     names = [path.name[:2] for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))]
-    return [
-        [*PYTHON, "companion", "run", n, "-p", "seed", "1", "-o", f"{{tmp}}/{n}"] for n in names
-    ]
+    run = [*PYTHON, "companion", "run"]
+    return [[*run, name, "-p", "seed", "1", "-o", f"{{tmp}}/{name}"] for name in names]
 
 
 def numbers_under(threads: int = 1, **environment: str) -> tuple[list[list[str]], dict[str, str]]:
@@ -44,11 +41,11 @@ def numbers_under(threads: int = 1, **environment: str) -> tuple[list[list[str]]
 
 
 PORTABLE = {
-    "plain kernels": numbers_under(ATEN_CPU_CAPABILITY="default"),
-    "compatible MKL": numbers_under(MKL_CBWR="COMPATIBLE"),
-    "one thread": numbers_under(),
-    "two threads": numbers_under(2),
-    "notebooks on plain kernels": (
+    "plain-kernels": numbers_under(ATEN_CPU_CAPABILITY="default"),
+    "compatible-mkl": numbers_under(MKL_CBWR="COMPATIBLE"),
+    "one-thread": numbers_under(),
+    "two-threads": numbers_under(2),
+    "plain-notebooks": (
         [NOTEBOOKS],
         {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"},
     ),
@@ -56,7 +53,7 @@ PORTABLE = {
 TIERS = {  # each part: its commands, and what it adds to the environment
     "check": {
         "lint": (LINT, {}),
-        "fast tests": ([[*PARALLEL, "-m", f"not slow and not gpu and {NUMBERS}", *EVERY]], {}),
+        "fast": ([[*PARALLEL, "-m", f"not slow and not gpu and {NUMBERS}", *EVERY]], {}),
     },
     "test": {
         "lint": (LINT, {}),
@@ -68,7 +65,7 @@ TIERS = {  # each part: its commands, and what it adds to the environment
         "retrained": ([[*PYTHON, "companion", "rebuild", "--check"]], {}),
         "kills": ([[*PARALLEL, "-m", "kills or nightly", "tests"]], {}),
         "processes": ([[*PYTEST, "tests/test_processes.py"]], {}),
-        "second seed": (second_seed(), {}),
+        "second-seed": (second_seed(), {}),
         **PORTABLE,
     },
 }
