@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter, config):
     """What took long in this run, of all tests on a quiet machine, is slow from now on."""
     if config.getoption("record_slow"):
         seconds = Counter()
-        for report in terminalreporter.getreports("passed"):
+        for report in terminalreporter.getreports("passed") + terminalreporter.getreports(""):
             seconds[function(report.nodeid)] += report.duration
         names = sorted(name for name, taken in seconds.items() if taken > LONG)
         SLOW.write_text("".join(f"{name}\n" for name in names), "utf-8")
