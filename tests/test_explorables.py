@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +21,30 @@ EXPLORABLES = [module.EXPLORABLE for module in explorables.BY_NAME.values()]
 ROOT = Path(__file__).parents[1]
 
 
-def corners(explorable):
-    """First and last value of every control, at the first seed."""
-    names = list(explorable.controls)
-    for pick in (0, -1):
-        yield explorable.seeds[0], {n: explorable.controls[n].values[pick] for n in names}
+def corner(explorable, pick):
+    """First (0) or last (−1) value of every control, at the first seed."""
+    values = {name: control.values[pick] for name, control in explorable.controls.items()}
+    return explorable.seeds[0], values
+
+
+@cache
+def drawn(name, pick):
+    """The picture of a corner and its words, drawn once for all tests."""
+    explorable = explorables.BY_NAME[name].EXPLORABLE
+    seed, values = corner(explorable, pick)
+    return plots.png(explorable.render(seed, **values)), explorable.describe(seed, **values)
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
 def test_render_is_pure(explorable):
-    for seed, values in corners(explorable):
-        first, second = (plots.png(explorable.render(seed, **values)) for _ in range(2))
-        assert first == second
-        assert explorable.describe(seed, **values) == explorable.describe(seed, **values)
+    for pick in (0, -1):
+        assert drawn.__wrapped__(explorable.name, pick) == drawn(explorable.name, pick)
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
 def test_controls_change_the_picture_and_its_description(explorable):
-    (seed, low), (_, high) = corners(explorable)
-    assert plots.png(explorable.render(seed, **low)) != plots.png(explorable.render(seed, **high))
-    assert explorable.describe(seed, **low) != explorable.describe(seed, **high)
+    low, high = (drawn(explorable.name, pick) for pick in (0, -1))
+    assert low[0] != high[0] and low[1] != high[1]
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
@@ -53,20 +58,14 @@ def test_presets_and_starts_are_on_the_lattice(explorable):
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
 def test_the_widget_shows_what_render_draws(explorable):
-    (seed, low), (_, high) = corners(explorable)
+    (seed, low), (_, high) = (corner(explorable, pick) for pick in (0, -1))
     box = widgets.panel(explorable, seed, low)
     image = next(w for w in walk(box) if getattr(w, "value", "") and "<img" in str(w.value))
-    assert image.value == drawn(explorable, seed, low)
+    assert image.value == widgets.tag(*drawn(explorable.name, 0))
     sliders = {w.description: w for w in walk(box) if type(w).__name__ == "SelectionSlider"}
     for name, control in explorable.controls.items():
         sliders[control.label].value = high[name]
-    assert image.value == drawn(explorable, seed, high)
-
-
-def drawn(explorable, seed, values):
-    return widgets.tag(
-        plots.png(explorable.render(seed, **values)), explorable.describe(seed, **values)
-    )
+    assert image.value == widgets.tag(*drawn(explorable.name, -1))
 
 
 def walk(widget):
