@@ -36,7 +36,7 @@ def save(
         source: what it re-makes, say "MLAE Fig. 3".
         parameters: everything that the numbers depend on.
         numbers: what the picture shows.
-        tolerance: by how much, relatively, they may differ on another machine; for trained models.
+        tolerance: by how much, relatively, they may differ on another machine; or 0.001.
         times: measured times and ratios of times, which differ from run to run.
     """
     versions = {

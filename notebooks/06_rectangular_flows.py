@@ -288,8 +288,8 @@ ends = {name: values[-1] / values[0] for name, values in ratios.items()}
 show(figure, f"From d = 2 to 128: {', '.join(f'{k} × {v:.2f}' for k, v in ends.items())}.")
 
 # %%
-grows = ends["conjugate gradients"] > 1.5 > ends["one pass"]
-print(f"only conjugate gradients grow with d: that {'holds' if grows else 'does not hold'} here")
+grows = measured[128][1] > 1.5 * measured[2][1]  # rounds, not seconds: others use this machine too
+print(f"conjugate gradients take more rounds at a larger d: {'so here' if grows else 'not here'}")
 gain = ratios["conjugate gradients"][-1] / ratios["one pass"][-1]
 record(step_sizes=list(sizes), step_one_pass=ratios["one pass"], gain_at_128=gain,
        step_conjugate=ratios["conjugate gradients"])  # fmt: skip

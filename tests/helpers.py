@@ -1,5 +1,9 @@
-"""What several tests share: small networks in float64 and the slow oracle of the surrogate."""
+"""What several tests share: networks in float64, the surrogate's oracle, two machines' results."""
 
+import os
+import re
+
+import pytest
 import torch
 from torch import nn
 from torch.func import jacrev
@@ -7,6 +11,7 @@ from torch.func import jacrev
 from companion.networks import MLP
 
 DIM, LATENT, BATCH = 5, 3, 6
+NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def pair(data_shape=(DIM,), latent=LATENT, condition_dim=0, seed=0):
@@ -48,3 +53,37 @@ def gradients(value, *modules: nn.Module, keep=False):
 
 def largest_difference(a, b):
     return max((p - q).abs().max().item() for p, q in zip(a, b, strict=True))
+
+
+def alike(ours, theirs, rel=1e-3):
+    """Whether texts or records of two machines say the same: names, words and counts are equal.
+
+    Numbers agree within ``rel``, in a text also within one unit of the last digit after its point.
+    """
+    if isinstance(ours, dict):
+        same = ours.keys() == theirs.keys()
+        return same and all(alike(ours[name], theirs[name], rel) for name in ours)
+    if isinstance(ours, list):
+        return len(ours) == len(theirs) and all(map(lambda a, b: alike(a, b, rel), ours, theirs))
+    if isinstance(ours, float):
+        return ours == pytest.approx(theirs, rel=rel, abs=1e-9, nan_ok=True)
+    if isinstance(ours, str):
+        pairs = zip(NUMBER.findall(ours), NUMBER.findall(theirs), strict=False)
+        return NUMBER.sub("#", ours) == NUMBER.sub("#", theirs) and all(
+            float(a.replace("−", "-")) == pytest.approx(float(b.replace("−", "-")), rel, unit(b))
+            for a, b in pairs
+        )
+    return ours == theirs
+
+
+def unit(number):
+    """One of the last digit after a number's point; nothing where it has none."""
+    digits, _, power = number.partition("e")
+    places = len(digits.partition(".")[2])
+    return 1.01 * 10.0 ** (int(power or 0) - places) if places else 1e-9
+
+
+def judge(milliseconds, must):
+    """Hold a time where `make bench` asks for it: in the tests others use the machine too."""
+    if os.environ.get("COMPANION_BENCH") == "1":
+        assert milliseconds <= must

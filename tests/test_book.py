@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import judge
 
 from companion import claims
 
@@ -284,7 +285,8 @@ def test_the_slider_answers_to_the_keyboard(opened):
     times = sorted(opened.evaluate("window.times"))
     p95 = times[int(0.95 * (len(times) - 1))]
     print(f"\nslider to picture: median {times[len(times) // 2]:.1f} ms, p95 {p95:.1f} ms")
-    assert len(times) >= 20 and p95 <= 500
+    assert len(times) >= 20
+    judge(p95, 40)
 
 
 @pytest.mark.browser

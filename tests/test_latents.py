@@ -36,8 +36,13 @@ def test_samples_have_the_moments_of_the_codes(fitted, codes):
     atol = 0.5 if kind in ("flow", "second_stage") else 0.1  # these have not converged
     assert z.shape == (20_000, 2)
     assert torch.allclose(z.mean(0), torch.zeros(2) + mean, atol=atol)
-    spread = {"second_stage": 1.2}.get(kind, atol * 1.5)  # it has not learned the banana's tail
+    spread = 1.2 if atol == 0.5 else 0.15  # these have not learned the banana's tail
     assert torch.allclose(torch.cov(z.T), cov, atol=spread)
+    if kind == "flow":  # the tail moves the variance, and differs between machines; the body fits
+        deciles = [
+            torch.quantile(points, torch.tensor([0.1, 0.5, 0.9]), 0) for points in (codes, z)
+        ]
+        assert torch.allclose(*deciles, atol=0.25)
 
 
 def test_density_integrates_to_one(fitted):

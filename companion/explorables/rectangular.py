@@ -1,6 +1,7 @@
 """Conjugate gradients on JᵀJ: how many rounds, and what stopping early leaves out (MLAE eq. 7)."""
 
-from functools import lru_cache
+from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from companion import plots, probes
-from companion.explorables.base import Control, Explorable, check_point
+from companion.explorables.base import (
+    Control,
+    Explorable,
+    check_point,
+    load_lattice,
+    save_lattice,
+)
 from companion.volume.conjugate import solve
 
 NAME = "rectangular"
@@ -55,20 +62,20 @@ def draw(seed: int, latent: int) -> Tensor:
     return probes.sample("orthogonal", latent, like, generator)[:, 0]
 
 
-@lru_cache(maxsize=256)
-def numbers(
-    seed: int, latent: int, spread: float, tolerance: float, budget: float = 4.0
-) -> Numbers:
+def solved(seed: int, latent: int, spread: float, tolerance: float, budget: float = 4.0) -> Numbers:
     """Solve for all probes and compare the gradient with the exact one, direction by direction.
 
     In log s_i the exact gradient of ½ log det JᵀJ is 1; the estimate is s_i² mean_k(u_ki v_ki). Its
     mean over i is 1 after any number of rounds, as the residuals of conjugate gradients are
     orthogonal to v: twice the surrogate's value, over d. So that value tells nothing.
 
-    >>> n = numbers(0, 8, 10.0, 1e-10)
+    Where singular values spread, the rounds and what they miss rest on the last bit of each probe,
+    and that on the processor; :func:`numbers` has what one machine found.
+
+    >>> n = solved(0, 8, 10.0, 1e-10)
     >>> bool(np.allclose(n.share, 1)), n.rounds <= 10
     (True, True)
-    >>> hasty = numbers(0, 8, 10.0, 1e-10, budget=0.25)
+    >>> hasty = solved(0, 8, 10.0, 1e-10, budget=0.25)
     >>> round(float(hasty.share.mean()), 6), hasty.error > 0.3
     (1.0, True)
     """
@@ -78,18 +85,49 @@ def numbers(
     return Numbers(s.numpy(), float(out.iterations.double().mean()), share.numpy())
 
 
-@lru_cache(maxsize=64)
-def trajectory(seed: int, latent: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """Relative residuals after so many rounds: ``(m,)`` and ``(m, probes)``.
+def residuals(seed: int, latent: int, spread: float) -> np.ndarray:
+    """Least, median and largest relative residual after :func:`so_many` rounds: ``(33, 3)``.
 
-    >>> rounds, residuals = trajectory(0, 8, 10.0)
-    >>> bool(residuals[-1].max() < 1e-10)
+    >>> bool(residuals(0, 8, 10.0)[-1, 2] < 1e-10)
     True
     """
     s, v = singular_values(latent, spread), draw(seed, latent)[:32]
-    rounds = np.unique(np.linspace(1, 4 * latent, 32).round().astype(int))
-    steps = [solve(lambda x: s**2 * x, v, 0.0, int(n)).residual.numpy() for n in rounds]
-    return np.array([0, *rounds]), np.array([np.ones(len(v)), *steps])
+    steps = [solve(lambda x: s**2 * x, v, 0.0, int(n)).residual for n in so_many(latent)[1:]]
+    every = torch.stack([torch.ones(len(v), dtype=v.dtype), *steps])
+    return np.quantile(every.numpy(), (0, 0.5, 1), axis=1).T
+
+
+def so_many(latent: int) -> np.ndarray:
+    """The rounds after which residuals are drawn, up to 4d: ``(33,)``.
+
+    >>> so_many(32)[:4].tolist()
+    [0, 1, 5, 9]
+    """
+    return np.array([0, *np.linspace(1, 4 * latent, 32).round()], int)
+
+
+@cache
+def _lattice() -> dict[str, np.ndarray]:
+    return load_lattice(NAME)[0]
+
+
+def numbers(
+    seed: int, latent: int, spread: float, tolerance: float, budget: float = 4.0
+) -> Numbers:
+    """What :func:`solved` found at one lattice point.
+
+    Raises:
+        ValueError: for a point that is not on the lattice.
+
+    >>> bool(np.allclose(numbers(0, 8, 10.0, 1e-10).share, 1))
+    True
+    """
+    values = {"latent": latent, "spread": spread, "tolerance": tolerance, "budget": budget}
+    check_point(NAME, CONTROLS, SEEDS, seed, values)
+    nearest = (CONTROLS[name].nearest(value) for name, value in values.items())
+    _, *at = (c.values.index(n) for c, n in zip(CONTROLS.values(), nearest, strict=True))
+    rounds, share = (_lattice()[f"{name}_{int(latent)}"][*at] for name in ("rounds", "share"))
+    return Numbers(singular_values(int(latent), spread).numpy(), float(rounds), share.astype(float))
 
 
 def render(
@@ -104,14 +142,13 @@ def render(
     >>> len(render(0, latent=8).axes)
     3
     """
-    values = {"latent": latent, "spread": spread, "tolerance": tolerance, "budget": budget}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
     latent = int(latent)
     n = numbers(seed, latent, spread, tolerance, budget)
     figure = plots.figure(3, size=(3.5, 3.2), layout=None)
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.3)
     left, middle, right = figure.subplots(1, 3)
-    plots.residuals(left, *trajectory(seed, latent, spread), tolerance, n.rounds)
+    fallen = _lattice()[f"residuals_{latent}"][SPREADS.index(CONTROLS["spread"].nearest(spread))]
+    plots.residuals(left, so_many(latent), fallen, tolerance, n.rounds)
     left.set_title(f"d = {latent}, singular values from 1 to {1 / spread:g}", fontsize=9)
     plots.shares(middle, n.singular_values, n.share)
     middle.set_title(f"gradient found, relative error {n.error:.1%}", fontsize=9)
@@ -135,8 +172,6 @@ def describe(
     >>> describe(0, latent=8)[:60]
     'Conjugate gradients on 8 dimensions with singular values fro'
     """
-    values = {"latent": latent, "spread": spread, "tolerance": tolerance, "budget": budget}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
     n = numbers(seed, int(latent), spread, tolerance, budget)
     return (
         f"Conjugate gradients on {latent:g} dimensions with singular values from 1 to "
@@ -147,14 +182,30 @@ def describe(
 
 
 def build() -> None:
-    """Nothing to train: every picture is solved when it is drawn."""
+    """Solve at every point of the lattice and write it into the package."""
+    arrays = {}
+    for d in LATENTS:
+        points = product(SPREADS, TOLERANCES, BUDGETS)
+        found = [solved(SEEDS[0], d, *point) for point in points]
+        shape = len(SPREADS), len(TOLERANCES), len(BUDGETS)
+        arrays[f"rounds_{d}"] = np.array([n.rounds for n in found], np.float32).reshape(shape)
+        arrays[f"share_{d}"] = np.array([n.share for n in found], np.float32).reshape(*shape, d)
+        fallen = [residuals(SEEDS[0], d, spread) for spread in SPREADS]
+        arrays[f"residuals_{d}"] = np.array(fallen, np.float32)
+    controls = {name: list(control.values) for name, control in CONTROLS.items()}
+    about = {"made_by": f"companion rebuild {NAME}", "controls": controls, "seeds": list(SEEDS)}
+    save_lattice(NAME, arrays, about)
+    _lattice.cache_clear()
 
 
 def check() -> list[str]:
-    """Compare a tight solution with the theory: at most d rounds, and all of the gradient."""
-    n = numbers(0, 32, 2.0, 1e-10)
-    good = n.rounds <= 32 and np.allclose(n.share, 1)
-    return [f"rectangular: {n.rounds:.1f} rounds at d = 32: {'ok' if good else 'OUTSIDE'}"]
+    """Solve again at d = 32 and count the rounds: the same to one, or to three in a hundred."""
+    lines = []
+    for spread in SPREADS:
+        now, kept = (f(0, 32, spread, 1e-4).rounds for f in (solved, numbers))
+        verdict = "ok" if abs(now - kept) <= max(1.0, 0.03 * kept) else "OUTSIDE"
+        lines.append(f"rectangular, spread {spread:g}: rounds {now:.1f} for {kept:.1f}: {verdict}")
+    return lines
 
 
 EXPLORABLE = Explorable(

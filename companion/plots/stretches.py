@@ -38,13 +38,15 @@ def probed(ax: Axes, values, marks: dict) -> None:
     """
     colors = {n: c for n, c in zip([n for n in marks if n != "exact"], COLORS, strict=False)}
     low, high = np.quantile(values, (0.002, 0.998))
-    ax.hist(np.clip(values, low, high), bins=40, color=GREY, alpha=0.45, label="one probe each")
+    edges = np.linspace(-0.5, 0.5, 41) * max(high - low, 0.02) + (low + high) / 2  # may be alike
+    ax.hist(np.clip(values, *edges[[0, -1]]), edges, color=GREY, alpha=0.45, label="one probe each")
     for name, value in marks.items():
         look = {"color": colors.get(name, "black"), "linewidth": 1.8}
         ax.axvline(value, linestyle="-" if name != "exact" else "--", label=name, **look)
     near = [m for m in marks.values() if m < high + 1]  # what is far off stays out of the picture
     left, right = min(low, *near), max(high, *near)
-    ax.set_xlim(left - 0.05 * (right - left), right + 0.05 * (right - left))
+    margin = 0.05 * max(right - left, 0.1)
+    ax.set_xlim(left - margin, right + margin)
     ax.set_ylim(0, 1.7 * ax.get_ylim()[1])  # room for the legend
     ax.set(xlabel="log-volume and what stands for it, nats per latent", yticks=[])
     ax.legend(fontsize=8, loc="upper center", ncols=2)

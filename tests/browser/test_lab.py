@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import judge
 from servers import open_and_run, serving
 
 from companion.explorables import sinusoid
@@ -93,7 +94,7 @@ def test_presets_go_to_the_limits(small):
 
 
 def test_moves_are_quick(small):
-    """DESIGN.md §8 asks for 150 ms at p95; a busy machine may take longer, but not a second."""
+    """Every move draws; how fast, the benchmarks judge: 100 ms at p95 are allowed there."""
     small.wait_for_timeout(4000)  # somebody reads what to predict; meanwhile pictures are drawn
     small.locator(PANEL).evaluate(CLOCK)
     handle = small.locator(f"{PANEL} .noUi-handle").first
@@ -108,7 +109,8 @@ def test_moves_are_quick(small):
     print(
         f"slider to new picture in JupyterLab: p50 {p50:.0f} ms, p95 {p95:.0f} ms of {len(moves)}"
     )
-    assert p95 < 1000
+    assert len(moves) == 2 * ends
+    judge(p95, 100)
 
 
 def test_train_here_starts_and_stops(small, screenshot):

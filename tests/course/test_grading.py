@@ -13,6 +13,8 @@ from nbgrader.api import Gradebook
 from companion import cli
 from companion.course import grading
 
+pytestmark = pytest.mark.slow  # the first that asks for the fixtures pays for all
+
 ASSIGNMENTS = Path(__file__).resolve().parents[2] / "notebooks" / "assignments"
 HAND, HINT = "hysteresis", "the loss must grow with beta times the reconstruction error"
 WARNS = "    import warnings\n    warnings.warn('harmless', stacklevel=2)\n"

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,7 @@ with_assignments = pytest.mark.parametrize(
 )
 
 
+@cache
 def pair(source):
     """The source and the notebook that was made from it."""
     made = source.with_suffix(".ipynb")
