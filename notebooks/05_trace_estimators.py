@@ -30,7 +30,7 @@ show(traces.render(0, kind=2, num_probes=1), traces.describe(0, kind=2, num_prob
 # 3. tell what the four variants and three modes of automatic differentiation share and what not;
 # 4. choose the number of probes and the share of the batch for the least compute.
 #
-# It takes about half a minute at the `quick` profile on two CPU cores.
+# It takes about a minute at the `quick` profile on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full

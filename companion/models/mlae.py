@@ -101,7 +101,9 @@ class MLAE(Model):
             σ ~ U(0, noise_levels) and is told it; at σ = 0 the clean data are modelled.
         beta_range: train for all β in this range at once, β log-uniform and told to the networks.
         options: those of :func:`companion.volume.surrogate` without tensors: ``num_probes, kind,
-            side, space, at, mode, fraction``.
+            side, space, at, mode, fraction``. With a fraction ``kind="batch-orthogonal"`` loses
+            least; it is the first samples of a batch, which :func:`companion.training.fit`
+            shuffles.
 
     Raises:
         ValueError: for a negative β or range, a batch-normalising layer that torch.func cannot
