@@ -578,10 +578,10 @@ def train_all(models, epochs):
     sweep(models, [x] * 8, settings, conditions=[labels] * 8, progress=False)
 
 
-def step_noise(net, kind):
+def step_noise(net, kind, rows=slice(128)):
     chance, maps = torch.Generator().manual_seed(seed), (net.encode, net.decode)
     weights = list(net.encoder.parameters())
-    part = x[:128], *maps, weights, labels[:128]
+    part = x[rows], *maps, weights, labels[rows]
     return volume.gradient_distance(*part, draws, chance, kind=kind).square().mean().item()
 
 
@@ -699,8 +699,7 @@ print("the same vectors:", torch.equal(one_vector, same))
 
 # %%
 by_label = labels[:128].argmax(1).argsort()
-x, labels = (torch.cat([one[:128][by_label], one[128:]]) for one in (x, labels))
-noises = [[step_noise(m, k) for m in models] for k in ("batch-orthogonal", "sphere")]
+noises = [[step_noise(m, k, by_label) for m in models] for k in ("batch-orthogonal", "sphere")]
 print(
     f"sorted by label: {np.median(np.divide(*noises)):.2f}, as it came: {np.median(left[-1]):.2f}"
 )
