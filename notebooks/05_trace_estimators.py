@@ -701,7 +701,7 @@ print("the same vectors:", torch.equal(one_vector, same))
 by_label = labels[:128].argmax(1).argsort()
 noises = [[step_noise(m, k, by_label) for m in models] for k in ("batch-orthogonal", "sphere")]
 print(
-    f"sorted by label: {np.median(np.divide(*noises)):.2f}, as it came: {np.median(left[-1]):.2f}"
+    f"sorted by label: {np.median(np.divide(*noises)):.2g}, as it came: {np.median(left[-1]):.2g}"
 )
 
 # %% [markdown]
