@@ -578,6 +578,7 @@ def train_all(models, epochs):
     sweep(models, [x] * 8, settings, conditions=[labels] * 8, progress=False)
 
 
+# %%
 def step_noise(net, kind, rows=slice(128)):
     chance, maps = torch.Generator().manual_seed(seed), (net.encode, net.decode)
     weights = list(net.encoder.parameters())
@@ -605,12 +606,15 @@ def final_loss(net):
     return float((nll + beta * error.flatten(1).sum(1).detach()).mean())
 
 
+# %%
 ends_of = {"all": [final_loss(m.cpu()) for m in models]}
 for way in ("sphere", "batch-orthogonal"):
     few = [make_model(s, fraction=1 / 8, kind=way) for s in eight]
     for epochs_more in stages[1:]:
         train_all(few, epochs_more)
     ends_of[way] = [final_loss(m.cpu()) for m in few]
+
+# %%
 excess = {way: np.subtract(ends_of[way], ends_of["all"]) for way in ("sphere", "batch-orthogonal")}
 
 # %% mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, falling far below one in a new network and rising with training, band over eight seeds. Right: how much the final loss with an eighth of the batch exceeds that with the whole batch, for both kinds of probes."}}
