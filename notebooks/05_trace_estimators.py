@@ -30,7 +30,7 @@ show(traces.render(0, kind=2, num_probes=1), traces.describe(0, kind=2, num_prob
 # 3. tell what the four variants and three modes of automatic differentiation share and what not;
 # 4. choose the number of probes and the share of the batch for the least compute.
 #
-# It takes about half a minute at the `quick` profile on two CPU cores.
+# It takes about a minute at the `quick` profile on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
@@ -538,6 +538,112 @@ claim("mlae-d-one-probe-enough", float(ends["one on all"] - ends["all on all"]))
 # averages out over the steps; what it costs to avoid it buys nothing here. (Compute is counted in matrix products;
 # networks as small as these spend most of their time elsewhere. `make bench` times large ones.)
 #
+# ## One step further: probes orthogonal across the batch
+#
+# This section is in no paper; it is the course's own. The step follows the *mean* over a batch, and nobody says
+# that the probes of different samples must be independent. Let each block of $d$ samples share one random
+# orthogonal matrix, a column each. Every probe alone is still uniform on the sphere, and $E[v_iv_j^\top] = 0$ for
+# $i \ne j$: nothing is biased, batch normalisation included. But two probes of a block avoid each other, and for
+# traceless symmetric parts $S_i$, $S_j$
+#
+# $$\operatorname{Cov}[v_i^\top A_i v_i,\, v_j^\top A_j v_j] = -\tfrac{2d}{(d-1)(d+2)}\operatorname{tr}(S_iS_j) .$$
+#
+# What the samples share cancels, and only what they do not share is left. Matrices with a common part `A` and a
+# part of their own:
+
+# %%
+from companion.theory.variance import mean_trace_variance
+
+own_part = torch.randn(24, d, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+for share in (0.0, 0.5, 1.0, 2.0):
+    kinds = ("batch-orthogonal", "sphere")
+    across, alone = (mean_trace_variance(A + share * own_part, k) for k in kinds)
+    print(f"own part × {share}: {across:.3f}, independent probes {alone:.3f}: {across / alone:.2f}")
+
+# %% [markdown]
+# In a network the matrices are $\partial f'\,g'$. **Predict:** what is left of the noise of a step, in a new network
+# and in a trained one?
+
+# %%
+left_of_noise = {"new": 0.5, "trained": 0.5}
+
+# %%
+from companion.sweep import sweep
+
+eight, stages = range(seed, seed + 8), (0, 1, 3, 8, 16)  # seeds; epochs of each leg
+
+
+def train_all(models, epochs):
+    settings = [replace(steady, epochs=epochs, validate_every=1, seed=s) for s in eight]
+    sweep(models, [x] * 8, settings, conditions=[labels] * 8, progress=False)
+
+
+# %%
+def step_noise(net, kind, rows=slice(128)):
+    chance, maps = torch.Generator().manual_seed(seed), (net.encode, net.decode)
+    weights = list(net.encoder.parameters())
+    part = x[rows], *maps, weights, labels[rows]
+    return volume.gradient_distance(*part, draws, chance, kind=kind).square().mean().item()
+
+
+# %%
+models, left = [make_model(s) for s in eight], []
+for epochs_more in stages:
+    if epochs_more:
+        train_all(models, epochs_more)
+    noises = [[step_noise(m.cpu(), k) for m in models] for k in ("batch-orthogonal", "sphere")]
+    left.append(np.divide(*noises))
+
+# %% [markdown]
+# The saving matters most where the batch mean has few terms. The same eight seeds, with an eighth of the batch,
+# and the exact loss at the end, seed by seed:
+
+
+# %%
+def final_loss(net):
+    error = (net.decode(net.encode(x_valid, labels_valid), labels_valid) - x_valid).square()
+    nll = -net.log_prob(x_valid, labels_valid).value.detach()
+    return float((nll + beta * error.flatten(1).sum(1).detach()).mean())
+
+
+# %%
+ends_of = {"all": [final_loss(m.cpu()) for m in models]}
+for way in ("sphere", "batch-orthogonal"):
+    few = [make_model(s, fraction=1 / 8, kind=way) for s in eight]
+    for epochs_more in stages[1:]:
+        train_all(few, epochs_more)
+    ends_of[way] = [final_loss(m.cpu()) for m in few]
+
+# %%
+excess = {way: np.subtract(ends_of[way], ends_of["all"]) for way in ("sphere", "batch-orthogonal")}
+
+# %% mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, falling far below one in a new network and rising with training, band over eight seeds. Right: how much the final loss with an eighth of the batch exceeds that with the whole batch, for both kinds of probes."}}
+figure = plots.figure(2, size=(4.3, 3.0))
+near, far = figure.subplots(1, 2)
+plots.band(near, 10 * np.cumsum(stages), left, plots.BLUE, "eight seeds")
+near.axhline(1, color=plots.GREY, linewidth=0.8)
+near.set(xlabel="steps", ylabel="noise over independent probes'", yscale="log", ylim=(None, 2))
+for at, (way, color) in enumerate({"sphere": plots.ORANGE, "batch-orthogonal": plots.BLUE}.items()):
+    far.plot(np.full(8, at), excess[way], "o", color=color, alpha=0.6)
+far.axhline(0, color=plots.GREY, linewidth=0.8)
+far.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="final loss, more than with all (nats)")
+far.set_xticklabels(["independent", "orthogonal across"])
+show(figure, f"Left of the noise: {np.median(left[0]):.2g} new, {np.median(left[-1]):.2g} trained.")
+
+# %%
+print(
+    f"left of the noise: new {np.median(left[0]):.2g}, trained {np.median(left[-1]):.2g}; ", end=""
+)
+print(f"you said {left_of_noise['new']} and {left_of_noise['trained']}")
+for way, more in excess.items():
+    half = 2.365 * more.std(ddof=1) / 8**0.5  # Student's t for eight runs
+    print(f"an eighth, {way:16}: {more.mean():+.3f} ± {half:.3f} nats (95 %)")
+
+# %% [markdown]
+# A new network treats all samples nearly alike, so that nearly all noise is shared and cancels; training makes
+# them differ. Where intervals overlap, eight seeds do not decide. The price is one small QR for each block. (An
+# eighth is the first samples of a batch, which `fit` shuffles.)
+#
 # ## Exercises
 #
 # **1.** For which matrices is one Rademacher probe better than one on the sphere, and for which is it worse?
@@ -586,6 +692,23 @@ same = probes.sample("sphere", 1, batch, torch.Generator().manual_seed(5))
 print("the same vectors:", torch.equal(one_vector, same))
 
 # %% [markdown]
+# **4.** Blocks are cut in the batch's order. Which order leaves the least noise? Try one.
+#
+# <details><summary>Solution</summary>
+#
+# Similar samples should share a block, since only what they do not share is left: sort by the label, or by the first
+# entry of the code. The batch mean does not depend on the order.
+#
+# </details>
+
+# %%
+by_label = labels[:128].argmax(1).argsort()
+noises = [[step_noise(m, k, by_label) for m in models] for k in ("batch-orthogonal", "sphere")]
+print(
+    f"sorted by label: {np.median(np.divide(*noises)):.2g}, as it came: {np.median(left[-1]):.2g}"
+)
+
+# %% [markdown]
 # ## Recall
 #
 # 1. Which property of the probes makes the estimate unbiased?
@@ -595,6 +718,7 @@ print("the same vectors:", torch.equal(one_vector, same))
 # 5. Which of mode, space and side can be exchanged without changing anything?
 # 6. When do the signs of the QR matter?
 # 7. What is the difference between the bias and the noise of the surrogate's gradient?
+# 8. Which part of the noise do probes orthogonal across the batch remove?
 
 # %% [markdown]
 # <details><summary>Answers</summary>
@@ -606,6 +730,7 @@ print("the same vectors:", torch.equal(one_vector, same))
 # 5. The mode. The space changes single estimates but not their mean; the side changes what is followed.
 # 6. Where samples are coupled, as by batch normalisation in training mode.
 # 7. Noise averages out over steps; the bias comes from an encoder that is not the pseudo-inverse.
+# 8. That of what the samples' matrices have in common.
 #
 # </details>
 
@@ -616,6 +741,7 @@ print("the same vectors:", torch.equal(one_vector, same))
 # - Latent space, one probe, a large batch: that is enough, and less may be cheaper.
 # - Modes agree to rounding; spaces in expectation; sides in opposite sign, at pseudo-inverse pairs only.
 # - Probes must be zero-mean where samples are coupled.
+# - Probes orthogonal across the batch cancel the noise that its samples share, at the price of one probe each.
 #
 # ## References
 #

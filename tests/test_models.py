@@ -360,6 +360,14 @@ def test_part_of_the_chance_can_be_given():
     assert torch.equal(runs[0].loss, runs[1].loss)
 
 
+def test_a_fraction_is_the_first_samples_and_draws_no_positions():
+    model, x = toy(fraction=0.5), data((4,), batch=8).float()
+    draws = model.draw(x, torch.Generator().manual_seed(0))
+    assert set(draws) == {"probes"} and draws["probes"].shape[1] == 4
+    surrogate = model.loss(x, **draws).surrogate
+    assert (surrogate[:4] != 0).all() and (surrogate[4:] == 0).all()
+
+
 def test_plain_batch_norm_in_callables_is_refused_too():
     encoder = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).double()
     with pytest.raises(ValueError, match="layer '1' .BatchNorm1d. counts batches in place"):

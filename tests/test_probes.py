@@ -42,6 +42,37 @@ def test_length_is_the_root_of_the_size(kind):
     assert torch.allclose(v.norm(dim=-1), torch.full((1, 9), 6**0.5, dtype=torch.float64))
 
 
+@given(
+    batch=st.integers(1, 11),
+    size=st.integers(1, 5),
+    num_probes=st.integers(1, 3),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_each_block_of_samples_is_orthogonal(batch, size, num_probes, dtype):
+    """Also the cut one at the end, and a batch smaller than the size, as in data space."""
+    like = torch.zeros(1, size, 1, dtype=dtype).expand(batch, size, 1)
+    v = probes.sample("batch-orthogonal", num_probes, like, generator())
+    assert v.shape == (num_probes, batch, size, 1) and v.dtype == dtype
+    for block in v.flatten(2).split(size, dim=1):
+        gram = block @ block.mT
+        assert (gram - size * torch.eye(block.shape[1])).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("batch", "size"), [(5, 3), (2, 4), (4, 1)])
+def test_probes_of_different_samples_are_uncorrelated_also_within_a_block(batch, size):
+    n = 20_000
+    like = torch.zeros(batch, size, dtype=torch.float64)
+    v = probes.sample("batch-orthogonal", n, like, generator()).flatten(1)  # independent sets
+    assert v.mean(0).abs().max() < 6 / n**0.5
+    second = v.T @ v / n  # (batch·size, batch·size)
+    assert (second - torch.eye(batch * size)).abs().max() < 6 * (3 * size) ** 0.5 / n**0.5
+
+
+@pytest.mark.parametrize("kind", probes.KINDS)
+def test_an_empty_batch_has_no_probes(kind):
+    assert probes.sample(kind, 3, torch.zeros(0, 3)).shape == (3, 0, 3)
+
+
 def test_no_qr_at_one_probe(monkeypatch):
     monkeypatch.setattr(torch.linalg, "qr", lambda *_: pytest.fail("QR at one probe"))
     probes.sample("orthogonal", 1, torch.zeros(3, 4), generator())

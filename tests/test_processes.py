@@ -77,7 +77,7 @@ def test_what_cannot_be_shared_is_refused():
     with pytest.raises(ValueError, match="batch_size must be a multiple of the 2 processes, got 7"):
         Stream(make(), x, None, TrainConfig(batch_size=7), 0, 2)
     with pytest.raises(
-        ValueError, match=r"this model's chance 'index' \(4,\) does not come sample"
+        ValueError, match=r"this model's chance 'probes' \(1, 4, 2\) does not come sample"
     ):
         Stream(make(fraction=0.5), x, None, TrainConfig(batch_size=8), 0, 2)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion import probes
-from companion.theory.variance import product_norms, trace_variance
+from companion.theory.variance import mean_trace_variance, product_norms, trace_variance
 
 
 def simulate(A, kind, num_probes, n, generator):
@@ -34,6 +34,39 @@ def test_formulas_agree_with_simulation(size, num_probes, kind, symmetric, seed)
     # many draws: 5 standard errors of the sample variance and of the mean
     assert (deviations.mean() - expected).abs() <= 5 * deviations.std() / 20_000**0.5 + 1e-9
     assert (estimates.mean() - A.trace()).abs() <= 5 * estimates.std() / 20_000**0.5 + 1e-9
+
+
+@given(
+    size=st.integers(1, 4),
+    batch=st.integers(1, 9),
+    num_probes=st.integers(1, 2),
+    kind=st.sampled_from([k for k in probes.KINDS if k != "basis"]),
+    seed=st.integers(0, 10_000),
+)
+def test_the_mean_over_a_batch_of_different_matrices(size, batch, num_probes, kind, seed):
+    generator = torch.Generator().manual_seed(seed)
+    num_probes = min(num_probes, size) if kind == "orthogonal" else num_probes
+    A = torch.randn(batch, size, size, dtype=torch.float64, generator=generator) + 1
+    if kind == "batch-orthogonal":
+        v = probes.sample(kind, 20_000 * num_probes, A[..., 0], generator)
+        v = v.unflatten(0, (num_probes, 20_000))
+    else:
+        like = torch.zeros(20_000 * batch, size, dtype=torch.float64)
+        v = probes.sample(kind, num_probes, like, generator).unflatten(1, (20_000, batch))
+    estimates = torch.einsum("knbi,bij,knbj->n", v, A, v) / (num_probes * batch)
+    deviations = (estimates - estimates.mean()).square()
+    expected = mean_trace_variance(A, kind, num_probes)
+    assert (deviations.mean() - expected).abs() <= 5 * deviations.std() / 20_000**0.5 + 1e-9
+
+
+@given(size=st.integers(1, 5), blocks=st.integers(1, 3), seed=st.integers(0, 1000))
+def test_full_blocks_of_one_matrix_give_its_exact_trace(size, blocks, seed):
+    generator = torch.Generator().manual_seed(seed)
+    A = torch.randn(size, size, dtype=torch.float64, generator=generator)
+    many = A.expand(blocks * size, size, size)
+    assert mean_trace_variance(many, "batch-orthogonal") < 1e-12
+    v = probes.sample("batch-orthogonal", 20, many[..., 0], generator)
+    assert (torch.einsum("kbi,ij,kbj->k", v, A, v) / len(many) - A.trace()).abs().max() < 1e-10
 
 
 @given(size=st.integers(1, 8), seed=st.integers(0, 1000))
@@ -80,3 +113,8 @@ def test_theorem_d1():
 def test_refusals(A, kind, num_probes, message):
     with pytest.raises(ValueError, match=message):
         trace_variance(A, kind, num_probes)
+
+
+def test_a_mean_needs_a_batch():
+    with pytest.raises(ValueError, match=r"expected \(batch, size, size\), got \(2, 2\)"):
+        mean_trace_variance(torch.eye(2), "sphere")

@@ -284,7 +284,8 @@ def test_bad_configs_are_refused(changes, message):
         config(**changes)
 
 
-OPTIONS = [{}, {"side": "decoder", "num_probes": 1}, {"fraction": 0.25}, {"at": "manifold"}]
+PART = {"fraction": 0.25, "kind": "batch-orthogonal"}
+OPTIONS = [{}, {"side": "decoder", "num_probes": 1}, PART, {"at": "manifold"}]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

@@ -140,6 +140,72 @@ def test_fraction_is_unbiased_and_zero_elsewhere():
     assert abs(means.mean() - exact) < 3 * means.std() / len(means) ** 0.5
 
 
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_probes_orthogonal_across_the_batch_steady_the_mean_gradient(fraction):
+    encode, decode = pair()
+    x, generator, variance = data(batch=12), torch.Generator().manual_seed(0), {}
+    options = {"fraction": fraction, "generator": generator, "index": slice(round(12 * fraction))}
+    exact = volume.surrogate(x, encode, decode, index=options["index"], **full("latent", "basis"))
+    exact = torch.cat([g.flatten() for g in gradients(exact.surrogate, encode)])
+    for kind in ("sphere", "batch-orthogonal"):
+        found = []
+        for _ in range(100):
+            out = volume.surrogate(x, encode, decode, kind=kind, **options)
+            found.append(torch.cat([g.flatten() for g in gradients(out.surrogate, encode)]))
+        off = torch.stack(found) - exact
+        assert off.mean(0).norm() < 3 * off.norm() / len(off)  # both unbiased
+        variance[kind] = off.square().sum(1).mean()
+    assert variance["batch-orthogonal"] < 0.8 * variance["sphere"]
+
+
+def test_cross_terms_of_a_batch_norm_vanish_with_probes_orthogonal_across_the_batch():
+    """Samples coupled: vᵀ J v has terms of different samples' probes, whose mean must be zero."""
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(7, track_running_stats=False)
+    encode = nn.Sequential(nn.Linear(DIM, 7), norm, nn.Tanh(), nn.Linear(7, LATENT)).double()
+    decode, x = pair()[1], data(batch=8)
+    z = encode(x).detach()
+    f, g = torch.func.jacrev(encode)(x).flatten(2), torch.func.jacrev(decode)(z).flatten(2)
+    coupled = (f.flatten(0, 1) @ g.flatten(0, 1)).detach()  # (batch·latent, batch·latent)
+
+    def estimates(v):
+        return torch.einsum("ki,ij,kj->k", v.flatten(1), coupled, v.flatten(1)) / len(x)
+
+    v = probes.sample("batch-orthogonal", 20_000, z, torch.Generator().manual_seed(0))
+    out = volume.surrogate(x, encode, decode, probes=v[:5]).surrogate.mean()
+    assert torch.allclose(out, estimates(v[:5]).mean())
+    exact, found = coupled.trace() / len(x), estimates(v)
+    assert (found.mean() - exact).abs() < 4 * found.std() / len(found) ** 0.5
+    normal = torch.randn(20_000 * 3, LATENT, LATENT, dtype=torch.float64)
+    unsigned = torch.linalg.qr(normal).Q.mT.reshape(20_000, 9, LATENT)[:, :8] * LATENT**0.5
+    biased = estimates(unsigned)
+    assert (biased.mean() - exact).abs() > 4 * biased.std() / len(biased) ** 0.5
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda o: "-".join(o.values()))
+def test_the_first_samples_are_those_of_their_positions(options):
+    encode, decode = pair(condition_dim=2)
+    x, c = data(), data((2,), seed=3)
+    kind = full(options["space"], "basis")
+    for m in (1, 4, BATCH):
+        first = volume.surrogate(x, encode, decode, c, index=slice(m), **kind, **options)
+        drawn = volume.surrogate(x, encode, decode, c, index=torch.arange(m), **kind, **options)
+        for ours, theirs in zip(first, drawn, strict=True):
+            assert torch.allclose(ours, theirs)
+
+
+@pytest.mark.parametrize("options", [{}, {"fraction": 0.5}, {"kind": "batch-orthogonal"}])
+def test_an_empty_batch_gives_empty_tensors(options):
+    out = volume.surrogate(data()[:0], *pair(), **options)
+    assert [tuple(part.shape) for part in out] == [(0, LATENT), (0, DIM), (0,)]
+
+
+@pytest.mark.parametrize("index", [slice(1, 3), slice(0), slice(0, 6, 2), slice(-2, None)])
+def test_a_slice_is_the_first_samples(index):
+    with pytest.raises(ValueError, match=r"must be slice\(m\), the first m of 6 samples"):
+        volume.surrogate(data(), *pair(), index=index)
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_fraction_keeps_the_order_of_the_samples(space):
     encode, decode = pair(condition_dim=2)
@@ -208,15 +274,15 @@ def test_it_runs_under_vmap(fraction):
     assert torch.allclose(stacked, torch.stack([one(*a) for a in zip(x, v, index, strict=True)]))
 
 
-@pytest.mark.parametrize("fraction", [1.0, 0.5])
-@pytest.mark.parametrize("num_probes", [1, 2])
-def test_it_compiles_without_a_graph_break(num_probes, fraction):
+@pytest.mark.parametrize(("num_probes", "which"), [(1, "all"), (2, "drawn"), (2, "first")])
+def test_it_compiles_without_a_graph_break(num_probes, which):
     encode, decode = pair()
-    x, m = data(), round(fraction * BATCH)
+    x, m = data(), BATCH if which == "all" else BATCH // 2
     v = probes.sample("orthogonal", num_probes, x[:m, :LATENT])
-    index = None if fraction == 1 else torch.randperm(BATCH)[:m]
+    index = torch.randperm(BATCH)[:m] if which == "drawn" else None
 
     def loss(x, v, index):
+        index = slice(m) if which == "first" else index
         out = volume.surrogate(x, encode, decode, probes=v, index=index)
         return out.z.square().sum() - out.surrogate.sum() + (out.x_hat - x).square().sum()
 

@@ -101,7 +101,9 @@ class MLAE(Model):
             σ ~ U(0, noise_levels) and is told it; at σ = 0 the clean data are modelled.
         beta_range: train for all β in this range at once, β log-uniform and told to the networks.
         options: those of :func:`companion.volume.surrogate` without tensors: ``num_probes, kind,
-            side, space, at, mode, fraction``.
+            side, space, at, mode, fraction``. With a fraction ``kind="batch-orthogonal"`` loses
+            least; it is the first samples of a batch, which :func:`companion.training.fit`
+            shuffles.
 
     Raises:
         ValueError: for a negative β or range, a batch-normalising layer that torch.func cannot
@@ -187,10 +189,7 @@ class MLAE(Model):
         if self.beta_range is not None:
             low, high = map(log10, self.beta_range)
             draws["beta"] = 10 ** (low + (high - low) * torch.rand(len(x), **random))
-        fraction = self.options.get("fraction", 1.0)
-        some = volume.num_chosen(fraction, len(x))
-        if some < len(x):
-            draws["index"] = volume.draw_index(fraction, len(x), x.device, generator)
+        some = self._num_chosen(x)
         in_data = self.options.get("space", "latent") == "data"
         like = x[:some] if in_data else x.new_empty(some, self.latent_dim)
         kind, num_probes = self.options.get("kind", "orthogonal"), self.options.get("num_probes", 1)
@@ -204,15 +203,23 @@ class MLAE(Model):
         generator: Generator | None = None,
         **draws,
     ) -> MLAETerms:
-        """The terms of :func:`mlae_loss`; ``draws`` as :meth:`draw` makes them."""
+        """The terms of :func:`mlae_loss`; ``draws`` as :meth:`draw` makes them.
+
+        A ``fraction`` is the first samples of the batch, which must come in random order, unless
+        ``index`` names others.
+        """
         x = self.data(x)
         draws = dict(draws) if "probes" in draws else self.draw(x, generator) | draws
+        draws.setdefault("index", slice(self._num_chosen(x)))
         beta = draws.pop("beta", self.beta)
         level, noise = draws.pop("noise_level", 0.0), draws.pop("noise", None)
         if noise is not None:
             x = x + level.view(-1, *[1] * (x.dim() - 1)) * noise
         whole = self.extend(condition, x, level, beta)
         return mlae_loss(x, self.encoder, self.decoder, beta, whole, **self.options, **draws)
+
+    def _num_chosen(self, x: Tensor) -> int:
+        return volume.num_chosen(self.options.get("fraction", 1.0), len(x))
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """Exact, on the manifold: :func:`companion.models.base.manifold_log_prob`."""

@@ -1,15 +1,19 @@
-"""MLAE as its authors describe it (App. D), taken literally: what one pass is up against."""
+"""MLAE as its authors' public code goes about it (App. D): what one pass is up against.
+
+One batched QR, which costs next to nothing; a loop over the probes, each with a pass of its own
+through the decoder; forward mode with the zero tangent of every weight, and with a graph.
+"""
 
 import torch
 from torch.autograd import forward_ad
 
 
 def loss(x, encoder, decoder, beta, num_probes):
-    """Per-sample QR of Gaussian probes, a Python loop over them, a graph kept for the tangent."""
+    """The mean loss of a batch; the stopped factor is detached last, its graph is recorded."""
     x = x.detach().requires_grad_()
     z = encoder(x)
     normal = torch.randn(len(x), z.shape[1], num_probes)
-    q = torch.stack([torch.linalg.qr(one).Q for one in normal]) * z.shape[1] ** 0.5
+    q = torch.linalg.qr(normal).Q * z.shape[1] ** 0.5
     surrogate = 0.0
     for k in range(num_probes):
         v = q[:, :, k]
