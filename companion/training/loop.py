@@ -18,6 +18,7 @@ from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
 from companion.training.keeper import Keeper
+from companion.training.processes import check_processes, launch
 from companion.training.replay import Pass, Replay
 from companion.training.run import Run
 from companion.training.stream import Step, Stream, check_data
@@ -205,6 +206,7 @@ def _surrogate_options(model: Model) -> dict:
 
 def _fabric(config: TrainConfig, model: Model) -> Fabric:
     """Fabric with its processes running; many of them see a batch in shares."""
+    check_processes(config)
     fabric = Fabric(
         accelerator=config.device,
         devices=config.devices,
@@ -213,7 +215,7 @@ def _fabric(config: TrainConfig, model: Model) -> Fabric:
         precision=config.precision,
     )
     if config.devices * config.nodes > 1:
-        fabric.launch()
+        launch(fabric)
         warn_of_shares(model)
     return fabric
 
