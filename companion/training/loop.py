@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -23,6 +24,10 @@ from companion.training.replay import Pass, Replay
 from companion.training.run import Run
 from companion.training.stream import Step, Stream, check_data
 
+# what `validate` logs
+VALIDATED = tuple(
+    "valid_nll valid_reconstruction defect_log_volume defect_identity gradient_cosine".split()
+)
 Callback = Callable[[dict[str, float]], bool | None]
 
 
@@ -120,6 +125,8 @@ def fit(
                 optimizer.step()
                 if config.schedule != "plateau":
                     scheduler.step()
+                if not run.sums and callback is None:
+                    check_monitor(config, terms._asdict())
                 run.add(terms)
                 bar.update()
                 keeper.after_step()
@@ -171,6 +178,23 @@ def make_scheduler(optimizer: Adam, config: TrainConfig, num_steps: int, per_epo
     if config.schedule == "steps":
         return StepLR(optimizer, config.halve_every * per_epoch, gamma=0.5)
     return ConstantLR(optimizer, factor=1.0)
+
+
+def check_monitor(config: TrainConfig, terms: Iterable[str]) -> None:
+    """Refuse to watch a number that no row of the log will have.
+
+    Raises:
+        ValueError: naming what is logged.
+
+    >>> check_monitor(TrainConfig(monitor="nll"), ["loss", "nll"])
+    """
+    logged = (*terms, *VALIDATED)
+    if config.monitor not in logged:
+        close = get_close_matches(config.monitor, logged, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(
+            f"fit: monitor must be one of {', '.join(logged)}, got {config.monitor!r}{hint}"
+        )
 
 
 def validate(
