@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
@@ -18,11 +20,12 @@ from companion.models.base import Model, batch_norms, evaluating
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
+from companion.training.inputs import as_tensor, check_data
 from companion.training.keeper import Keeper
 from companion.training.processes import check_processes, launch
 from companion.training.replay import Pass, Replay
 from companion.training.run import Run
-from companion.training.stream import Step, Stream, check_data
+from companion.training.stream import Step, Stream
 
 # what `validate` logs
 VALIDATED = tuple(
@@ -33,8 +36,8 @@ Callback = Callable[[dict[str, float]], bool | None]
 
 def fit(
     model: Model,
-    train: Tensor,
-    valid: Tensor | None = None,
+    train: Tensor | np.ndarray | Dataset,
+    valid: Tensor | np.ndarray | Dataset | None = None,
     config: TrainConfig | None = None,
     *,
     condition: Tensor | None = None,
@@ -52,8 +55,9 @@ def fit(
 
     Args:
         model: any model of the contract.
-        train: ``(n, *data)``, floating point, or uint8 images, in memory or mapped from disk
-            (:func:`companion.data.images.load`), that are divided by 255.
+        train: ``(n, *data)``, floating point, or uint8 images, which are divided by 255: a tensor,
+            a NumPy array, either in memory or mapped from disk, or a map-style torch ``Dataset``
+            (:func:`companion.training.as_tensor`).
         valid: the same for validation by the exact NLL and the reconstruction error.
         config: see :class:`companion.training.TrainConfig`.
         condition: ``(n, …)`` for the training samples, say one-hot labels.
@@ -86,11 +90,14 @@ def fit(
     True
     """
     config = config or TrainConfig()
+    train, condition = (None if t is None else as_tensor("fit", t) for t in (train, condition))
     check_data("fit", model, train, condition)
     if valid is not None:
+        valid, valid_condition = (
+            None if t is None else as_tensor("fit, validation", t, config.validate_on)
+            for t in (valid, valid_condition)
+        )
         check_data("fit, validation", model, valid, valid_condition)
-        valid = valid[: config.validate_on]
-        valid_condition = None if valid_condition is None else valid_condition[: len(valid)]
     fabric = _fabric(config, model)
     optimizer = make_optimizer(model.train().parameters(), config)
     wrapped, optimizer = fabric.setup(model, optimizer)
