@@ -28,9 +28,8 @@ from companion.training.run import Run
 from companion.training.stream import Step, Stream
 
 # what `validate` logs
-VALIDATED = tuple(
-    "valid_nll valid_reconstruction defect_log_volume defect_identity gradient_cosine".split()
-)
+VALIDATED = "valid_loss valid_nll valid_reconstruction".split()
+VALIDATED += "defect_log_volume defect_identity gradient_cosine".split()
 Callback = Callable[[dict[str, float]], bool | None]
 
 
