@@ -118,6 +118,22 @@ def _say_labels(call: str, there: bool) -> None:
         )
 
 
+def as_data(
+    call: str, model: Model, data: Any, condition: Any = None, limit: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Data and their condition as tensors, at most so many samples of them, checked for a model.
+
+    Raises:
+        ValueError: as :func:`as_tensor` and :func:`check_data`.
+    """
+    x = as_tensor(call, data, limit)
+    if condition is not None:
+        condition = as_tensor(call, condition)
+        condition = condition[:limit] if len(condition) == len(data) else condition
+    check_data(call, model, x, condition)
+    return x, condition
+
+
 def check_data(call: str, model: Model, x: Tensor, condition: Tensor | None = None) -> None:
     """Refuse data of the wrong shape, non-finite data, and a condition that does not go with them.
 

@@ -20,7 +20,7 @@ from companion.models.base import Model, batch_norms, evaluating
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
-from companion.training.inputs import as_tensor, check_data
+from companion.training.inputs import as_data
 from companion.training.keeper import Keeper
 from companion.training.processes import check_processes, launch
 from companion.training.replay import Pass, Replay
@@ -89,14 +89,10 @@ def fit(
     True
     """
     config = config or TrainConfig()
-    train, condition = (None if t is None else as_tensor("fit", t) for t in (train, condition))
-    check_data("fit", model, train, condition)
+    train, condition = as_data("fit", model, train, condition)
     if valid is not None:
-        valid, valid_condition = (
-            None if t is None else as_tensor("fit, validation", t, config.validate_on)
-            for t in (valid, valid_condition)
-        )
-        check_data("fit, validation", model, valid, valid_condition)
+        given = valid, valid_condition, config.validate_on
+        valid, valid_condition = as_data("fit, validation", model, *given)
     fabric = _fabric(config, model)
     optimizer = make_optimizer(model.train().parameters(), config)
     wrapped, optimizer = fabric.setup(model, optimizer)

@@ -75,8 +75,10 @@ def launch(fabric: Fabric) -> None:
 
     Processes that Fabric starts end when this one does, however it ends.
     """
-    parent = os.environ.setdefault(PARENT, str(os.getpid()))
-    if parent != str(os.getpid()) and not distributed.is_initialized():
+    mine, parent = str(os.getpid()), os.environ.get(PARENT)
+    if "LOCAL_RANK" not in os.environ:
+        os.environ[PARENT] = mine
+    elif parent not in (None, mine) and not distributed.is_initialized():
         threading.Thread(target=_follow, args=(int(parent),), daemon=True).start()
     met = threading.Event()
     threading.Thread(target=_wait, args=(met,), daemon=True).start()
