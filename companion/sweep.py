@@ -14,10 +14,12 @@ from itertools import product
 from math import isfinite
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from companion.models.base import Model
@@ -27,6 +29,7 @@ from companion.training import (
     Step,
     Stream,
     TrainConfig,
+    as_tensor,
     check_data,
     make_optimizer,
     make_scheduler,
@@ -51,7 +54,7 @@ def grid(**axes: Sequence) -> list[dict]:
 
 def sweep(
     models: Sequence[Model],
-    train: Sequence[Tensor],
+    train: Sequence[Tensor | np.ndarray | Dataset],
     configs: Sequence[TrainConfig],
     *,
     conditions: Sequence[Tensor] | None = None,
@@ -72,7 +75,8 @@ def sweep(
 
     Args:
         models: same networks and options; hyper-parameters that are buffers (β, say) may differ.
-        train: one ``(n, *data)`` tensor for each model, all of one shape.
+        train: one ``(n, *data)`` set for each model, as :func:`companion.training.fit` takes it,
+            all of one shape.
         configs: one for each model.
         conditions: one ``(n, …)`` for each model, or nothing.
         at_once: at most so many models are stacked; by default as many as half of the device's free
@@ -104,6 +108,8 @@ def sweep(
     >>> len(logs), logs[0].rows[-1]["epoch"]
     (2, 2)
     """
+    train = _as_tensors(train)
+    conditions = None if conditions is None else _as_tensors(conditions)
     config = _check(models, train, configs, conditions, at_once)
     device = Fabric(accelerator=config.device, devices=1).device
     folder, before = _open(directory, resume)
@@ -368,6 +374,13 @@ def _refuse_shared(model: Model) -> None:
                 "parameters cannot be stacked; train it with fit"
             )
         places[id(parameter)] = name
+
+
+def _as_tensors(sets: Sequence) -> list[Tensor]:
+    """Each of some data sets as a tensor; one that several runs share is read once."""
+    found = {id(x): x for x in sets}
+    found = {key: as_tensor("sweep", x) for key, x in found.items()}
+    return [found[id(x)] for x in sets]
 
 
 def _check(models, train, configs, conditions, at_once) -> TrainConfig:

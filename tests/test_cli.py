@@ -1,6 +1,7 @@
 """The commands, on a notebook of three cells: what they write, and what they leave behind."""
 
 import json
+import os
 import re
 import signal
 import subprocess

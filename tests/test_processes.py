@@ -5,6 +5,7 @@ import csv
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import nn
 
 from companion.models import MLAE, Autoencoder
 from companion.networks import MLP, batch_norm
-from companion.training import Stream, TrainConfig, load_weights
+from companion.training import Stream, TrainConfig, fit, load_weights, processes
 from companion.training.loop import warn_of_shares
 
 CHILD = Path(__file__).with_name("processes_child.py")
@@ -80,6 +81,104 @@ def test_what_cannot_be_shared_is_refused():
         ValueError, match=r"this model's chance 'probes' \(1, 4, 2\) does not come sample"
     ):
         Stream(make(fraction=0.5), x, None, TrainConfig(batch_size=8), 0, 2)
+
+
+NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Sets what torchrun and its like set, and unsets the rest."""
+
+    def put(text):
+        for name in (*NAMES, "GROUP_RANK", "SLURM_NTASKS", "SLURM_PROCID"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in (pair.split("=") for pair in text.split()):
+            monkeypatch.setenv(name, value)
+
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: 4)
+    monkeypatch.delattr(sys, "ps1", raising=False)
+    return put
+
+
+MEET = "MASTER_ADDR=127.0.0.1 MASTER_PORT=29500"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "rank"),
+    [
+        ("", {}, 0),
+        ("WORLD_SIZE=1 RANK=0 LOCAL_RANK=0", {}, 0),
+        ("", {"devices": 4}, 0),
+        (f"WORLD_SIZE=2 RANK=1 LOCAL_RANK=1 {MEET}", {"devices": 2}, 1),  # torchrun
+        (f"WORLD_SIZE=2 LOCAL_RANK=1 NODE_RANK=0 {MEET}", {"devices": 2}, 1),  # Fabric
+        (f"WORLD_SIZE=4 LOCAL_RANK=0 NODE_RANK=1 {MEET}", {"devices": 2, "nodes": 2}, 2),
+        ("SLURM_NTASKS=4 SLURM_PROCID=3", {"devices": 2, "nodes": 2}, 3),
+    ],
+)
+def test_an_environment_that_fits_is_taken(environment, text, settings, rank):
+    environment(text)
+    config = TrainConfig(device="cpu", **settings)
+    processes.check_processes(config)
+    assert processes.rank(config) == rank
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("WORLD_SIZE=4", {}, "WORLD_SIZE=4 does not fit devices=1 .* unset WORLD_SIZE$"),
+        ("WORLD_SIZE=2 RANK=1", {}, "WORLD_SIZE=2, RANK=1 does not fit"),
+        ("RANK=1", {}, "RANK=1 does not fit"),
+        ("WORLD_SIZE=two", {}, "WORLD_SIZE must be a whole number, got 'two'"),
+        ("WORLD_SIZE=4", {"devices": 2}, "WORLD_SIZE=4 does not fit devices=2"),
+        ("RANK=0", {"devices": 2}, "RANK=0 does not fit"),
+        ("LOCAL_RANK=0", {"devices": 2}, "LOCAL_RANK=0 does not fit"),
+        ("WORLD_SIZE=2 LOCAL_RANK=0", {"devices": 2}, "WORLD_SIZE=2, LOCAL_RANK=0 does not fit"),
+        ("", {"devices": 256}, "devices must be at most 4, the cores of this machine, got 256"),
+        ("", {"nodes": 2}, "nodes=2 needs torchrun on each machine: torchrun --nnodes=2"),
+    ],
+)
+def test_processes_that_would_not_meet_are_refused(environment, text, settings, message):
+    environment(text)
+    config = TrainConfig(device="cpu", **settings)
+    with pytest.raises(ValueError, match=message):
+        fit(make(), torch.randn(24, 4), config=config, progress=False)
+
+
+def test_a_notebook_is_told_how_to_take_two_devices(environment, monkeypatch):
+    environment("")
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    with pytest.raises(ValueError, match="a notebook or a prompt is none: put the training into"):
+        processes.check_processes(TrainConfig(device="cpu", devices=2))
+
+
+def ended(code):
+    raise SystemExit(code)
+
+
+def test_a_process_ends_with_the_one_that_started_it(monkeypatch):
+    monkeypatch.setattr(processes.os, "_exit", ended)
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    parent.kill()  # nobody has asked how it ended: where there are zombies, it is one
+    with pytest.raises(SystemExit):
+        processes._follow(parent.pid)
+    parent.communicate()
+    with pytest.raises(SystemExit):
+        processes._follow(parent.pid)
+
+
+def test_a_wait_for_others_is_said_and_ends(monkeypatch, capsys):
+    monkeypatch.setattr(processes.os, "_exit", ended)
+    monkeypatch.setattr(processes, "NOTICE", 0.01)
+    monkeypatch.setattr(processes, "PATIENCE", 0.02)
+    with pytest.raises(SystemExit):
+        processes._wait(threading.Event())
+    words = capsys.readouterr().err
+    assert "waiting for the other processes at" in words and "did not come to" in words
+    met = threading.Event()
+    met.set()
+    processes._wait(met)
+    assert capsys.readouterr().err == ""
 
 
 def rows(path):

@@ -1,9 +1,10 @@
 """`companion train` on tiny settings: what it keeps, how it goes on, and what it refuses."""
 
 import json
+import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from companion.contracts import as_float
 from companion.evaluation import features_for, judge, score_samples, selection
 from companion.evaluation.selection import COLUMNS
 from companion.models.base import batch_norms
+from companion.training import TrainConfig
 from companion.training.assemble import MODELS, parameters
 from companion.training.experiment import SCALES, choose
 from companion.training.presets import PRESETS
@@ -222,7 +224,8 @@ def test_what_cannot_be_is_refused_in_one_line(tiny, capsys):
         assert message in error and error.count("\n") == 1
     (tiny / "odd.toml").write_text("epochs = 3")
     assert train("mnist", config="odd.toml") == 2
-    assert "odd.toml sets epochs; it may set preset, model" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "odd.toml: unknown parameter 'epochs'; this file has preset, model" in error
     (tiny / "odd.toml").write_text("[train]\nepoch = 3")
     assert train("mnist", config="odd.toml") == 2
     assert "did you mean 'epochs'?" in capsys.readouterr().err
@@ -232,6 +235,64 @@ def test_what_cannot_be_is_refused_in_one_line(tiny, capsys):
         assert cli.main(["train", "mnist", "--device", "cuda"]) == 2
         assert "no device 'cuda'" in capsys.readouterr().err
     assert not (tiny / "runs").exists()
+
+
+ODD = ["3", True, None, [], {"a": 1}, -1, 1.5, 10**40, float("nan"), float("inf"), ""]
+GIVEN = {"preset": "mlae-hepmass", "model": "mlae", "profile": "quick", "seed": 0, "size": None}
+GIVEN |= {"latent_dim": 2, "temperature": 1.0, "train": {}, "options": {}}
+OPTIONS = "beta num_probes kind side space fraction noise_levels beta_range".split()
+
+
+def mutated():
+    """Settings files with one odd value each, and some that are of another form."""
+    files = [{**GIVEN, name: odd} for name in GIVEN for odd in ODD]
+    files += [{**GIVEN, "train": {one.name: odd}} for one in fields(TrainConfig) for odd in ODD]
+    files += [{**GIVEN, "options": {name: odd}} for name in OPTIONS for odd in ODD]
+    few = random.Random(0).sample(files, 130)
+    return [*few, [1], 3, None, {"sed": 1}, {"train": {"epoch": 3}}, {"train": {"monitor": "nil"}}]
+
+
+def test_every_settings_file_is_taken_or_refused_in_one_line(tiny, capsys):
+    taken, file = 0, tiny / "odd.json"
+    for given in mutated():
+        file.write_text(json.dumps(given))
+        code = cli.main(["train", "wine", "--config", "odd.json", "--dry-run"])
+        error = capsys.readouterr().err
+        taken += code == 0
+        assert (code == 0) == (error == ""), (given, error)
+        assert code == 0 or error.startswith("companion train: "), (given, error)
+        changed = [n for n in GIVEN if isinstance(given, dict) and given.get(n) != GIVEN[n]]
+        named = {"preset", "model", "profile", *changed, *given.get("train", {})} if changed else ()
+        assert code == 0 or not changed or any(name in error for name in named), (given, error)
+        assert {path.name for path in tiny.iterdir()} == {"tiny.toml", "odd.json"}
+    assert 0 < taken < 30
+
+
+def test_a_run_that_fails_before_its_first_weights_leaves_nothing(tiny, monkeypatch, capsys):
+    from companion.training import stages
+
+    def refused(*arguments, **options):
+        (tiny / "new" / "run" / "log.csv").touch()
+        raise ValueError("fit: no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "fit", refused)
+        assert train("wine", "-o", "new/run") == 1
+    assert capsys.readouterr().err == "companion train: fit: no\n"
+    assert [path.name for path in tiny.iterdir()] == ["tiny.toml"]
+    (tiny / "mine").mkdir()
+    (tiny / "mine" / "settings.json").write_text("{}")  # as a killed run may leave it
+    assert train("wine", "-o", "mine", "--seed", "3") == 0
+
+
+def test_a_device_in_the_file_counts(tiny, capsys):
+    (tiny / "meta.json").write_text(json.dumps({"train": {"device": "cpu", "devices": 10**6}}))
+    assert cli.main(["train", "wine", "--config", "meta.json"]) == 2
+    assert "devices must be at most" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        (tiny / "meta.json").write_text(json.dumps({"train": {"device": "cuda"}}))
+        assert cli.main(["train", "wine", "--config", "meta.json"]) == 2
+        assert "this machine has no device 'cuda'" in capsys.readouterr().err
 
 
 def test_missing_data_are_named_with_place_and_sum(tiny, capsys):

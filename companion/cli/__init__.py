@@ -120,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train_options(one: argparse.ArgumentParser) -> None:
-    one.add_argument("data", nargs="?", help="mnist, cifar10, celeba, power, digits, …")
+    help = "mnist, cifar10, celeba, power, digits, …, a .csv file, or a folder of images"
+    one.add_argument("data", nargs="?", help=help)
+    help = "crop and scale images of your own to so many pixels"
+    one.add_argument("--size", type=int, metavar="N", help=help)
     one.add_argument("--list", action="store_true", help="print all presets with their source")
     one.add_argument(
         "--model",
@@ -133,7 +136,7 @@ def _train_options(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--profile", choices=PROFILES, help="default: quick, with small networks")
     one.add_argument("--seed", type=int)
-    one.add_argument("--device", choices=DEVICES, default="auto")
+    one.add_argument("--device", choices=DEVICES)
     one.add_argument("--devices", type=int, metavar="N", help="processes on this machine")
     one.add_argument("--nodes", type=int, metavar="M", help="machines, under torchrun")
     one.add_argument("--precision", choices=("32", "bf16"))

@@ -3,9 +3,12 @@
 import argparse
 import json
 import platform
+import shutil
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from math import prod
@@ -14,26 +17,27 @@ from typing import Any
 
 from companion import __version__
 from companion.cli.places import Problem, installed
-from companion.parameters import present
+from companion.parameters import unknown
 
 SETTINGS, RESULTS = "settings.json", "results.json"
-FILE_KEYS = "preset model profile seed latent_dim temperature train options".split()
+FILE_KEYS = "preset model profile seed latent_dim temperature size train options".split()
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List the presets, or train one and print what its samples are worth."""
-    from companion.training import presets
+    from companion.training import TrainConfig, presets
+    from companion.training.processes import check_processes
 
     if arguments.list:
         print(presets.listing())
         return 0
     if arguments.data is None:
         raise Problem("which data set? `companion train --list` shows the presets of each", 2)
-    if not present(arguments.device):
-        raise Problem(f"this machine has no device {arguments.device!r}", 2)
     try:
         experiment = _experiment(arguments)
+        if not arguments.dry_run:
+            check_processes(TrainConfig(**experiment.train))
     except (ValueError, TypeError) as error:
         raise Problem(str(error), 2) from error
     try:
@@ -47,12 +51,13 @@ def _experiment(arguments: argparse.Namespace):
     from companion.training.experiment import choose
 
     given = _read(arguments.config) if arguments.config else {}
-    short = {name: getattr(arguments, name) for name in ("preset", "model", "profile", "seed")}
+    short = {n: getattr(arguments, n) for n in ("preset", "model", "profile", "seed", "size")}
     given |= {name: value for name, value in short.items() if value is not None}
     practical = {name: getattr(arguments, name) for name in ("device", "devices", "nodes")}
     practical["precision"] = PRECISIONS[arguments.precision] if arguments.precision else None
     chosen = {name: value for name, value in practical.items() if value is not None}
-    given["train"] = given.get("train", {}) | chosen
+    if isinstance(train := given.setdefault("train", {}), dict):  # else it is refused below
+        given["train"] = train | chosen
     names = given.pop("model", None), given.pop("preset", None)
     return choose(arguments.data, *names, **given)
 
@@ -60,29 +65,29 @@ def _experiment(arguments: argparse.Namespace):
 def _read(path: Path) -> dict[str, Any]:
     """A file of settings: TOML, or JSON such as the ``settings.json`` of another run."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Problem(f"cannot read the settings in {path}: {error}", 2) from error
+    if not isinstance(found, dict):
+        raise Problem(f"{path} must be a table of names and values", 2)
     found.pop("about", None)  # what a run says about itself
-    odd = sorted(set(found) - set(FILE_KEYS))
-    if odd:
-        raise Problem(f"{path} sets {', '.join(odd)}; it may set {', '.join(FILE_KEYS)}", 2)
+    for name in found:
+        if name not in FILE_KEYS:
+            raise Problem(f"{path}: {unknown(name, FILE_KEYS).replace('notebook', 'file')}", 2)
     return found
 
 
 def _run(experiment, arguments: argparse.Namespace) -> int:
-    from lightning_fabric.utilities.rank_zero import rank_zero_only
-
     from companion import evaluation
-    from companion.training.checkpoint import write_json
-    from companion.training.stages import fit_experiment
+    from companion.training import TrainConfig
+    from companion.training.processes import rank
 
     if arguments.dry_run:
         print(*_describe(experiment, _shapes(experiment)), sep="\n")
         return 0
-    first = rank_zero_only.rank == 0  # of several processes one writes and speaks
-    target = arguments.output or Path("runs") / f"{experiment.name}-{experiment.profile}"
+    first = rank(TrainConfig(**experiment.train)) == 0  # of several one writes and speaks
+    target = arguments.output or _folder(experiment)
     asked = settings(experiment)
     if arguments.select and not experiment.preset.search:
         raise Problem(f"--select: {experiment.name} has nothing to choose from", 2)
@@ -91,11 +96,20 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
         if arguments.features == "inception":  # better now than after the training
             evaluation.inception()
     data = experiment.load(not arguments.offline, arguments.test_files_only)
-    if first:
-        lines = _describe(experiment, data)
-        print(*lines, f"data: {data.note}", sep="\n", flush=True)
-        target.mkdir(parents=True, exist_ok=True)
-        write_json(target / SETTINGS, asked | {"about": about(experiment, data.note)})
+    if not first:
+        return _train(experiment, data, target, arguments, first)
+    lines = _describe(experiment, data)
+    print(*lines, f"data: {data.note}", sep="\n", flush=True)
+    with _begun(target, asked | {"about": about(experiment, data.note)}):
+        return _train(experiment, data, target, arguments, first)
+
+
+def _train(experiment, data, target: Path, arguments: argparse.Namespace, first: bool) -> int:
+    """Train, and in the first process judge and keep what was found."""
+    from companion import evaluation
+    from companion.training.checkpoint import write_json
+    from companion.training.stages import fit_experiment
+
     began, progress, found = time.perf_counter(), sys.stderr.isatty(), {}
     seen = cache(lambda: evaluation.features_for(experiment, data, arguments.features))
     chosen, where = experiment, target
@@ -152,20 +166,51 @@ def _gpu(device) -> dict[str, Any]:
     return {"gpu": {"name": torch.cuda.get_device_name(device), "peak_bytes": peak}}
 
 
+def _folder(experiment) -> Path:
+    """Where a run goes that is given no place."""
+    own = Path(experiment.data).resolve().stem + "-" if experiment.is_own else ""
+    return Path("runs") / f"{own}{experiment.name}-{experiment.profile}"
+
+
+def _holds_run(target: Path) -> bool:
+    """Whether there is something that training has made."""
+    from companion.training.checkpoint import CHECKPOINT
+
+    return any(target.rglob(CHECKPOINT))
+
+
 def _check_place(target: Path, resume: bool, asked: dict) -> None:
     """Refuse a place that holds another run, or something else."""
     if target.exists() and not target.is_dir():
         raise Problem(f"-o must name a folder, but {target} is a file", 2)
-    if (target / SETTINGS).exists():
+    if (target / SETTINGS).exists() and _holds_run(target):
         if not resume:
             raise Problem(
                 f"{target} holds a run; --resume goes on with it, -o names another folder"
             )
-        theirs = json.loads((target / SETTINGS).read_text("utf-8"))
+        theirs = _read(target / SETTINGS)
         odd = [name for name in asked if _decisive(asked[name]) != _decisive(theirs.get(name))]
         if odd:
             was = ", ".join(f"{name} is {theirs.get(name)}, here {asked[name]}" for name in odd)
             raise Problem(f"{target} holds another run: {was}")
+
+
+@contextmanager
+def _begun(target: Path, settings: dict) -> Iterator[None]:
+    """Say in a folder what its run is; leave nothing of one that fails before its first weights."""
+    from companion.training.checkpoint import write_json
+
+    missing = [place for place in (target, *target.parents) if not place.exists()]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        write_json(target / SETTINGS, settings)
+        yield
+    except BaseException:
+        if not _holds_run(target):
+            (target / SETTINGS).unlink(missing_ok=True)
+            if missing:
+                shutil.rmtree(missing[-1], ignore_errors=True)
+        raise
 
 
 def _describe(experiment, data) -> list[str]:

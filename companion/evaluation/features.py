@@ -87,6 +87,8 @@ class Classifier(Model):
     torch.Size([3])
     """
 
+    takes_labels = True
+
     def __init__(self, data_shape: tuple[int, ...], num_classes: int | None):
         super().__init__(data_shape, NUM_FEATURES)
         self.turns = num_classes is None

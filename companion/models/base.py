@@ -35,6 +35,8 @@ class Model(nn.Module):
         latent_dim: size of one code.
     """
 
+    takes_labels = False  # whether a condition may be (n,) labels, as of a classifier
+
     def __init__(self, data_shape: tuple[int, ...], latent_dim: int):
         super().__init__()
         _check_sizes(type(self).__name__, data_shape, latent_dim)

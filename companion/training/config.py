@@ -1,7 +1,18 @@
 """What a training run depends on besides model and data."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from numbers import Integral, Real
+from reprlib import repr as shown
+from sys import float_info
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+MANY, LARGEST = 10**9, float_info.max
+SEEDS = 2**32  # a seed above would repeat another seed's second stream
+FROM_ZERO = ("seed", "patience", "weight_decay", "noise", "temperature")  # others are above it
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class TrainConfig:
         devices: processes on this machine, one for each device; each takes its share of every
             batch.
         nodes: machines.
-        strategy: of Lightning Fabric: ``auto``, ``ddp``, ``ddp_find_unused_parameters_true``, ….
+        strategy: of Lightning Fabric: ``auto``, ``ddp`` or ``ddp_find_unused_parameters_true``.
         validate_every: epochs between validations.
         validate_on: at most so many validation samples get an exact NLL.
         monitor: the logged number of which the smallest marks the best weights, and that
@@ -43,7 +54,12 @@ class TrainConfig:
         checkpoint_every: steps between checkpoints, if there is a directory; by default an epoch's.
 
     Raises:
-        ValueError: for an unknown schedule or a number out of range.
+        ValueError: naming the setting whose value is of another type than annotated (a bool is no
+            number, and 2.0 is no whole number), unknown, or out of range.
+
+    >>> TrainConfig(epochs=2.0)
+    Traceback (most recent call last):
+    ValueError: TrainConfig: epochs must be a whole number from 1 to 1,000,000,000, got 2.0
     """
 
     epochs: int = 50
@@ -59,11 +75,11 @@ class TrainConfig:
     seed: int = 0
     compile: bool = False
     replay: bool = True
-    precision: str = "32-true"
-    device: str = "auto"
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = 1
     nodes: int = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
     validate_every: int = 1
     validate_on: int = 256
     monitor: str = "valid_nll"
@@ -73,20 +89,7 @@ class TrainConfig:
     checkpoint_every: int | None = None
 
     def __post_init__(self):
-        if self.schedule not in SCHEDULES:
-            raise ValueError(
-                f"TrainConfig: schedule must be {', '.join(SCHEDULES[:-1])} or {SCHEDULES[-1]}, "
-                f"got {self.schedule!r}"
-            )
-        for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"TrainConfig: {name} must be positive, got {value}")
-        for name in ("weight_decay", "noise", "patience"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"TrainConfig: {name} must not be negative, got {getattr(self, name)}"
-                )
+        check_fields(self)
 
     @property
     def decisive(self) -> dict:
@@ -94,9 +97,54 @@ class TrainConfig:
         return {name: value for name, value in asdict(self).items() if name not in PRACTICAL}
 
 
-SCHEDULES = ("one-cycle", "plateau", "steps", "constant")
-POSITIVE = (
-    "epochs batch_size learning_rate validate_every validate_on defect_on halve_every devices "
-    "nodes clip early_stop checkpoint_every".split()
-)
 PRACTICAL = ("compile", "replay", "device", "devices", "nodes", "strategy", "checkpoint_every")
+
+
+def check_fields(made: Any) -> None:
+    """Hold every field of a frozen dataclass to its annotation, and numbers to their bounds.
+
+    Numbers of NumPy become Python's, which every file can hold.
+
+    Raises:
+        ValueError: naming the class, the field, what it must be and what came.
+    """
+    for name, kind in get_type_hints(type(made)).items():
+        kinds = get_args(kind) if NoneType in get_args(kind) else (kind,)
+        given = getattr(made, name)
+        if given is None and NoneType in kinds:
+            continue
+        expected, value = _plain(name, kinds[0], given)
+        if value is None:
+            expected += " or None" * (NoneType in kinds)
+            call = type(made).__name__
+            raise ValueError(f"{call}: {name} must be {expected}, got {shown(given)}")
+        object.__setattr__(made, name, value)
+
+
+def _plain(name: str, kind: Any, value: Any) -> tuple[str, Any]:
+    """What a field must be, in words; and its value as plain Python, or nothing if it is not."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if get_origin(kind) is Literal:
+        *some, last = words = get_args(kind)
+        known = isinstance(value, str) and value in words
+        return f"{', '.join(some)} or {last}", str(value) if known else None
+    if kind is bool:
+        return "True or False", value if isinstance(value, bool) else None
+    if kind is int:
+        low, high = int(name not in FROM_ZERO), SEEDS - 1 if name == "seed" else MANY
+        fits = _is(value, Integral) and low <= value <= high
+        return f"a whole number from {low} to {high:,}", int(value) if fits else None
+    if kind is float:
+        zero = name in FROM_ZERO
+        fits = _is(value, Real) and (0 < value <= LARGEST or zero and value == 0)
+        return f"a finite number {'from' if zero else 'above'} 0", float(value) if fits else None
+    if kind is str:
+        return "a name", str(value) if isinstance(value, str) and value else None
+    if get_origin(kind) is Mapping:
+        return "a table of names and values", value if isinstance(value, Mapping) else None
+    return f"a {kind.__name__}", value if isinstance(value, kind) else None
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is such a number; a bool is none."""
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
-from typing import Any, NamedTuple
+from math import prod
+from pathlib import Path
+from reprlib import repr as shown
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from companion.data import images, tabular
+from companion.data import images, own, tabular
 from companion.data.toy import Sinusoid
 from companion.models import VAE, Model, TwoStageVAE, posterior_size
 from companion.models.base import evaluating
@@ -25,12 +28,14 @@ from companion.training.assemble import (
     unsquashed,
     within_flows,
 )
-from companion.training.config import TrainConfig
+from companion.training.config import TrainConfig, check_fields
+from companion.training.loop import check_monitor
 from companion.training.presets import PRESETS, Preset, growing
 
 # sets that are always there, and the benchmark whose presets they borrow
 EMBEDDED = {"digits": "mnist", "synthetic-faces": "celeba", "sinusoid": "sinusoid"}
 EMBEDDED |= {"breast-cancer": "miniboone", "wine": "hepmass", "diabetes": "power"}
+KNOWN = {one.data: one.data for one in PRESETS.values()} | EMBEDDED
 QUICK = {"mnist": "digits", "fashion-mnist": "digits", "kmnist": "digits", "omniglot": "digits"}
 QUICK |= dict.fromkeys(tabular.BENCHMARK, "breast-cancer")
 
@@ -76,30 +81,38 @@ class Experiment:
     Args:
         name: of the preset.
         preset: the paper's settings, of another model or data set where those are borrowed.
-        data: name of the set that is used.
+        data: name of the set that is used, or path of an own one (:mod:`companion.data.own`).
         profile: ``quick``, ``standard`` or ``full``.
         seed: of weights, data order and splits.
         latent_dim: instead of the preset's.
         train: settings of :class:`TrainConfig` that differ.
         options: options of the model that differ.
         temperature: of the codes when samples are judged.
+        size: pixels to which own images are cropped and scaled.
+
+    Raises:
+        ValueError: naming the field whose value is of another type than annotated, or out of range;
+            and the setting in ``train`` that is unknown or wrong.
     """
 
     name: str
     preset: Preset
     data: str
-    profile: str = "quick"
+    profile: Literal["quick", "standard", "full"] = "quick"
     seed: int = 0
     latent_dim: int | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
+    size: int | None = None
 
     def __post_init__(self):
+        check_fields(self)
         known = {one.name: one for one in fields(TrainConfig)}
         for name in self.train:
             if name not in known:
                 raise ValueError(f"train: {unknown(name, known).replace('notebook', 'table')}")
+        replace(self.preset.config, **self.train)  # its values, now
 
     @property
     def scale(self) -> Scale:
@@ -110,6 +123,11 @@ class Experiment:
     def limit(self) -> int | None:
         """At most so many training samples, by the profile or by the paper."""
         return min(filter(None, (self.scale.limit, self.preset.limit)), default=None)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the data are the user's own."""
+        return self.data not in KNOWN
 
     @property
     def is_small(self) -> bool:
@@ -150,6 +168,10 @@ class Experiment:
         """
         if self.data == "sinusoid":
             return self._toy()
+        if self.is_own:
+            *parts, note = own.load(self.data, self.seed, self.size)
+            cut = f"; at most the first {self.limit:,} to train on" if self.limit else ""
+            return Data(parts[0][: self.limit], *parts[1:], (None,) * 3, note + cut)
         if self.data in tabular.NAMES:
             table = tabular.load(self.data, download=download)
             parts = [table.train[: self.limit], table.valid, table.test]
@@ -217,9 +239,13 @@ class Experiment:
             model = MODELS[self.preset.family](*networks, **options)
             c = torch.zeros(2, images.NUM_CLASSES) if self.preset.conditional else None
             with evaluating(model):
-                model.loss(torch.rand(2, *model.data_shape), c)
-        except TypeError as error:
-            raise ValueError(f"options: {error}") from error
+                terms = model.loss(torch.rand(2, *model.data_shape), c)._asdict()
+        except Exception as error:  # of many kinds, as options may be anything
+            if not (self.options or isinstance(error, TypeError)):
+                raise
+            given = f" {shown(dict(self.options))}" if self.options else ""
+            raise ValueError(f"options{given}: {error}") from error
+        check_monitor(replace(self.preset.config, **self.train), terms)
         return model
 
     def second(self, first: Model) -> tuple[TwoStageVAE, TrainConfig] | None:
@@ -239,6 +265,11 @@ class Experiment:
     def _table(self, data_shape: tuple[int, ...]) -> tuple[Table, int]:
         """The preset's networks for data of this shape, small ones where the profile asks."""
         table, latent_dim = self.preset.table, self.latent_dim
+        if latent_dim is not None and latent_dim > prod(data_shape):
+            raise ValueError(
+                f"experiment: latent_dim must be at most the {prod(data_shape)} numbers of a "
+                f"sample, got {latent_dim}"
+            )
         if tuple(data_shape) == table.data_shape and latent_dim is None and not self.is_small:
             return table, table.latent_dim
         if len(data_shape) == 1:
@@ -246,6 +277,11 @@ class Experiment:
             latent_dim = latent_dim or max(1, round(share * data_shape[0]))
             return mlae_tabular(data_shape[0], latent_dim), latent_dim
         if self.is_small:
+            if any(side % 4 for side in data_shape[1:]):
+                raise ValueError(
+                    f"experiment: the sides of images must be multiples of 4, {self.data} has "
+                    f"{tuple(data_shape)}; --size crops and scales your own"
+                )
             latent_dim = latent_dim or min(table.latent_dim, 8)
             return small(data_shape, latent_dim, self.scale.width, _squashed(table)), latent_dim
         if tuple(data_shape) != table.data_shape:
@@ -265,7 +301,8 @@ def choose(
     the data's first preset. At ``quick`` a set that is always there stands in for the real one.
 
     Args:
-        data: a data set of the presets, or one that is always there.
+        data: a data set of the presets, one that is always there, or the path of a CSV file or of
+            a folder of images.
         family: one of ``MODELS``; by default the preset's.
         name: of a preset; by default the first of data and family.
         profile: ``quick``, ``standard`` or ``full``.
@@ -279,35 +316,50 @@ def choose(
     >>> choose("power", "relaxed").preset.source
     'MLAE App. E.3, Table 4, its networks and training; the model is relaxed'
     """
-    known = {one.data: one.data for one in PRESETS.values()} | EMBEDDED
+    known, is_own = KNOWN, isinstance(data, str) and data not in KNOWN and own.is_own(data)
+    if is_own:
+        known = {**KNOWN, data: _lender(data, given.get("size"))}
+    elif given.get("size") is not None:
+        raise ValueError(f"size is for images of your own, and {shown(data)} are none")
     for what, value, among in (
         ("data", data, known),
         ("model", family, MODELS),
         ("preset", name, PRESETS),
         ("profile", profile, SCALES),
     ):
-        if value is not None and value not in among:
-            raise ValueError(f"{what} must be one of {', '.join(among)}, got {value!r}")
-    lender = EMBEDDED.get(data, data)
+        left_out = value is None and what in ("model", "preset")
+        if not left_out and not (isinstance(value, str) and value in among):
+            raise ValueError(f"{what} must be one of {', '.join(among)}, got {shown(value)}")
+    lender = known[data]
     fitting = [n for n, p in PRESETS.items() if p.data == lender]
     if name is not None and name not in fitting:
         raise ValueError(f"preset must be one of {', '.join(fitting)} for {data}, got {name!r}")
-    own = [n for n in fitting if family in (None, PRESETS[n].family)]
-    name = name or (own or fitting)[0]
+    alike = [n for n in fitting if family in (None, PRESETS[n].family)]
+    name = name or (alike or fitting)[0]
     preset = PRESETS[name]
     if family not in (None, preset.family):
         source = f"{preset.source}, its networks and training; the model is {family}"
         options = {"learn_variance": True} if family in VAES else {}
-        own = {"options": options, "second": None, "search": {}, "select": ""}
+        changes = {"options": options, "second": None, "search": {}, "select": ""}
         if family == "aef":  # its decoder's numbers are logits
-            own["table"] = unsquashed(preset.table)
-        preset = replace(preset, family=family, source=source, **own)
+            changes["table"] = unsquashed(preset.table)
+        preset = replace(preset, family=family, source=source, **changes)
     if profile != "full" and preset.options.get("learn_variance"):  # log γ moves by a rate a step
         note = "a short run starts at a decoder variance of 0.02"
         options = {"decoder_variance": 0.02, **preset.options}
         preset = replace(preset, options=options, note="; ".join(filter(None, (preset.note, note))))
-    stand_in = data if data in EMBEDDED else QUICK.get(data, "synthetic-faces")
+    if is_own and preset.conditional:
+        raise ValueError(f"preset {name} is told the classes of its data, and {data} has none")
+    stand_in = data if is_own or data in EMBEDDED else QUICK.get(data, "synthetic-faces")
     return Experiment(name, preset, stand_in if profile == "quick" else data, profile, **given)
+
+
+def _lender(path: str, size: int | None) -> str:
+    """The benchmark whose presets an own set borrows: the one whose data are most like it."""
+    if not Path(path).is_dir():
+        return "miniboone"
+    channels, width = own.image_shape(path)
+    return "mnist" if channels == 1 else "celeba" if (size or width) == 64 else "cifar10"
 
 
 def _squashed(table: Table) -> bool:

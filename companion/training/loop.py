@@ -2,13 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
@@ -17,18 +20,23 @@ from companion.models.base import Model, batch_norms, evaluating
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
+from companion.training.inputs import as_data
 from companion.training.keeper import Keeper
+from companion.training.processes import check_processes, launch
 from companion.training.replay import Pass, Replay
 from companion.training.run import Run
-from companion.training.stream import Step, Stream, check_data
+from companion.training.stream import Step, Stream
 
+# what `validate` logs
+VALIDATED = "valid_loss valid_nll valid_reconstruction".split()
+VALIDATED += "defect_log_volume defect_identity gradient_cosine".split()
 Callback = Callable[[dict[str, float]], bool | None]
 
 
 def fit(
     model: Model,
-    train: Tensor,
-    valid: Tensor | None = None,
+    train: Tensor | np.ndarray | Dataset,
+    valid: Tensor | np.ndarray | Dataset | None = None,
     config: TrainConfig | None = None,
     *,
     condition: Tensor | None = None,
@@ -46,8 +54,9 @@ def fit(
 
     Args:
         model: any model of the contract.
-        train: ``(n, *data)``, floating point, or uint8 images, in memory or mapped from disk
-            (:func:`companion.data.images.load`), that are divided by 255.
+        train: ``(n, *data)``, floating point, or uint8 images, which are divided by 255: a tensor,
+            a NumPy array, either in memory or mapped from disk, or a map-style torch ``Dataset``
+            (:func:`companion.training.as_tensor`).
         valid: the same for validation by the exact NLL and the reconstruction error.
         config: see :class:`companion.training.TrainConfig`.
         condition: ``(n, …)`` for the training samples, say one-hot labels.
@@ -80,11 +89,10 @@ def fit(
     True
     """
     config = config or TrainConfig()
-    check_data("fit", model, train, condition)
+    train, condition = as_data("fit", model, train, condition)
     if valid is not None:
-        check_data("fit, validation", model, valid, valid_condition)
-        valid = valid[: config.validate_on]
-        valid_condition = None if valid_condition is None else valid_condition[: len(valid)]
+        given = valid, valid_condition, config.validate_on
+        valid, valid_condition = as_data("fit, validation", model, *given)
     fabric = _fabric(config, model)
     optimizer = make_optimizer(model.train().parameters(), config)
     wrapped, optimizer = fabric.setup(model, optimizer)
@@ -119,6 +127,8 @@ def fit(
                 optimizer.step()
                 if config.schedule != "plateau":
                     scheduler.step()
+                if not run.sums and callback is None:
+                    check_monitor(config, terms._asdict())
                 run.add(terms)
                 bar.update()
                 keeper.after_step()
@@ -172,6 +182,23 @@ def make_scheduler(optimizer: Adam, config: TrainConfig, num_steps: int, per_epo
     return ConstantLR(optimizer, factor=1.0)
 
 
+def check_monitor(config: TrainConfig, terms: Iterable[str]) -> None:
+    """Refuse to watch a number that no row of the log will have.
+
+    Raises:
+        ValueError: naming what is logged.
+
+    >>> check_monitor(TrainConfig(monitor="nll"), ["loss", "nll"])
+    """
+    logged = (*terms, *VALIDATED)
+    if config.monitor not in logged:
+        close = get_close_matches(config.monitor, logged, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(
+            f"fit: monitor must be one of {', '.join(logged)}, got {config.monitor!r}{hint}"
+        )
+
+
 def validate(
     model: Model, x: Tensor, config: TrainConfig, condition: Tensor | None = None
 ) -> dict[str, float]:
@@ -205,6 +232,7 @@ def _surrogate_options(model: Model) -> dict:
 
 def _fabric(config: TrainConfig, model: Model) -> Fabric:
     """Fabric with its processes running; many of them see a batch in shares."""
+    check_processes(config)
     fabric = Fabric(
         accelerator=config.device,
         devices=config.devices,
@@ -213,7 +241,7 @@ def _fabric(config: TrainConfig, model: Model) -> Fabric:
         precision=config.precision,
     )
     if config.devices * config.nodes > 1:
-        fabric.launch()
+        launch(fabric)
         warn_of_shares(model)
     return fabric
 

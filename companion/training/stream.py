@@ -136,26 +136,3 @@ class Stream:
                 )
             axes[name] = grown[0]
         return axes
-
-
-def check_data(call: str, model: Model, x: Tensor, condition: Tensor | None = None) -> None:
-    """Refuse data of the wrong shape, non-finite data, and a condition of another length.
-
-    Raises:
-        ValueError: naming the call, what came and what was expected.
-    """
-    if len(x) == 0 or tuple(x.shape[1:]) != model.data_shape:
-        raise ValueError(
-            f"{call}: training data must be (n, {', '.join(map(str, model.data_shape))}) "
-            f"with n > 0, got {tuple(x.shape)}"
-        )
-    for what in (x, condition):
-        if what is not None and what.is_floating_point() and not what.isfinite().all():
-            bad = int((~what.flatten(1).isfinite().all(1)).sum())
-            raise ValueError(f"{call}: data must be finite, got {bad} rows with NaN or infinity")
-    if not x.is_floating_point() and x.dtype != torch.uint8:
-        raise ValueError(f"{call}: training data must be floating point or uint8, got {x.dtype}")
-    if condition is not None and len(condition) != len(x):
-        raise ValueError(
-            f"{call}: expected a condition for each of {len(x)} samples, got {len(condition)}"
-        )
