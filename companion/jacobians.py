@@ -13,7 +13,7 @@ from companion.contracts import Map, bind
 from companion.passes import PassError, jvp, over, vjp
 
 Mode = Literal["auto", "forward", "backward"]
-CHUNK = 2**20  # numbers; a pass holds some forty times as many inside a deep network
+CHUNK = 2**19  # numbers; a pass holds some forty times as many inside a deep network
 
 
 def jacobian(
@@ -32,7 +32,7 @@ def jacobian(
         point: ``(batch, *in)``.
         condition: second argument of the map, or nothing.
         chunk_size: columns (or rows) computed at once; bounds the memory. By default as many as
-            keep one chunk below about 2²⁰ numbers, which costs no time.
+            keep one chunk below about 2¹⁹ numbers, which costs no time.
         differentiable: keep the graph, so that gradients flow to the map's parameters.
         mode: ``forward`` computes columns, ``backward`` rows. ``auto`` takes whichever are fewer,
             and rows where an operation of the map has no forward derivative.

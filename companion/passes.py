@@ -342,5 +342,5 @@ def _explained(name: str, error: Exception) -> PassError:
             explained = PassError(f"{name}: {cure.format(operation)}")
             explained.no_forward = cause is CAUSES[0][0]
             return explained
-    first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return PassError(f"{name}: cannot be evaluated in a differentiated pass: {first}")
+    first = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return PassError(f"{name}: fails when it is differentiated, with {first}")
