@@ -136,10 +136,7 @@ class _Pass(TorchFunctionMode):
     def __torch_function__(self, layer, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if args and isinstance(args[0], UninitializedTensorMixin):
-            raise PassError(  # going on crashes the interpreter
-                "has a layer whose parameters are uninitialised (nn.Lazy…); call it once on a "
-                "batch before anything differentiates it"
-            )
+            raise RuntimeError("uninitialised parameters")  # going on crashes the interpreter
         if self.forward and layer in LINEAR_LAYERS and len(args) >= 2 and "bias" not in kwargs:
             return self._linear(layer, args, kwargs)
         if torch.compiler.is_compiling() and layer in PLAIN_NORMS:
@@ -269,17 +266,13 @@ operations of torch
     """
     try:
         yield
-    except PassError as error:
-        if re.match(r"(has|draws|cannot|uses) ", str(error)):  # raised inside: who it is, we know
-            raise PassError(f"{name}: {error}") from error.__cause__
-        raise
     except (RuntimeError, NotImplementedError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, PassError | torch.OutOfMemoryError):
             raise
         raise _explained(name, error) from error
 
 
-CAUSES = (
+CAUSES = (  # the first speaks of the missing forward derivative
     (
         r"forward AD with (\S+) that does not support|must implement the jvp",
         '{} has no forward derivative; use mode="backward" (in RIF\'s bounds '
@@ -317,6 +310,11 @@ CAUSES = (
         r"in-place operation \((?:aten::)?(\S+?)\) that would mutate|vmap: inplace arithmetic",
         "{} changes a buffer in place, such as a counter or a running mean; do that outside of "
         "the map, or not in training mode (batch normalisation: num_batches_tracked = None)",
+    ),
+    (
+        r"uninitialised parameters",
+        "has a layer whose parameters are uninitialised (nn.Lazy…); call it once on a batch "
+        "before anything differentiates it",
     ),
     (
         r"randomness error mode",
