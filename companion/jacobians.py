@@ -73,7 +73,7 @@ def jacobian(
 
 
 def _columns(function: Map, point: Tensor, chunk: int, name: str) -> Tensor:
-    def push(v: Tensor) -> Tensor:
+    def push(v):
         return jvp(function, point, v, name=name)[1]
 
     return over(push, _unit_vectors(point), "error", chunk, name).flatten(2).permute(1, 2, 0)

@@ -64,7 +64,7 @@ def jvp(
     (tensor([9.]), tensor([6.]))
     """
 
-    def inside(dual: Tensor) -> Tensor:
+    def inside(dual):
         with _Pass(forward=True, detach=detach):
             return function(dual)
 
@@ -88,7 +88,7 @@ def vjp(
     tensor([6.])
     """
 
-    def inside(x: Tensor) -> Tensor:
+    def inside(x):
         with _Pass(forward=False, detach=False):
             return function(x)
 
@@ -98,7 +98,7 @@ def vjp(
     with named(name):
         value, pull = torch.func.vjp(inside, point)
 
-    def pulled(w: Tensor) -> Tensor:
+    def pulled(w):
         with named(name):
             return pull(w)[0]
 

@@ -1,5 +1,6 @@
 """Autoencoders within flows: an encoder and a decoder as two affine layers of an invertible map."""
 
+from functools import partial
 from math import expm1, log, prod
 from typing import NamedTuple
 
@@ -63,6 +64,7 @@ def aef_map(
         core, change = core_encoder(core)
         log_det = log_det + change
     z = mean + scale * core
+    decode = bind(decode, None, "aef_map: the decoder", shell.shape[1:])
     return Latents(z, shell - decode(z), log_det)
 
 
@@ -250,6 +252,7 @@ class AEF(Model):
         **draws,
     ) -> AEFTerms:
         """The terms of :func:`aef_loss`; ``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         draws = draws or self.draw(x, generator)
         latents = self.transform(x, condition, **draws)
         return aef_loss(latents, self.residual_scale, self.prior)
@@ -258,9 +261,10 @@ class AEF(Model):
         self, x: Tensor, condition: Tensor | None = None, u: Tensor | float = 0.5
     ) -> Latents:
         """All that ``x`` becomes, with the log-determinant of preprocessing and Φ⁻¹ together."""
-        y, log_det = self.preprocess(self._dequantise(x, u))
+        y, log_det = self.preprocess(self._dequantise(self.data(x), u))
         shell, core = self._split(y)
-        encode, decode = (bind(f, condition) for f in (self._affine, self._decode_shell))
+        encode = partial(self._affine, condition=condition)
+        decode = partial(self._decode_shell, condition=condition)
         z, delta, change = aef_map(shell, core, encode, decode, self.core_encoder)
         return Latents(z, delta, log_det + change)
 
@@ -268,9 +272,9 @@ class AEF(Model):
         self, z: Tensor, delta: Tensor | float = 0.0, condition: Tensor | None = None
     ) -> Tensor:
         """Back to the data: shell = f(z) + δ, core = n((z − g_m(shell))/g_s(shell)) (AEF eq. 8)."""
-        shell = bind(self._decode_shell, condition)(z) + delta
+        shell = self._decode_shell(z, condition) + delta
         if self.partition:
-            mean, scale = bind(self._affine, condition)(shell)
+            mean, scale = self._affine(shell, condition)
             core = (z - mean) / scale
             if self.core_encoder is not None:
                 core = self.core_encoder.inverse(core).value
@@ -306,6 +310,7 @@ class AEF(Model):
         ε is the buffer ``proposal_scale``, see :meth:`tune_proposal`. Data with levels are
         dequantised once. Without a generator the chance is always the same.
         """
+        x = self.data(x)
         generator = generator or Generator(x.device).manual_seed(0)
         draws, once = self.draw(x, generator), ""
         if draws:
@@ -320,14 +325,13 @@ class AEF(Model):
     def _importance_sampled(
         self, y: Tensor, condition: Tensor | None, num_samples: int, generator: Generator
     ) -> Tensor:
-        core, affine = self.expand(y), bind(self._affine, condition)(y)
+        core, affine = self._split(y)[1], self._affine(y, condition)
         random = {"generator": generator, "device": y.device, "dtype": y.dtype}
         log_weights = []
         for noise in torch.randn(num_samples, *core.shape, **random).split(POINTS // len(y) + 1):
             many = [_repeat(t, len(noise)) for t in (y, *affine)]
-            decode = self._decode_shell
-            if condition is not None:
-                decode = bind(decode, _repeat(condition, len(noise)))
+            told = None if condition is None else _repeat(condition, len(noise))
+            decode = partial(self._decode_shell, condition=told)
             w = (core + self.proposal_scale * noise).flatten(0, 1)
             latents = aef_map(
                 many[0], w, lambda _, a=many[1:]: Affine(*a), decode, self.core_encoder
@@ -359,7 +363,7 @@ class AEF(Model):
 
     def _split(self, y: Tensor) -> tuple[Tensor, Tensor]:
         if not self.partition:
-            return y, self.expand(y)
+            return y, bind(self.expand, None, "AEF: the core", (self.latent_dim,))(y)
         ordered = y.flatten(1)[:, self.order]
         return ordered[:, self.latent_dim :], ordered[:, : self.latent_dim]
 
@@ -369,10 +373,15 @@ class AEF(Model):
     def _affine(self, shell: Tensor, condition: Tensor | None = None) -> Affine:
         if self.partition:
             shell = self._join(shell.new_zeros(len(shell), self.latent_dim), shell)
-        return as_affine(bind(self.encoder, condition)(shell))
+        return as_affine(self.bound("encoder", condition)(shell))
+
+    @property
+    def encoder_size(self) -> int:
+        """What :func:`as_affine` reads."""
+        return 2 * self.latent_dim
 
     def _decode_shell(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        x_hat = bind(self.decoder, condition)(z)
+        x_hat = self.bound("decoder", condition)(z)
         return self._split(x_hat)[0] if self.partition else x_hat
 
 

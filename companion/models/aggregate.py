@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from companion.contracts import LogProb, bind
+from companion.contracts import LogProb
 from companion.models.base import Model
 from companion.models.vae import VAE, as_posterior, vae_loss
 
@@ -159,8 +159,9 @@ class AggregateVAE(Model):
         **draws,
     ) -> AggregateTerms:
         """``draws`` as :meth:`draw` makes them."""
-        draws, vae = draws or self.draw(x, generator), self.vae
-        h = bind(vae.encoder, condition)(x)
+        x, vae = self.data(x), self.vae
+        draws = draws or self.draw(x, generator)
+        h = vae.bound("encoder", condition)(x)
         terms = vae_loss(
             x, lambda *_: h, vae.decoder, vae.variance, draws["noise"], condition,
             kl_weight=vae.kl_weight, prior=vae.prior,

@@ -1,10 +1,13 @@
 """The contract of every model: what `fit`, `sweep` and the evaluation may ask of it."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial, wraps
+from inspect import signature
 from math import log, pi
+from numbers import Integral
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,8 +15,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from companion import jacobians
-from companion.contracts import LogProb, Terms, bind
+from companion.contracts import LogProb, Map, Terms, as_float, bind
 
+# what a loss or an estimator is given at every call
+NO_OPTIONS = ("x", "z", "encode", "decode", "condition", "probes", "index", "generator")
 Schedule = Callable[[float, int], float]  # (share of the training done, epoch) -> value
 
 
@@ -67,6 +72,7 @@ class Model(nn.Module):
 
     def __init__(self, data_shape: tuple[int, ...], latent_dim: int):
         super().__init__()
+        _check_sizes(type(self).__name__, data_shape, latent_dim)
         self.data_shape, self.latent_dim = tuple(data_shape), latent_dim
         self.latents: nn.Module | None = None
         self.compares_samples = False  # whether a sample's loss depends on the others of its batch
@@ -79,11 +85,34 @@ class Model(nn.Module):
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``; by default the network ``encoder``."""
-        return bind(self.encoder, condition)(x)
+        return self.bound("encoder", condition)(self.data(x))
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, latent) -> (batch, *data)``; by default the network ``decoder``."""
-        return bind(self.decoder, condition)(z)
+        return self.bound("decoder", condition)(z)
+
+    @property
+    def encoder_size(self) -> int | None:
+        """How many numbers the network ``encoder`` returns for a sample; ``None`` for any."""
+        return self.latent_dim
+
+    def data(self, x: Tensor) -> Tensor:
+        """A batch of the model's data as floating-point numbers; bytes become numbers in [0, 1].
+
+        Raises:
+            ValueError: for data of another kind or shape.
+        """
+        name = type(self).__name__
+        x = as_float(x, call=name)
+        if x.shape[1:] != self.data_shape:
+            sizes = ", ".join(map(str, self.data_shape))
+            raise ValueError(f"{name}: data must be (batch, {sizes}), got {tuple(x.shape)}")
+        return x
+
+    def bound(self, name: str, condition: Tensor | None = None) -> Map:
+        """The network ``encoder`` or ``decoder``, closed over a condition, held to its shape."""
+        shape = self.data_shape if name == "decoder" else (self.encoder_size,)
+        return bind(getattr(self, name), condition, f"{type(self).__name__}: the {name}", shape)
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         """All chance that one ``loss`` needs, drawn outside of compiled code.
@@ -135,6 +164,39 @@ class Model(nn.Module):
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         """Move scheduled hyper-parameters; returns the buffers that changed, by name."""
         return {}
+
+
+def _check_sizes(call: str, data_shape: tuple[int, ...], latent_dim: int) -> None:
+    def size(value: object) -> bool:
+        return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+    if not (isinstance(data_shape, tuple | list) and all(map(size, data_shape))):
+        raise ValueError(
+            f"{call}: data_shape must be the shape of one sample, such as (5,) or (1, 28, 28), got "
+            f"{data_shape!r}"
+        )
+    if not size(latent_dim):
+        raise ValueError(f"{call}: latent_dim must be a whole number above 0, got {latent_dim!r}")
+
+
+def check_options(call: str, options: Mapping, *functions: Callable) -> None:
+    """Refuse options that none of some functions takes; tensors and maps are no options.
+
+    Raises:
+        ValueError: naming the option, what there is, and which one was probably meant.
+
+    >>> check_options("MLAE", {"num_prob": 3}, lambda num_probes=1, side="encoder": None)
+    Traceback (most recent call last):
+    ValueError: MLAE: no option 'num_prob'; there is num_probes, side (did you mean 'num_probes'?)
+    """
+    taken = [p.name for f in functions for p in signature(f).parameters.values()]
+    names = [name for name in dict.fromkeys(taken) if name not in NO_OPTIONS]
+    for name in options:
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            there = ", ".join(names) or "none"
+            raise ValueError(f"{call}: no option {name!r}; there is {there}{hint}")
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Autoencoders with one penalty or another: what RIF and MLAE are compared with."""
 
+from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from companion import probes
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map
 from companion.models.aggregate import KERNELS, mmd
 from companion.models.base import Model, check_batch_coupling, manifold_log_prob
 from companion.volume import bounds
@@ -107,8 +108,9 @@ class Autoencoder(Model):
         **draws,
     ) -> AutoencoderTerms:
         """``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         draws = draws or self.draw(x, generator)
-        encode, decode = bind(self.encoder, condition), bind(self.decoder, condition)
+        encode, decode = self.bound("encoder", condition), self.bound("decoder", condition)
         z, encoder_norm = squared_norm(encode, x, draws.get("data_probes"))
         x_hat, decoder_norm = squared_norm(decode, z, draws.get("probes"))
         penalties = {
@@ -141,4 +143,4 @@ def squared_norm(function: Map, point: Tensor, probes: Tensor | None) -> tuple[T
     if probes is None:
         return function(point), point.new_zeros(len(point))
     value, stretch = bounds.stretch(function, point, probes)
-    return value, stretch.square().mean(0) * point[0].numel()
+    return value, stretch.square().mean(0) * prod(point.shape[1:])

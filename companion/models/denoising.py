@@ -66,6 +66,7 @@ class DenoisingAutoencoder(Model):
         **draws,
     ) -> DenoisingTerms:
         """``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
         noisy = (x + self.sigma * noise).clamp(0, 1)
         x_hat = self.decode(self.encode(noisy, condition), condition)

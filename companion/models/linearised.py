@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from companion.contracts import Map
+from companion.contracts import Map, bind
 from companion.models.vae import Posterior, gaussian_log_likelihood
 from companion.passes import jvp, over
 
@@ -172,6 +172,7 @@ def bound_log_likelihood(
     >>> bound_log_likelihood(x, lambda z: z, q, 1.0)[0]  # log N(1; 0, 2)
     tensor([-1.5155])
     """
+    decode = bind(decode, None, "bound_log_likelihood: the decoder", x.shape[1:])
     with torch.set_grad_enabled(tangents == "all" and torch.is_grad_enabled()):
         x_hat, pushed = linearise(decode, q, detach=tangents != "all")
     residual = (x_hat - x).detach().flatten(1)  # (batch, n)
@@ -268,6 +269,7 @@ def exact_log_likelihood(
     >>> exact_log_likelihood(x, lambda z: z, q, 1.0)[0]  # below the bound's -1.5155
     tensor([-1.9189])
     """
+    decode = bind(decode, None, "exact_log_likelihood: the decoder", x.shape[1:])
     x_hat, pushed = linearise(decode, q, None if tangents == "all" else probe.unsqueeze(0))
     norm = pushed.square().sum((0, 2))  # (batch,) ‖U‖²
     return gaussian_log_likelihood(x, x_hat, variance) - norm / (2 * variance), x_hat

@@ -7,11 +7,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion import probes, volume
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map, as_float, check_condition
 from companion.models.base import (
     Model,
     Schedule,
     check_batch_coupling,
+    check_options,
     constant,
     manifold_log_prob,
     refuse_counters,
@@ -66,6 +67,7 @@ def mlae_loss(
     >>> terms.loss.mean().backward(); terms.loss.shape
     torch.Size([8])
     """
+    x = as_float(x, call="mlae_loss")
     if not isinstance(beta, Tensor) and not beta >= 0:
         raise ValueError(f"mlae_loss: beta must not be negative, got {beta}")
     if isinstance(beta, Tensor) and beta.shape not in ((), (len(x),)):
@@ -125,6 +127,7 @@ class MLAE(Model):
         **options,
     ):
         super().__init__(data_shape, latent_dim)
+        check_options("MLAE", options, volume.surrogate)
         self.encoder, self.decoder, self.options = encoder, decoder, options
         self.schedule = beta if callable(beta) else constant(beta)
         self.noise_levels, self.beta_range = noise_levels, beta_range
@@ -147,10 +150,11 @@ class MLAE(Model):
             )
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.encoder, self.extend(condition, x))(x)
+        x = self.data(x)
+        return self.bound("encoder", self.extend(condition, x))(x)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return bind(self.decoder, self.extend(condition, z))(z)
+        return self.bound("decoder", self.extend(condition, z))(z)
 
     def extend(
         self,
@@ -160,7 +164,10 @@ class MLAE(Model):
         beta: Tensor | None = None,
     ) -> Tensor | None:
         """The whole condition ``(batch, …)``: the user's part, the noise level, log₁₀ β."""
-        parts = [] if condition is None else [condition.to(like.dtype)]
+        parts = []
+        if condition is not None:
+            check_condition(condition, len(like), "MLAE", flat=True)
+            parts.append(condition.to(like.dtype))
         ones = like.new_ones(len(like), 1)
         if self.noise_levels is not None:
             parts.append(
@@ -198,6 +205,7 @@ class MLAE(Model):
         **draws,
     ) -> MLAETerms:
         """The terms of :func:`mlae_loss`; ``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         draws = dict(draws) if "probes" in draws else self.draw(x, generator) | draws
         beta = draws.pop("beta", self.beta)
         level, noise = draws.pop("noise_level", 0.0), draws.pop("noise", None)

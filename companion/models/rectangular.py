@@ -7,11 +7,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion import jacobians, probes, volume
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import (
     Model,
     Schedule,
     batch_norms,
+    check_options,
     constant,
     standard_normal_nll,
 )
@@ -93,20 +94,22 @@ def rectangular_loss(
         )
     if not isinstance(beta, Tensor) and not beta >= 0:
         raise ValueError(f"rectangular_loss: beta must not be negative, got {beta}")
+    x = as_float(x, call="rectangular_loss")
+    decoder = bind(decode, condition, "rectangular_loss: the decoder", x.shape[1:])
     rounds = residual = x.new_zeros(len(x))
     if estimator == "one-pass":
         on_manifold = {"side": "decoder", "at": "manifold"}
         out = volume.surrogate(x, encode, decode, condition, **on_manifold, **options)
         z, x_hat, log_volume = out
     else:
-        z = bind(encode, condition)(x)
+        z = bind(encode, condition, "rectangular_loss: the encoder", (None,))(x)
         log_volume = rounds
         if estimator == "conjugate":
-            out = volume.conjugate(decode, z, condition, **options)
+            out = volume.conjugate(decoder, z, **options)
             x_hat, log_volume = out.x_hat, out.surrogate
             rounds, residual = out.iterations.to(x.dtype), out.residual
         else:
-            x_hat = bind(decode, condition)(z)
+            x_hat = decoder(z)
     if estimator == "exact":
         log_volume = jacobians.log_volume(decode, z, condition, differentiable=True)
     reconstruction = (x_hat - x).square().flatten(1).sum(-1)
@@ -170,6 +173,8 @@ class RectangularFlow(Model):
             raise ValueError(
                 f"RectangularFlow: estimator must be one of {expected}, got {estimator!r}"
             )
+        takes = {"conjugate": (volume.conjugate,), "one-pass": (volume.surrogate,)}
+        check_options(f"RectangularFlow, {estimator}", options, *takes.get(estimator, ()))
         self.network, self.prior = network, prior
         self.options = {"estimator": estimator, **options}
         self.schedule = beta if callable(beta) else constant(beta)
@@ -184,12 +189,15 @@ class RectangularFlow(Model):
             )
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        z = self.network.encode(x, condition)
+        z = bind(self.network.encode, condition, "RectangularFlow: the encoder", (None,))(
+            self.data(x)
+        )
         return z if self.prior is None else self.prior.normalise(z, condition).value
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         inner = z if self.prior is None else self.prior.generate(z, condition).value
-        return self.network.decode(inner, condition)
+        who = "RectangularFlow: the decoder"
+        return bind(self.network.decode, condition, who, self.data_shape)(inner)
 
     def prior_nll(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """−log p_Z(z) of the network's codes, by the prior flow: ``(batch,)``."""
@@ -212,6 +220,7 @@ class RectangularFlow(Model):
         **draws,
     ) -> RectangularTerms:
         """The terms of :func:`rectangular_loss`; ``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         return rectangular_loss(
             x,
             self.network.encode,
@@ -227,7 +236,7 @@ class RectangularFlow(Model):
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """log p(x̂) = log p_Z(z) − ½ log det(g'(z)ᵀg'(z)) at z = f(x), x̂ = g(z) (MLAE eq. 2)."""
-        z = self.network.encode(x, condition)
+        z = self.network.encode(self.data(x), condition)
         log_volume = jacobians.log_volume(
             self.network.decode, z, condition, differentiable=torch.is_grad_enabled()
         )

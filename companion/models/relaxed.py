@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Generator, Tensor, nn
 
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import (
     Model,
     Schedule,
@@ -82,8 +82,10 @@ def relaxed_loss(
     >>> terms.loss.shape
     torch.Size([8])
     """
-    z = bind(encode, condition)(x)
-    x_hat, r = bounds.stretch(decode, z, probes, condition, how, epsilon)  # r (probe, batch)
+    x = as_float(x, call="relaxed_loss")
+    z = bind(encode, condition, "relaxed_loss: the encoder", (None,))(x)
+    decode = bind(decode, condition, "relaxed_loss: the decoder", x.shape[1:])
+    x_hat, r = bounds.stretch(decode, z, probes, None, how, epsilon)  # r (probe, batch)
     raised = torch.maximum(r, torch.as_tensor(eta, dtype=r.dtype, device=r.device))
     if objective == "log":
         bound = bounds.log_stretch(raised, z.shape[1])
@@ -210,6 +212,7 @@ class RelaxedFlow(Model):
         **draws,
     ) -> RelaxedTerms:
         """The terms of :func:`relaxed_loss`; ``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         v = draws["probes"] if "probes" in draws else self.draw(x, generator)["probes"]
         names = ("mu", "mu_in", "eta", "scale", "prior_weight")
         numbers = {name: getattr(self, name) for name in names}

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion import probes
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import Model, Schedule, batch_norms, constant
 from companion.models.linearised import (
     Tangents,
@@ -84,20 +84,27 @@ def taylor_loss(
     _check_options(expectation, tangents)
     if tangents != "all" and probe is None:
         raise ValueError(f"taylor_loss: tangents {tangents!r} needs a probe, got none")
-    q = as_posterior(bind(encode, condition)(x), noise.shape[-1], covariance)
+    x, latent_dim = as_float(x, call="taylor_loss"), noise.shape[-1]
+    size = posterior_size(latent_dim, covariance)
+    q = as_posterior(
+        bind(encode, condition, "taylor_loss: the encoder", (size,))(x), latent_dim, covariance
+    )
+
+    def decoder(c):  # not annotated: torch.compile would evaluate that
+        return bind(decode, c, "taylor_loss: the decoder", x.shape[1:])
 
     def likelihood(x: Tensor, mean: Tensor, scale: Tensor, condition, probe):
-        maps = x, bind(decode, condition), Posterior(mean, scale), variance
+        maps = x, decoder(condition), Posterior(mean, scale), variance
         if expectation == "bound":
             return bound_log_likelihood(*maps, taylor_weight, tangents, probe)
         return exact_log_likelihood(*maps, tangents, probe)
 
     single = expectation == "exact" and tangents != "all"
-    rows = len(x) if single else max(1, ROWS // noise.shape[-1])
+    rows = len(x) if single else max(1, ROWS // latent_dim)
     log_likelihood, x_hat = _in_parts(likelihood, rows, x, *q, condition, probe)
     kl = gaussian_kl(*q)
     with torch.no_grad():
-        sampled = bind(decode, condition)(q.mean + spread(q.scale, noise))
+        sampled = decoder(condition)(q.mean + spread(q.scale, noise))
         elbo = gaussian_log_likelihood(x, sampled, variance) - kl
     return TaylorTerms(squared_error(x, x_hat), kl, -log_likelihood, elbo, kl - log_likelihood)
 
@@ -180,8 +187,13 @@ class TaylorVAE(Model):
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
         """q(z | x): mean and scale."""
-        h = bind(self.encoder, condition)(x)
+        h = self.bound("encoder", condition)(self.data(x))
         return as_posterior(h, self.latent_dim, self.options["covariance"])
+
+    @property
+    def encoder_size(self) -> int:
+        """What :func:`companion.models.vae.as_posterior` reads."""
+        return posterior_size(self.latent_dim, self.options["covariance"])
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.posterior(x, condition).mean
@@ -201,6 +213,7 @@ class TaylorVAE(Model):
         **draws,
     ) -> TaylorTerms:
         """The terms of :func:`taylor_loss`; ``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         draws = draws if "noise" in draws else self.draw(x, generator) | draws
         options = self.options | {"taylor_weight": self.taylor_weight} | draws
         return taylor_loss(

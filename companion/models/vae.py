@@ -1,14 +1,14 @@
 """The Gaussian variational autoencoder: decoder variance fixed or learned, three estimators."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log, pi, prod
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
-from companion.contracts import LogProb, Map, bind
+from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import Model, Schedule, constant, standard_normal_nll
 
 ESTIMATORS = ("elbo", "sticking", "iwae")
@@ -154,10 +154,12 @@ def vae_loss(
     """
     if estimator == "sticking" and posterior_flow is not None:
         raise ValueError("VAE: estimator sticking needs a Gaussian posterior, got a posterior_flow")
-    h = bind(encode, condition)(x)
+    x = as_float(x, call="vae_loss")
+    size = None if posterior_flow is not None else posterior_size(noise.shape[-1], covariance)
+    h = bind(encode, condition, "vae_loss: the encoder", (size,))(x)
     q = as_posterior(h, noise.shape[-1], covariance)
     z, log_q = _draw(q, h, noise, posterior_flow, estimator == "sticking")
-    x_hat = _decode(decode, z, condition)  # (samples, batch, *data)
+    x_hat = _decode(decode, z, condition, x.shape[1:])  # (samples, batch, *data)
     log_likelihood = gaussian_log_likelihood(x, x_hat, variance)  # (samples, batch)
     if estimator == "elbo" and prior is None and posterior_flow is None:
         kl = gaussian_kl(*q).expand(len(z), -1)
@@ -275,16 +277,25 @@ class VAE(Model):
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
         """q(z | x) before any flow: mean and scale, see :class:`Posterior`."""
-        h = bind(self.encoder, condition)(x)
-        return as_posterior(h, self.latent_dim, self.options["covariance"])
+        return self._read(x, condition)[1]
+
+    def _read(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Posterior]:
+        h = self.bound("encoder", condition)(self.data(x))
+        return h, as_posterior(h, self.latent_dim, self.options["covariance"])
+
+    @property
+    def encoder_size(self) -> int | None:
+        """What :func:`as_posterior` reads; any more with a posterior flow, which is told it."""
+        flow = self.posterior_flow
+        return posterior_size(self.latent_dim, self.options["covariance"]) if flow is None else None
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.draw_posterior(x, torch.zeros(1, len(x), self.latent_dim).to(x), condition)[0]
+        x = self.data(x)
+        return self.draw_posterior(x, x.new_zeros(1, len(x), self.latent_dim), condition)[0]
 
     def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Codes from q(z | x) for given noise: ``(samples, batch, latent)``, like the noise."""
-        h = bind(self.encoder, condition)(x)
-        q = as_posterior(h, self.latent_dim, self.options["covariance"])
+        h, q = self._read(x, condition)
         return _draw(q, h, noise, self.posterior_flow)[0]
 
     def draw_codes(
@@ -317,6 +328,7 @@ class VAE(Model):
         **draws,
     ) -> VAETerms:
         """The terms of :func:`vae_loss`; ``draws`` as :meth:`draw` makes them."""
+        x = self.data(x)
         noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
         return self.terms(x, noise, condition, kl_weight=self.kl_weight)
 
@@ -328,6 +340,7 @@ class VAE(Model):
         generator: Generator | None = None,
     ) -> LogProb:
         """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z."""
+        x = self.data(x)
         generator = generator or Generator(x.device).manual_seed(0)
         shape = (num_samples, len(x), self.latent_dim)
         noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
@@ -380,10 +393,11 @@ def _draw(
     return z.unflatten(0, noise.shape[:2]), log_q - log_det.view(noise.shape[:2])
 
 
-def _decode(decode: Map, z: Tensor, condition: Tensor | None) -> Tensor:
+def _decode(decode: Map, z: Tensor, condition: Tensor | None, data_shape: Sequence[int]) -> Tensor:
     if condition is not None:
         condition = condition.expand(len(z), *condition.shape).flatten(0, 1)
-    return bind(decode, condition)(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    decode = bind(decode, condition, "vae_loss: the decoder", data_shape)
+    return decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
 
 
 def _log_prior(prior, z: Tensor) -> Tensor:

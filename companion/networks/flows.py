@@ -13,6 +13,8 @@ from torch import Generator, Tensor, nn
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.transforms import MonotonicRQSTransform
 
+from companion.contracts import check_condition
+
 
 class Mapped(NamedTuple):
     """A point's image and log|det| of the Jacobian that took it there."""
@@ -49,6 +51,7 @@ class Flow(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Mapped:
         """One pass of each network: ``(batch, dim) -> (batch, dim), (batch,)``."""
+        _check(x, condition)
         log_det = x.new_zeros(len(x))
         for step in self.steps:
             x, change = step(condition).call_and_ladj(x)
@@ -57,6 +60,7 @@ class Flow(nn.Module):
 
     def inverse(self, y: Tensor, condition: Tensor | None = None) -> Mapped:
         """Back again, with the log-determinant of the way back."""
+        _check(y, condition)
         log_det = y.new_zeros(len(y))
         for step in reversed(self.steps):
             transform = step(condition)
@@ -94,6 +98,11 @@ class Flow(nn.Module):
         options = {"generator": generator, "device": where, "dtype": parameter.dtype}
         z = temperature * torch.randn(n, self.dim, **options).to(parameter.device)
         return self.generate(z, condition).value
+
+
+def _check(x: Tensor, condition: Tensor | None) -> None:
+    if condition is not None:  # zuko would broadcast
+        check_condition(condition, len(x), "Flow", flat=True)
 
 
 def maf(

@@ -6,6 +6,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from companion.contracts import check_condition
+
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "softplus": nn.Softplus}
 
 
@@ -63,7 +65,10 @@ class MLP(nn.Module):
 
 def with_condition(flat: Tensor, condition: Tensor | None, size: int, name: str) -> Tensor:
     """Concatenate a flat input and its condition, or say which of the two is wrong."""
-    got = 0 if condition is None else condition.shape[-1]
-    if got != size:
-        raise ValueError(f"{name}: expected a condition of size {size}, got one of size {got}")
-    return flat if condition is None else torch.cat([flat, condition], dim=1)
+    if condition is None or size == 0:
+        got = 0 if condition is None else condition.shape[-1]
+        if got != size:
+            raise ValueError(f"{name}: expected a condition of size {size}, got one of size {got}")
+        return flat
+    check_condition(condition, len(flat), name, size)
+    return torch.cat([flat, condition], dim=1)

@@ -1,6 +1,7 @@
 """How near the surrogate's gradient is to the one that it stands for: its bias and its noise."""
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Generator, Tensor
@@ -47,7 +48,7 @@ def gradient_cosine(
     """
     with torch.enable_grad():
         z = bind(encode, condition)(x)
-        size = z[0].numel() if space == "latent" else x[0].numel()
+        size = prod((z if space == "latent" else x).shape[1:])
         out = surrogate(x, encode, decode, condition, size, "basis", side, space, at)
         if side == "decoder":
             exact = jacobians.log_volume(decode, z, condition, differentiable=True)
@@ -94,7 +95,7 @@ def gradient_distance(
     tensor([0.])
     """
     full = options | {"space": "latent", "kind": "basis"}
-    full["num_probes"] = bind(encode, condition)(x)[0].numel()
+    full["num_probes"] = bind(encode, condition)(x).shape[1]
 
     def gradient(chosen: dict) -> Tensor:
         out = surrogate(x, encode, decode, condition, generator=generator, **chosen)

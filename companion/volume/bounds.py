@@ -12,7 +12,7 @@ only where every sᵢ² is λ. The first sign holds for each probe with E[vvᵀ]
 unit vectors it is Hadamard's inequality.
 """
 
-from math import log
+from math import log, prod
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -73,11 +73,11 @@ def stretch(
     tensor([3., 4.])
     """
     check(how, epsilon)
-    bound = bind(decode, condition)
+    bound = bind(decode, condition, "bounds.stretch: the decoder")
     x_hat, pushed = _push(bound, z, probes, how, epsilon)
     norms = pushed.flatten(2).norm(dim=-1) / probes.flatten(2).norm(dim=-1)  # (probe, batch)
     if how == "backward":
-        norms = norms * (x_hat[0].numel() / z.shape[1]) ** 0.5
+        norms = norms * (prod(x_hat.shape[1:]) / z.shape[1]) ** 0.5
     return Stretch(x_hat, norms)
 
 

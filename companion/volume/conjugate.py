@@ -94,7 +94,7 @@ def conjugate(
         )
     else:
         v = probes.to(z.dtype)
-    decode = bind(decode, condition)
+    decode = bind(decode, condition, "volume.conjugate: the decoder")
     with torch.no_grad():
         limit = z.shape[-1] if max_iterations is None else max_iterations
         gram = gram_product(decode, z.detach())

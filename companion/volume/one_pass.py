@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from companion import probes as _probes
-from companion.contracts import Map, Surrogate, bind
+from companion.contracts import Map, Surrogate, as_float, bind
 from companion.passes import jvp, over, vjp
 
 Side = Literal["encoder", "decoder"]
@@ -94,8 +94,15 @@ def surrogate(
     >>> out.surrogate.round()  # tr(f'g') = tr(1) = 2
     tensor([2., 2., 2., 2.])
     """
-    _check(side, space, at, mode, fraction)
-    batch = x.shape[0]
+    check_options(side, space, at, mode, fraction)
+    x, batch = as_float(x, call="volume.surrogate"), x.shape[0]
+    latent = probes.shape[-1] if probes is not None and space == "latent" else None
+
+    def maps(c):  # not annotated: torch.compile would evaluate that
+        return (
+            bind(encode, c, "volume.surrogate: the encoder", (latent,)),
+            bind(decode, c, "volume.surrogate: the decoder", x.shape[1:]),
+        )
 
     def draw(like: Tensor) -> Tensor:
         if probes is None:
@@ -109,11 +116,9 @@ def surrogate(
 
     if index is None:
         if num_chosen(fraction, batch) == batch:
-            return _one_pass(
-                x, bind(encode, condition), bind(decode, condition), draw, side, space, at, mode
-            )
+            return _one_pass(x, *maps(condition), draw, side, space, at, mode)
         index = draw_index(fraction, batch, x.device, generator)
-    return _on_fraction(x, encode, decode, condition, index, draw, side, space, at, mode)
+    return _on_fraction(x, maps, condition, index, draw, side, space, at, mode)
 
 
 def num_chosen(fraction: float, batch: int) -> int:
@@ -131,7 +136,8 @@ def draw_index(
     return torch.randperm(batch, device=device, generator=generator)[: num_chosen(fraction, batch)]
 
 
-def _check(side: str, space: str, at: str, mode: str, fraction: float) -> None:
+def check_options(side: str, space: str, at: str, mode: str, fraction: float) -> None:
+    """Refuse an option that :func:`surrogate` does not have."""
     options = {"side": (side, Side), "space": (space, Space), "at": (at, At), "mode": (mode, Mode)}
     for name, (value, allowed) in options.items():
         if value not in get_args(allowed):
@@ -251,8 +257,7 @@ def _mean_dot(a: Tensor, b: Tensor) -> Tensor:
 
 def _on_fraction(
     x: Tensor,
-    encode: Map,
-    decode: Map,
+    maps: Callable[[Tensor | None], tuple[Map, Map]],
     condition: Tensor | None,
     index: Tensor,
     draw: Callable[[Tensor], Tensor],
@@ -265,9 +270,10 @@ def _on_fraction(
     some = None if condition is None else condition[index]
     other = None if condition is None else condition[rest]
 
-    part = _one_pass(x[index], bind(encode, some), bind(decode, some), draw, *options)
-    z = bind(encode, other)(x[rest])
-    x_hat = bind(decode, other)(z)
+    part = _one_pass(x[index], *maps(some), draw, *options)
+    encode, decode = maps(other)
+    z = encode(x[rest])
+    x_hat = decode(z)
     back = torch.argsort(torch.cat([index, rest]))
     zeros = part.surrogate.new_zeros(batch - m)
     return Surrogate(
