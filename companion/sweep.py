@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
 
-from companion.models.base import Model
+from companion.models.base import Model, refuse_uninitialised
 from companion.passes import named
 from companion.training import (
     History,
@@ -389,6 +389,7 @@ def _check(models, train, configs, conditions, at_once) -> TrainConfig:
     _refuse_shared(models[0])
     first = configs[0]
     for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
+        refuse_uninitialised("sweep", model)
         check_data(f"sweep, run {run}", model, x, None if conditions is None else conditions[run])
         if _kind(model) != _kind(models[0]):
             raise ValueError(f"sweep: run {run} has other networks or options than run 0")

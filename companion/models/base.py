@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import UninitializedTensorMixin
 
 from companion import jacobians
 from companion.contracts import LogProb, Map, Terms, as_float, bind
@@ -297,6 +298,24 @@ def refuse_counters(module: nn.Module) -> None:
                 f"layer '{name}' ({type(layer).__name__}) counts batches in place, which "
                 "torch.func forbids; set layer.num_batches_tracked = None with a fixed momentum, "
                 "or build it with companion.networks.batch_norm"
+            )
+
+
+def refuse_uninitialised(call: str, module: nn.Module) -> None:
+    """Refuse lazy layers that have not seen a batch: nothing can train or count them.
+
+    Raises:
+        ValueError: naming the parameter and the cure.
+
+    >>> refuse_uninitialised("fit", nn.LazyLinear(2))
+    Traceback (most recent call last):
+    ValueError: fit: parameter 'weight' is uninitialised (nn.Lazy…); encode and decode a batch first
+    """
+    for name, parameter in module.named_parameters():
+        if isinstance(parameter, UninitializedTensorMixin):
+            raise ValueError(
+                f"{call}: parameter '{name}' is uninitialised (nn.Lazy…); encode and decode a "
+                "batch first"
             )
 
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from companion import jacobians, volume
 from companion.contracts import Terms, as_float
-from companion.models.base import Model, batch_norms, evaluating
+from companion.models.base import Model, batch_norms, evaluating, refuse_uninitialised
 from companion.passes import named
 from companion.training import memory
 from companion.training.config import TrainConfig
@@ -82,6 +82,7 @@ def fit(
     True
     """
     config = config or TrainConfig()
+    refuse_uninitialised("fit", model)
     check_data("fit", model, train, condition)
     if valid is not None:
         check_data("fit, validation", model, valid, valid_condition)
