@@ -180,7 +180,10 @@ def _compiled(
     def numbers(gradients: Pass) -> dict[str, Tensor]:
         with _untouched(wrapped):
             terms = gradients(stream.rehearsal())._asdict()
-            slopes = [p.grad.flatten() for p in wrapped.parameters() if p.grad is not None]
+            slopes = [
+                (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
+                for p in wrapped.parameters()
+            ]
             found = {name: t.detach().float() for name, t in terms.items()}
             return found | {"the gradient": torch.cat(slopes).float()}
 
