@@ -5,7 +5,6 @@ What *was* measured stands nowhere but in the outputs of executed notebooks and 
 ``results.json`` of ``companion run``; there is no file in which a result could be typed.
 """
 
-import ast
 import json
 import sys
 import tomllib
@@ -16,6 +15,8 @@ from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from companion.parameters import of_notebook
 
 MIME = "application/vnd.companion.results+json"
 CLAIM_MIME = "application/vnd.companion.claims+json"
@@ -190,9 +191,9 @@ def measured(paths: Iterable[Path]) -> list[Measured]:
     """
     found = []
     for path in paths:
-        content = json.loads(Path(path).read_text("utf-8"))
+        content = json.loads(Path(path).read_text("utf-8-sig"))
         if "cells" in content:
-            settings, values = _parameters(content), collect(content, CLAIM_MIME)
+            settings, values = of_notebook(content), collect(content, CLAIM_MIME)
             source = Path(path).stem
         else:
             settings, values = content, content["claims"]
@@ -231,17 +232,6 @@ def _expected(entry: Claim) -> str:
     }[entry.test]
     paper = "" if entry.paper_number is None else f" (paper: {entry.paper_number:g})"
     return f"{entry.measures}: {words}{paper}"
-
-
-def _parameters(notebook: Mapping) -> dict[str, Any]:
-    """The literals of the parameters cell, overwritten by those that papermill injected."""
-    values: dict[str, Any] = {}
-    for cell in notebook["cells"]:
-        if {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", ())):
-            for node in ast.parse("".join(cell["source"])).body:
-                if isinstance(node, ast.Assign):
-                    values[node.targets[0].id] = ast.literal_eval(node.value)
-    return values
 
 
 def _display(text: str, mime: str, content: dict) -> None:

@@ -3,6 +3,7 @@
 import threading
 from base64 import b64encode
 from html import escape
+from math import isclose
 
 import ipywidgets as w
 from IPython.display import display
@@ -18,15 +19,18 @@ def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
 
     Args:
         explorable: which one.
-        seed: where the seed slider starts.
+        seed: where the seed slider starts, moved to the nearest of the lattice.
         fixed: starting values of controls, moved to the nearest of the lattice; a control given as
-            a one-element tuple is held there.
+            a one-element tuple is held there. What was moved is printed.
 
     Raises:
-        ValueError: for a control that the explorable does not have, or a seed not on its lattice.
+        ValueError: for a control that the explorable does not have.
     """
     start = starting_point(explorable, fixed)
     held = {name for name, value in fixed.items() if isinstance(value, tuple)}
+    asked, seed = seed, min(explorable.seeds, key=lambda known: abs(known - seed))
+    if moved := _moved(explorable, fixed, start) + [f"seed {seed}"] * (asked != seed):
+        print(f"computed beforehand, so this picture starts at the nearest: {', '.join(moved)}")
     mark = {"name": explorable.name, "seed": seed, "start": start, "held": sorted(held)}
     picture, alt = explorable.render(seed, **start), explorable.describe(seed, **start)
     show(picture, alt, extra={MIME: mark})
@@ -44,6 +48,13 @@ def starting_point(explorable: Explorable, fixed: dict) -> dict[str, float]:
     start = {name: control.start for name, control in explorable.controls.items()}
     given = {name: v[0] if isinstance(v, tuple) else v for name, v in fixed.items()}
     return start | {name: explorable.controls[name].nearest(v) for name, v in given.items()}
+
+
+def _moved(explorable: Explorable, fixed: dict, start: dict[str, float]) -> list[str]:
+    """The controls that do not start where they were asked to, with where they do."""
+    given = {name: v[0] if isinstance(v, tuple) else v for name, v in fixed.items()}
+    moved = [name for name, v in given.items() if not isclose(v, start[name], rel_tol=1e-6)]
+    return [f"{explorable.controls[n].label} = {start[n]:g}" for n in moved]
 
 
 def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = frozenset()) -> w.VBox:

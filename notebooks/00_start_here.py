@@ -37,9 +37,15 @@ device = "cpu"
 beta = 10.0  # weight of the reconstruction error
 
 # %%
-from companion.parameters import PROFILES, device_name, guard, positive, whole
+from companion.parameters import PROFILES, between, device_name, guard, seed_number
 
-guard(globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive)
+guard(
+    globals(),
+    profile=PROFILES,
+    seed=seed_number,
+    device=device_name,
+    beta=between(0.001, 1000),
+)
 
 # %% [markdown]
 # Every notebook starts like this: defaults in one cell, then a guard that refuses what it does not
@@ -61,7 +67,7 @@ prediction = "along"  # "along" or "across"
 # %%
 from companion.widgets import explore
 
-explore(sinusoid.EXPLORABLE, seed=min(seed, 4), beta=beta, noise=(0.1,))
+explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=(0.1,))
 
 # %%
 smallest = sinusoid.numbers(0, beta=0.01, noise=0.1)

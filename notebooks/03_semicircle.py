@@ -37,14 +37,14 @@ beta = 2.0  # = 1/(2σ²) = 1/(2γ)
 radius = 0.1  # at the start
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, positive, whole
+from companion.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
     profile=PROFILES,
-    seed=whole,
+    seed=seed_number,
     device=device_name,
-    beta=positive,
+    beta=between(0.001, 1000),
     radius=between(0.001, 5),
 )
 
@@ -256,7 +256,7 @@ claim("mlae-fig2-ends-flat", bool(grew.all()))
 # %%
 m, r = (1.2, 2.5), (0.4, 1.5)
 corners = torch.tensor([[m[i], np.log(r[j])] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))])
-t = torch.linspace(0, 1, 500, dtype=x.dtype)[:, None]
+t = torch.linspace(0, 1, 1000, dtype=x.dtype)[:, None]
 
 
 def around(at):
@@ -297,9 +297,9 @@ epochs = {"quick": 12}.get(profile, 50)
 def run(at, side, seed):
     model = sinusoid.make_model(1.0, seed)
     model.options |= {"at": at, "side": side}
-    config = replace(sinusoid.make_config(seed), epochs=epochs)
+    config = replace(sinusoid.make_config(seed), epochs=epochs, device=device)
     fit(model, sinusoid.make_data(0.1, seed), None, config, progress=False)
-    return model.eval()
+    return model.cpu().eval()
 
 
 # %%
@@ -324,7 +324,7 @@ for at, side in sides:
         f"{names[at]:3} the manifold, {side}: error {error.min():.3f} … {error.max():.3f}, ", end=""
     )
     print(f"median |f'g' − 1| {defect.min():.2f} … {defect.max():.2f}")
-print(f"you predicted: {prediction}")
+print(f"all at β = 1 and noise 0.1; you predicted: {prediction}")
 
 # %%
 best, others = (
@@ -369,7 +369,7 @@ print(
 # %%
 end = torch.tensor(explorable.path("data", 2.0, 0.1).circles[-1])
 rho = (x - torch.tensor([float(end[0]), 0.0])).norm(dim=1)
-print(f"r = {end[1].exp():.3f}, Eρ = {rho.mean():.3f}")
+print(f"from radius 0.1 at β = 2: r = {end[1].exp():.3f}, Eρ = {rho.mean():.3f}")
 
 # %% [markdown]
 # **3.** Train the four variants at β = 10 and compare their errors.

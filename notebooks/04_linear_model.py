@@ -34,19 +34,19 @@ show(explorable.render(0, beta=1.0), explorable.describe(0, beta=1.0))
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
 seed = 0
-device = "cpu"
+device = "cpu"  # closed forms and maps of two numbers stay on the CPU
 beta = 1.0  # = 1/(2σ²) = 1/(2γ)
 small = 0.05  # the smaller variance; the larger is 1
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, positive, whole
+from companion.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
     profile=PROFILES,
-    seed=whole,
+    seed=seed_number,
     device=device_name,
-    beta=positive,
+    beta=between(1e-6, 1e6),
     small=between(0.01, 0.5),
 )
 
@@ -143,7 +143,7 @@ explore(explorable.EXPLORABLE, beta=beta, small=small)
 # %%
 import numpy as np
 
-betas = np.geomspace(0.2, 25, {"quick": 30}.get(profile, 120))
+betas = np.geomspace(0.2, 1.25 / small, {"quick": 30}.get(profile, 120))
 nudge = 1e-3  # so that a saddle is left
 
 

@@ -37,12 +37,18 @@ show(*variance.gallery((1.0, 0.1, 0.003)))
 profile = "quick"  # quick, standard or full
 seed = 0
 device = "cpu"
-gamma = 1.0  # the decoder variance of 2SVAE; SFVAE's γ is another thing
+gamma = 1.0  # decoder variance of the objective and the slider; SFVAE's γ is another thing
 
 # %%
-from companion.parameters import PROFILES, device_name, guard, positive, whole
+from companion.parameters import PROFILES, between, device_name, guard, seed_number
 
-guard(globals(), profile=PROFILES, seed=whole, device=device_name, gamma=positive)
+guard(
+    globals(),
+    profile=PROFILES,
+    seed=seed_number,
+    device=device_name,
+    gamma=between(1e-6, 1e6),
+)
 
 # %% [markdown]
 # ## The objective
@@ -209,8 +215,7 @@ prediction = "r"  # how many latent dimensions carry information at a small γ: 
 # %%
 from companion.widgets import explore
 
-start = variance.CONTROLS["gamma"].nearest(gamma)
-explore(variance.EXPLORABLE, seed=min(seed, 4), gamma=start, dimension=2, way=1)
+explore(variance.EXPLORABLE, seed=seed, gamma=gamma, dimension=2, way=1)
 
 # %%
 for way, name in enumerate(variance.WAYS):
@@ -381,7 +386,7 @@ print(f"{type(both).__name__}: the second stage's loss on fresh codes, the first
 # both stages are trained at once (footnote 6)?
 
 # %%
-explore(stages.EXPLORABLE, seed=min(seed, 4), arm=1)
+explore(stages.EXPLORABLE, seed=seed, arm=1)
 
 # %%
 energy, off = stages.over_seeds("energy"), stages.over_seeds("distance")

@@ -53,13 +53,21 @@ epochs = 0  # passes over the data; 0 is what the profile says
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/11 if empty
 
 # %%
-from companion.parameters import PROFILES, Rule, device_name, guard, positive, whole
+from companion.parameters import (
+    PROFILES,
+    between,
+    device_name,
+    folder,
+    guard,
+    seed_number,
+    whole_between,
+)
 
-folder = Rule("the name of a folder", lambda v: isinstance(v, str))
 guard(
-    globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive, gamma=positive,
-    num_probes=(1, 2, 4, 8), network=("auto", "mlp", "convnet", "resnet", "convnet+"),
-    dataset=("auto", *images.NAMES), test_files_only=(False, True), epochs=whole, directory=folder,
+    globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
+    gamma=between(0.001, 1000), num_probes=(1, 2, 4, 8),
+    network=("auto", "mlp", "convnet", "resnet", "convnet+"), dataset=("auto", *images.NAMES),
+    test_files_only=(False, True), epochs=whole_between(0, 100_000), directory=folder,
 )  # fmt: skip
 
 # %% [markdown]

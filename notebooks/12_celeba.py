@@ -55,12 +55,11 @@ dataset = "auto"  # auto (by profile), synthetic-faces or celeba
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/12 if empty
 
 # %%
-from companion.parameters import PROFILES, Rule, device_name, guard, positive, whole
+from companion.parameters import PROFILES, between, device_name, folder, guard, seed_number
 
-folder = Rule("the name of a folder", lambda v: isinstance(v, str))
 guard(
-    globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive, gamma=positive,
-    dataset=("auto", "synthetic-faces", "celeba"), directory=folder,
+    globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
+    gamma=between(0.001, 1000), dataset=("auto", "synthetic-faces", "celeba"), directory=folder,
 )  # fmt: skip
 
 # %% [markdown]

@@ -49,14 +49,21 @@ runs = (
 test_files_only = False  # split MNIST's 10,000 test images when the training files are not there
 
 # %%
-from companion.parameters import PROFILES, Rule, device_name, guard, positive, whole
+from companion.parameters import (
+    PROFILES,
+    between,
+    device_name,
+    folder,
+    guard,
+    seed_number,
+    some_of,
+    whole_between,
+)
 
-KNOWN = ("auto", "mnist", "cifar10", "celeba")
-names = Rule("auto, or names of " + ", ".join(KNOWN[1:]), lambda v: set(v.split()) <= set(KNOWN))
-folder = Rule("the name of a folder", lambda v: isinstance(v, str))
 guard(
-    globals(), profile=PROFILES, seed=whole, device=device_name, beta=positive, gamma=positive,
-    datasets=names, num_seeds=whole, runs=folder, test_files_only=(False, True),
+    globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
+    gamma=between(0.001, 1000), datasets=some_of("mnist", "cifar10", "celeba"),
+    num_seeds=whole_between(0, 100), runs=folder, test_files_only=(False, True),
 )  # fmt: skip
 
 # %% [markdown]
@@ -206,14 +213,17 @@ show(figure, words)
 # lattice), with the ordinary `fit`, and look whether they fall into the band of the trainings there.
 
 # %%
+from dataclasses import replace
+
 from companion.explorables import contenders
 from companion.training import fit
 
 fresh = {}
 for key in (mlae, vae):
     model = contenders.make_model(key, seed)
-    fit(model, contenders.data().train, config=contenders.make_config(seed), progress=False)
-    fresh[key] = contenders.measure(model.eval(), seed)
+    config = replace(contenders.make_config(seed), device=device)
+    fit(model, contenders.data().train, config=config, progress=False)
+    fresh[key] = contenders.measure(model.cpu().eval(), seed)
 
 # %% [markdown]
 # With one of the seeds of the lattice the numbers come back; take another `seed` and they fall somewhere

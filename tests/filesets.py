@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import re
 import struct
 import tarfile
 import zipfile
@@ -77,15 +78,25 @@ def cifar10():
     return {"cifar10/cifar-10-binary.tar.gz": tarred(batches, "w:gz")}
 
 
-def celeba(n=(9, 3, 4)):
-    parts = np.repeat([0, 1, 2], n)
-    names = [f"{i + 1:06d}.jpg" for i in range(sum(n))]
+def pickled(records):
+    """A CIFAR-10 batch as Python 2 wrote it: labels one by one, pixels as one string."""
+    rows = np.frombuffer(records, np.uint8).reshape(-1, 3073)
+    labels = b"".join(b"K" + bytes([label]) for label in rows[:, 0])
+    pixels, n = rows[:, 1:].tobytes(), struct.pack("<H", len(rows))
+    return (
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x08batch oneU\x06labelsq\x04](" + labels + b"e"
+        b"U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01M" + n + b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
+        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+        b"T" + struct.pack("<I", len(pixels)) + pixels + b"tb"
+        b"U\tfilenames](U\x05a.pngeu."
+    ).replace(b"U\x08batch one", b"U\x09batch one")
+
+
+def celeba(n=16):
+    names = [f"{i + 1:06d}.jpg" for i in range(n)]
     pictures = {f"img_align_celeba/{name}": picture(i, (178, 218)) for i, name in enumerate(names)}
-    lines = "".join(f"{name} {part}\n" for name, part in zip(names, parts, strict=True))
-    return {
-        "celeba/img_align_celeba.zip": zipped(pictures),
-        "celeba/list_eval_partition.txt": lines.encode(),
-    }
+    return {"celeba/img_align_celeba.zip": zipped(pictures)}
 
 
 def celeba_hq():
@@ -95,8 +106,7 @@ def celeba_hq():
     entries["CelebAMask-HQ/CelebAMask-HQ-mask-anno/0/00000_hair.png"] = picture(9, (8, 8), "PNG")
     rows = "".join(f"{i}  {o - 1}  {o:06d}.jpg\n" for i, o in enumerate(originals))
     entries["CelebAMask-HQ/CelebA-HQ-to-CelebA-mapping.txt"] = f"idx orig_idx orig\n{rows}".encode()
-    partition = "celeba/list_eval_partition.txt"
-    return {"celeba-hq/CelebAMask-HQ.zip": zipped(entries), partition: celeba()[partition]}
+    return {"celeba-hq/CelebAMask-HQ.zip": zipped(entries)}
 
 
 def omniglot():
@@ -150,7 +160,7 @@ SETS = {
 
 
 def inside(content, change, rng):
-    """The archive with one of its members changed and packed again; other files as they are."""
+    """The archive with one member changed, renamed or left out, packed again; else the file."""
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = {name: archive.read(name) for name in archive.namelist()}
@@ -164,11 +174,38 @@ def inside(content, change, rng):
         pack = tarred
     else:
         return change(content)
-    victim = list(entries)[rng.integers(len(entries))]
-    return pack(entries | {victim: change(entries[victim])})
+    victim, kind = list(entries)[rng.integers(len(entries))], rng.integers(6)
+    content = entries.pop(victim)
+    if kind == 0:  # another name, or none
+        return pack(entries | {f"{victim}~": content})
+    return pack(entries if kind == 1 else entries | {victim: change(content)})
 
 
 def put(root, files):
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
+
+
+NAMED = re.compile(r"^[a-z_]\w*(\.\w+)*: ")  # the call that speaks
+
+
+def mutate(content, rng):
+    """Flip bytes, cut, repeat, overwrite or exchange stretches; nothing, or text instead."""
+    content, n = bytearray(content), len(content)
+    a, b = sorted(rng.integers(0, n, 2))
+    kind = rng.integers(8)
+    if kind >= 6:
+        return b"" if kind == 6 else b"words, not numbers\n" * 50
+    if kind <= 1:
+        for at in rng.integers(0, n, rng.integers(1, 12)):
+            content[at] = rng.integers(256)
+    elif kind == 2:
+        del content[a:]
+    elif kind == 3:
+        content[a:a] = content[a:b]
+    elif kind == 4:
+        content[a : a + 30] = rng.bytes(30)
+    else:
+        content = content[b:] + content[a:b] + content[:a]
+    return bytes(content)

@@ -130,14 +130,3 @@ def test_the_table_names_profile_and_device_of_each_run(tmp_path, capsys):
     assert main(["claims", str(tmp_path / "nothing")]) == 2
     rows = {row[0]: row[5] for row in claims.table([])}
     assert set(rows.values()) == {"not yet measured"} and set(rows) == set(claims.registry())
-
-
-def test_injected_parameters_win():
-    def cell(tag, source):
-        return {"cell_type": "code", "source": source, "metadata": {"tags": [tag]}, "outputs": []}
-
-    cells = [
-        cell("parameters", 'profile = "quick"\n'),
-        cell("injected-parameters", 'profile = "full"'),
-    ]
-    assert claims._parameters({"cells": cells}) == {"profile": "full"}

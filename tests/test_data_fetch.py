@@ -67,4 +67,4 @@ def test_a_file_without_a_public_sum_is_filled_in_by_hand(tmp_path):
         fetch(file, tmp_path)
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "file.bin").write_bytes(CONTENT)
-    assert fetch(file, tmp_path).read_bytes() == CONTENT
+    assert fetch(file, tmp_path) == (tmp_path / "set" / "file.bin", "")

@@ -1,10 +1,13 @@
 """The memory map: stopped at any moment it goes on, and it is whole or not there."""
 
+import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections import namedtuple
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -81,6 +84,69 @@ def test_kill_at_any_moment(tmp_path):
     assert not folder.exists()
     store.write(folder, recipe(again), progress=False)
     assert is_whole(folder) and again.calls <= N // STEP - 4
+
+
+STEPS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
+LEFT = [0]  # steps on the disk before the kill; 0 for none
+
+
+def _die(event, arguments):
+    if LEFT[0] and event in STEPS:
+        LEFT[0] -= 1
+        if not LEFT[0]:
+            raise KeyboardInterrupt(event)
+
+
+sys.addaudithook(_die)  # sees every step, also inside NumPy and shutil
+
+
+@pytest.mark.parametrize("first", [None, 8], ids=["decoding", "discarding"])
+def test_a_kill_before_any_step_on_the_disk_heals(first, tmp_path):
+    """Also while what a damaged file has left is removed, and while a stopped run goes on."""
+    for stop in range(1, 200):
+        folder = tmp_path / str(stop) / "32"
+        if stop % 2:  # every other time there is something to go on from
+            with pytest.raises(KeyboardInterrupt):
+                store.write(folder, recipe(Counted(20)), progress=False)
+        LEFT[0] = stop
+        with suppress(KeyboardInterrupt, FormatError):
+            store.write(folder, recipe(Counted(first, FormatError)), progress=False)
+        done, LEFT[0] = bool(LEFT[0]), 0
+        store.write(folder, recipe(), progress=False)
+        assert is_whole(folder)
+        if done and stop > 2:
+            return
+    raise AssertionError("more steps than expected")
+
+
+@pytest.mark.parametrize("lost", ["done.txt", "x.npy", "about.json"])
+def test_what_is_lost_of_a_stopped_run_is_made_again(lost, tmp_path):
+    folder = tmp_path / "set" / "32"
+    with pytest.raises(KeyboardInterrupt):
+        store.write(folder, recipe(Counted(20)), progress=False)
+    (tmp_path / "set" / "32.partial" / lost).unlink()
+    store.write(folder, recipe(), progress=False)
+    assert is_whole(folder)
+
+
+def test_a_torn_line_of_the_log_never_joins_the_next(tmp_path):
+    folder, log = tmp_path / "set" / "32", tmp_path / "set" / "32.partial" / "done.txt"
+    for stop_at in (8, 16):
+        with pytest.raises(KeyboardInterrupt):
+            store.write(folder, recipe(Counted(stop_at)), progress=False)
+        with log.open("a") as file:
+            file.write("3")
+    store.write(folder, recipe(), progress=False)
+    lines = (folder / "done.txt").read_text().split()
+    assert sorted(map(int, lines)) == list(range(0, N, STEP)) and is_whole(folder)
+
+
+def test_a_file_in_the_place_of_the_folder_is_found_before_decoding(tmp_path):
+    (tmp_path / "32").touch()
+    counted = Counted()
+    with pytest.raises(NotADirectoryError, match="32 is no folder: delete it"):
+        store.write(tmp_path / "32", recipe(counted), progress=False)
+    assert not counted.calls
 
 
 def test_another_recipe_starts_anew(tmp_path):
@@ -167,3 +233,22 @@ def test_tensors_over_the_map_can_be_written_to_and_the_file_stays(tmp_path, rec
     splits.train.x[0] = 255
     assert torch.equal(store.read(folder).train.x, torch.from_numpy(X[:20]))
     assert not recwarn.list
+
+
+def test_a_folder_promises_nothing_that_it_does_not_hold(tmp_path):
+    folder = tmp_path / "set" / "32"
+    store.write(folder, recipe(), progress=False)
+    labels, about = ((folder / name).read_bytes() for name in ("y.npy", "about.json"))
+    huge = labels.replace(b"(40,), }     ", b"(4000000,), }")
+    assert huge != labels and len(huge) == len(labels)
+    negative = json.dumps(json.loads(about) | {"sizes": [50, -20, 10]}).encode()
+    for name, content in {"y.npy": huge, "about.json": negative}.items():
+        (folder / name).write_bytes(content)
+        with pytest.raises(FormatError, match="32, decoded again once you delete it, is damaged"):
+            store.read(folder)
+        (folder / name).write_bytes({"y.npy": labels, "about.json": about}[name])
+    if hasattr(os, "mkfifo"):
+        (folder / "about.json").unlink()
+        os.mkfifo(folder / "about.json")
+        with pytest.raises(FormatError, match="about.json is no regular file"):
+            store.read(folder)

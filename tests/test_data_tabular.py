@@ -1,16 +1,19 @@
 """Tables end to end on small files of the real formats; MAF's steps written out a second time."""
 
+import gzip
 import hashlib
 import io
 import pickle
 import tarfile
 from dataclasses import replace
 
+import filesets as files
 import numpy as np
 import pytest
 import torch
 
 from companion.data import tabular
+from companion.data.archives import FormatError
 from companion.data.fetch import ChecksumError, DataNotFoundError
 from companion.data.tabular import TabularError, load
 
@@ -211,7 +214,7 @@ def test_missing_files_say_what_to_put_where(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"data.tar.gz \(md5 9b9c.*or put data.npy alone"):
         load("power", root=tmp_path, download=False)
     with pytest.raises(
-        DataNotFoundError, match="put the file ethylene_CO.txt into .*gas; it is in"
+        DataNotFoundError, match="put the file ethylene_CO.txt .*into .*gas, for example from UCI"
     ):
         load("gas", root=tmp_path)
     (tmp_path / "gas").mkdir()
@@ -278,6 +281,112 @@ def test_unsound_texts_are_refused(tmp_path):
         f.write_bytes(content)
     with pytest.raises(TabularError, match="1000_test.csv is no sound table"):
         load("hepmass", root=tmp_path)
+
+
+def put_hepmass(root, train, test):
+    (root / "hepmass").mkdir(parents=True, exist_ok=True)
+    for part, text in (("train", train), ("test", test)):
+        (root / "hepmass" / f"1000_{part}.csv").write_text(text)
+
+
+def lines(row, n, header="# label,a,b"):
+    return "\n".join([header, *(row.format(i=i, half=i % 2) for i in range(n))]) + "\n"
+
+
+HEPMASS = {  # files, message
+    "no features": ((lines("{half}", 400, "# label"),) * 2, "1000_train.csv must have a label"),
+    "another first column": ((lines("{i},1,2", 40),) * 2, "must have a label, 0 or 1"),
+    "no signals": ((lines("0,{i},2", 40),) * 2, "three parts of hepmass have 0/0/0 rows"),
+    "few signals": (
+        (lines("1,{i}.5,{i}", 1) + lines("0,{i},2", 40),) * 2,
+        "the three parts of hepmass have 1/0/1 rows",
+    ),
+    "no feature left": ((lines("1,7,7", 400),) * 2, "hepmass has no feature left, of 2"),
+    "numbers too large": (
+        (lines("1,{i}.5e306,{i}", 170),) * 2,
+        "hepmass has numbers too large to be standardised",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEPMASS)
+def test_tables_without_rows_or_features_are_refused(case, tmp_path, recwarn):
+    texts, message = HEPMASS[case]
+    put_hepmass(tmp_path, *texts)
+    with pytest.raises(TabularError, match=message):
+        load("hepmass", root=tmp_path)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("signals, message", [(3, "has 3 signals without"), (0, "has 0 signals")])
+def test_miniboone_needs_signals(signals, message, tmp_path):
+    (tmp_path / "miniboone").mkdir()
+    rows = np.random.RandomState(1).randn(100, 50)
+    path = tmp_path / "miniboone" / "MiniBooNE_PID.txt"
+    np.savetxt(path, rows, "%.6e", header=f" {signals} {100 - signals}", comments="")
+    with pytest.raises(TabularError, match=message):
+        load("miniboone", root=tmp_path)
+
+
+def test_marks_and_ends_of_other_systems_change_nothing(tmp_path):
+    (tmp_path / "one" / "miniboone").mkdir(parents=True)
+    path = tmp_path / "one" / "miniboone" / "MiniBooNE_PID.txt"
+    np.savetxt(path, np.random.RandomState(1).randn(90, 50), "%.6e", header="60 30", comments="")
+    text = path.read_bytes()
+    other = tmp_path / "two" / "MiniBooNE" / "MiniBooNE_pid.TXT"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n") + b"\r\n\r\n")
+    packed = tmp_path / "three" / "miniboone" / "MiniBooNE_PID.txt.gz"
+    packed.parent.mkdir(parents=True)
+    packed.write_bytes(gzip.compress(text))
+    one, two, three = (load("miniboone", root=tmp_path / n) for n in ("one", "two", "three"))
+    assert torch.equal(one.train, two.train) and torch.equal(one.train, three.train)
+    assert two.note.endswith("content not checked against a published sum")
+    packed.write_bytes(packed.read_bytes()[:20])
+    with pytest.raises(FormatError, match="MiniBooNE_PID.txt.gz is damaged"):
+        load("miniboone", root=tmp_path / "three")
+
+
+def test_arrays_of_anything_but_numbers_are_refused(tmp_path):
+    write_power(tmp_path)
+    path = tmp_path / "power" / "data.npy"
+    for rows in (POWER.astype(complex), POWER.astype("S8"), POWER > 1):
+        np.save(path, rows)
+        with pytest.raises(TabularError, match=f"no sound .npy file .it holds {rows.dtype}"):
+            load("power", root=tmp_path)
+    path.write_bytes(path.read_bytes()[:9])
+    path.unlink()
+    path.mkdir()  # a folder in the place of a file
+    with pytest.raises(DataNotFoundError, match="put data.npy alone"):
+        load("power", root=tmp_path, download=False)
+
+
+def write_boone(root):
+    (root / "miniboone").mkdir()
+    rows = np.random.RandomState(1).randn(120, 50)
+    np.savetxt(root / "miniboone" / "MiniBooNE_PID.txt", rows, "%.4e", header="80 40", comments="")
+
+
+@pytest.mark.parametrize("name", ["power", "gas", "hepmass", "miniboone", "boone as text"])
+def test_mutated_tables_give_a_table_or_a_named_error(name, tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(f"{__name__}.SENSORS", SENSORS[:120])
+    (WRITE | {"boone as text": write_boone})[name](tmp_path)
+    name, rng, refused = name.replace("boone as text", "miniboone"), np.random.default_rng(0), 0
+    victims = [path for path in tmp_path.rglob("*") if path.is_file()]
+    for turn in range(24):
+        victim = victims[rng.integers(len(victims))]
+        good = victim.read_bytes()
+        odd = (b"", b"words, not numbers\n" * 50, b"\0" * 3000, good[: len(good) // 2])
+        victim.write_bytes(odd[turn] if turn < 4 else files.mutate(good, rng))
+        try:
+            table = load(name, root=tmp_path, download=False)
+            assert all(len(part) and part.isfinite().all() for part in table[1:4])
+        except (ValueError, OSError) as error:
+            assert files.NAMED.match(str(error)), repr(error)
+            refused += 1
+        victim.write_bytes(good)
+        assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(victims)
+    assert refused > 6 and not recwarn.list
 
 
 def test_an_unknown_name():

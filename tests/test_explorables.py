@@ -74,6 +74,14 @@ def walk(widget):
         yield from walk(child)
 
 
+def test_a_start_between_the_lattices_points_is_said(capsys):
+    widgets.explore(sinusoid.EXPLORABLE, seed=9, beta=5.0, noise=(0.1,))
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.endswith("the nearest: β, weight of the reconstruction = 4.64, seed 4")
+    widgets.explore(sinusoid.EXPLORABLE, seed=4, beta=10, noise=0.1)
+    assert "nearest" not in capsys.readouterr().out
+
+
 def test_presets_move_the_sliders():
     box = widgets.panel(sinusoid.EXPLORABLE, 0, {"beta": 10.0, "noise": 0.1})
     button = next(w for w in walk(box) if getattr(w, "description", "").startswith("β → 0"))

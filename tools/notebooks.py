@@ -1,27 +1,32 @@
 """Make each notebook's .ipynb from its .py: cells from the source, outputs from one run at quick.
 
 Called as ``tools/notebooks.py [--force] [NAME ...]`` with names such as 02 or assignments/ps1. A
-notebook whose source has not changed since it was made is left alone; one that fails keeps its old
-.ipynb. Assignments run with their reference solutions.
+notebook whose source has not changed since it was made is left alone; one that fails, or that was
+edited itself, keeps its old .ipynb: ``--from-ipynb`` takes such edits into the source. Assignments
+run with their reference solutions.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import jupytext
 import nbformat
 from jupytext.combine import map_outputs_to_inputs
+from jupytext.config import load_jupytext_config
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from companion.cli.saving import dead
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 VOLATILE = ("widgets", "papermill", "jupytext")
 
 
@@ -31,11 +36,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--force", action="store_true", help="make it although its source is as before"
     )
+    help = "make the .py from an .ipynb that was edited itself"
+    parser.add_argument("--from-ipynb", action="store_true", help=help)
     arguments = parser.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "2")  # the quick profile's two cores
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    failed = [s for s in sources(NOTEBOOKS, arguments.names) if not make(s, arguments.force)]
-    return int(bool(failed))
+    every = sources(NOTEBOOKS, arguments.names)
+    step = take_back if arguments.from_ipynb else partial(make, force=arguments.force)
+    return int(not all([step(source) for source in every]))
 
 
 def sources(folder: Path, names: list[str] = ()) -> list[Path]:
@@ -56,6 +64,10 @@ def make(source: Path, force: bool = False) -> bool:
     notebook = paired(source, old)
     if not force and fresh(notebook, old, stamp):
         return True
+    if not force and edited(old, notebook):
+        cure = "--from-ipynb takes the edits into the source, --force drops them"
+        print(f"notebooks: {target.name} was edited itself: {cure}", file=sys.stderr)
+        return False
     print(f"{source.stem} ...", end=" ", flush=True)
     began = time.perf_counter()
     try:
@@ -65,9 +77,25 @@ def make(source: Path, force: bool = False) -> bool:
         return False
     seconds = round(time.perf_counter() - began, 1)
     clean(notebook)
-    notebook.metadata["companion"] = {"source_sha256": stamp, "seconds": seconds}
+    stamps = {"source_sha256": stamp, "cells_sha256": cells_sum(notebook)}
+    notebook.metadata["companion"] = {**stamps, "seconds": seconds}
     write(notebook, target)
     print(f"{seconds} s")
+    return True
+
+
+def take_back(source: Path) -> bool:
+    """Make a source from its edited notebook; False, with the reason, where both were edited."""
+    target = source.with_suffix(".ipynb")
+    notebook = nbformat.read(target, as_version=4) if target.exists() else None
+    if not edited(notebook, jupytext.read(source)):
+        return True
+    if stamped(notebook) != fingerprint(source):
+        print(f"notebooks: {source.name} was edited too, so {target.name} waits", file=sys.stderr)
+        return False
+    config = load_jupytext_config(str(NOTEBOOKS))  # which metadata a source has
+    source.write_text(jupytext.writes(notebook, "py:percent", config=config), "utf-8", newline="\n")
+    print(f"{source.name} is made from {target.name}; now: make notebooks")
     return True
 
 
@@ -89,13 +117,24 @@ def paired(source: Path, old: NotebookNode | None) -> NotebookNode:
 
 def fresh(notebook: NotebookNode, old: NotebookNode | None, stamp: str) -> bool:
     """Whether the old notebook was made from this source and not edited since."""
-    texts = [[(c.cell_type, c.source) for c in n.cells] for n in (notebook, old) if n]
-    return bool(old) and texts[0] == texts[1] and stamped(old) == stamp
+    return bool(old) and cells_sum(notebook) == cells_sum(old) and stamped(old) == stamp
 
 
-def stamped(notebook: NotebookNode) -> str | None:
-    """The fingerprint of the source that a notebook was made from."""
-    return notebook.metadata.get("companion", {}).get("source_sha256")
+def edited(old: NotebookNode | None, notebook: NotebookNode) -> bool:
+    """Whether the old notebook says neither what it did when made nor what the source does."""
+    was = stamped(old, "cells_sha256") if old else None
+    return was is not None and cells_sum(old) not in (was, cells_sum(notebook))
+
+
+def cells_sum(notebook: NotebookNode) -> str:
+    """SHA-256 of what the cells say, whatever their outputs."""
+    texts = json.dumps([(cell.cell_type, cell.source) for cell in notebook.cells])
+    return hashlib.sha256(texts.encode()).hexdigest()
+
+
+def stamped(notebook: NotebookNode, name: str = "source_sha256") -> str | None:
+    """What a notebook says of its making: by default the fingerprint of its source."""
+    return notebook.metadata.get("companion", {}).get(name)
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
@@ -129,13 +168,7 @@ def clean(notebook: NotebookNode) -> None:
         cell.metadata.pop("execution", None)
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not live(output)]
-
-
-def live(output: NotebookNode) -> bool:
-    """Whether an output is nothing but a widget; from others, take the widget's random id away."""
-    data = output.get("data", {})
-    return data.pop(WIDGET, None) is not None and set(data) <= {"text/plain"}
+            cell.outputs = [output for output in cell.outputs if not dead(output)]
 
 
 def write(notebook: NotebookNode, target: Path) -> None:

@@ -12,28 +12,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion import __version__
-from companion.cli.places import Problem, find, notebooks_folder
+from companion.cli.border import guarded
+from companion.cli.places import WORKING_COPY, Problem, find, notebooks_folder, user_path
 from companion.parameters import DEVICES, PROFILES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
+    return guarded(_main, sys.argv[1:] if argv is None else list(argv))
+
+
+def _main(argv: list[str]) -> int:
     parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = parser.parse_known_args(joined(argv) if argv[:1] == ["run"] else argv)
     if rest and arguments.command not in ("lab", "bench"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     # idle threads sleep: on busy cores, spinning makes a small network many times slower
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return arguments.function(arguments) or 0
+
+
+def joined(argv: Sequence[str]) -> list[str]:
+    """``-p NAME VALUE`` as ``-p NAME=VALUE``: argparse takes a value such as -1e-3 for an option.
+
+    >>> joined(["run", "03", "-p", "beta", "-1e-3", "-p", "radius=2", "-p", "seed", "--device"])
+    ['run', '03', '-p', 'beta=-1e-3', '-p', 'radius=2', '-p', 'seed', '--device']
+    """
+    words, rest = [], list(argv)
+    while rest:
+        words.append(rest.pop(0))
+        if words[-2:-1] == ["-p"] and "=" not in words[-1] and rest and _is_value(rest[0]):
+            words[-1] += f"={rest.pop(0)}"
+    return words
+
+
+def _is_value(word: str) -> bool:
+    """Whether a word is no option: it has no dash in front, or is a negative number."""
     try:
-        return arguments.function(arguments) or 0
-    except Problem as problem:
-        print(f"companion {arguments.command}: {problem}", file=sys.stderr)
-        return problem.code
+        return not word.startswith("-") or float(word) <= 0
+    except ValueError:
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="companion", description=__doc__.split(":")[0] + ".")
+    parser = argparse.ArgumentParser(
+        prog="companion", description="Maximum-likelihood autoencoders, to run, move and check."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -42,16 +67,20 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(function=function)
         return added
 
-    command("lab", lab, "open JupyterLab on notebook 00; further arguments go to JupyterLab")
+    help = "open JupyterLab on your copy of the notebooks; further arguments go to JupyterLab"
+    one = command("lab", lab, help).add_mutually_exclusive_group()
+    help = "where your copy lies; default: %(default)s"
+    one.add_argument("--folder", type=user_path, default=WORKING_COPY, metavar="DIR", help=help)
+    one.add_argument("--here", action="store_true", help="no copy: the folder that you are in")
     one = command("run", run, "run a notebook without a screen and keep what it found")
     one.add_argument("notebook", metavar="NN", help="its number, such as 02")
-    one.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    help = "a parameter of the notebook; -p NAME VALUE does the same"
+    one.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help=help)
     one.add_argument("--profile", choices=PROFILES)
     one.add_argument("--seed", type=int)
     one.add_argument("--device", choices=DEVICES)
-    one.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="default: runs/NN_name-PROFILE"
-    )
+    help = "default: runs/NN_name-PROFILE"
+    one.add_argument("-o", "--output", type=user_path, metavar="DIR", help=help)
     _train_options(command("train", train, "train an experiment of the papers; --list shows them"))
     one = command("figure", figure, "draw the figures and tables of the papers: all, or some")
     one.add_argument("names", nargs="*", metavar="NAME", help="such as fig03_sinusoid")
@@ -60,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", nargs="?", help="one explorable; default: all")
     one.add_argument("--check", action="store_true", help="retrain a point and compare")
     one = command("claims", claims, "what the papers claim, and what was measured here")
-    one.add_argument("runs", nargs="*", type=Path, help="folders of `companion run` to read too")
+    one.add_argument(
+        "runs", nargs="*", type=user_path, help="folders of `companion run` to read too"
+    )
     one = command("course", course, "hand out, grade and return a problem set")
     steps = one.add_subparsers(dest="step", required=True, metavar="STEP")
     for step, help in (
@@ -71,8 +102,10 @@ def _parser() -> argparse.ArgumentParser:
         one = steps.add_parser(step, help=help, description=help)
         one.add_argument("set", help="the problem set, such as ps1")
         if step == "grade":
-            one.add_argument("submissions", type=Path, help="folder with STUDENT.ipynb or STUDENT/")
-        one.add_argument("--course", type=Path, default=Path("course"), metavar="DIR")
+            one.add_argument(
+                "submissions", type=user_path, help="folder with STUDENT.ipynb or STUDENT/"
+            )
+        one.add_argument("--course", type=user_path, default=Path("course"), metavar="DIR")
     one = command("data", data, "list the data sets' files, their sums and what is here")
     one.add_argument("--check", action="store_true", help="compare the sums of what is here")
     steps = one.add_subparsers(dest="step", metavar="STEP")
@@ -95,7 +128,9 @@ def _train_options(one: argparse.ArgumentParser) -> None:
         "or autoencoder; default: the preset's",
     )
     one.add_argument("--preset", metavar="NAME", help="default: the first of data and model")
-    one.add_argument("--config", type=Path, metavar="FILE", help="settings: TOML, or a run's JSON")
+    one.add_argument(
+        "--config", type=user_path, metavar="FILE", help="settings: TOML, or a run's JSON"
+    )
     one.add_argument("--profile", choices=PROFILES, help="default: quick, with small networks")
     one.add_argument("--seed", type=int)
     one.add_argument("--device", choices=DEVICES, default="auto")
@@ -112,34 +147,14 @@ def _train_options(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--dry-run", action="store_true", help="print settings, sizes and memory only")
     help = "default: runs/PRESET-PROFILE"
-    one.add_argument("-o", "--output", type=Path, metavar="DIR", help=help)
+    one.add_argument("-o", "--output", type=user_path, metavar="DIR", help=help)
 
 
 def lab(arguments: argparse.Namespace) -> int:
-    """Become JupyterLab, on notebook 00."""
-    folder = notebooks_folder()
-    os.chdir(folder.parent)
-    command = lab_command(folder, arguments.rest)
-    quiet = Path(__file__).parent / "jupyter"  # no question about news on the first picture
-    paths = [str(quiet), os.environ.get("JUPYTER_CONFIG_PATH")]
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    if os.name == "nt":  # where exec would return to the prompt at once
-        return subprocess.call(command)
-    os.execv(command[0], command)
+    """Become JupyterLab."""
+    from companion.cli import jupyterlab
 
-
-def lab_command(folder: Path, rest: Sequence[str] = ()) -> list[str]:
-    """JupyterLab on this machine only, behind its token, asking the network for nothing."""
-    first = next(iter(sorted(folder.glob("00*.ipynb"))), folder)
-    options = [
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={folder.parent}",
-        f"--LabApp.default_url=/lab/tree/{first.relative_to(folder.parent).as_posix()}",
-        "--LabApp.extension_manager=readonly",
-    ]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")  # in a container; elsewhere Jupyter would refuse to start
-    return [sys.executable, "-m", "jupyterlab", *options, *rest]
+    return jupyterlab.run(arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:

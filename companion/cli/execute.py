@@ -1,20 +1,24 @@
 """``companion run``: a notebook, its parameters, and what comes out, whole or not at all."""
 
 import argparse
-import ast
 import json
+import logging
 import os
 import platform
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from companion import __version__
-from companion.cli.places import Problem, find, installed, notebooks_folder
-from companion.parameters import unknown
+from companion.cli.places import Problem, find, installed, notebooks_folder, user_path
+from companion.parameters import PROFILES, of_notebook, unknown
+
+FOLDERS = ("directory", "runs")  # the parameters that name folders
 
 # nbconvert's page without its four links to other machines
 PAGE = """{% extends "lab/index.html.j2" %}
@@ -34,23 +38,86 @@ MathJax = {
 def run(arguments: argparse.Namespace) -> int:
     """Execute a notebook with parameters; keep notebook, page and numbers, or nothing at all."""
     notebook = find(notebooks_folder(), arguments.notebook, "[0-9][0-9]_*.ipynb")
-    given = {name: _value(text) for name, text in arguments.p}
+    given = dict(map(_given, arguments.p))
     short = {name: getattr(arguments, name) for name in ("profile", "seed", "device")}
     given |= {name: value for name, value in short.items() if value is not None}
-    parameters = _parameters(notebook, given)
-    profile = parameters.get("profile", "quick")
-    target = arguments.output or Path("runs") / f"{notebook.stem}-{profile}"
-    target = target.resolve()
-    if target.exists() and not target.is_dir():
-        raise Problem(f"-o must name a folder, but {target} is a file", 2)
-    beside = next(parent for parent in target.parents if parent.is_dir())  # the same file system
-    with tempfile.TemporaryDirectory(prefix=".companion-run-", dir=beside) as scratch:
-        _execute(notebook, Path(scratch), given, parameters)
-        target.mkdir(parents=True, exist_ok=True)
-        for name in (f"{notebook.stem}.ipynb", f"{notebook.stem}.html", "results.json"):
-            os.replace(Path(scratch) / name, target / name)
+    content, parameters = _read(notebook, given)
+    profile = parameters.get("profile", PROFILES[0])
+    if profile not in PROFILES:
+        raise Problem(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}", 2)
+    target = (arguments.output or Path("runs") / f"{notebook.stem}-{profile}").absolute()
+    names = [f"{notebook.stem}.ipynb", f"{notebook.stem}.html", "results.json"]
+    with _place(target, names) as scratch:
+        _execute(notebook, content, scratch, given, parameters)
     print(target)
     return 0
+
+
+@contextmanager
+def _place(target: Path, names: list[str]) -> Iterator[Path]:
+    """A folder to write in, whose files go into ``target`` at the end, all of them or none.
+
+    It lies in the target, on its file system, and is made first: what cannot be written is found
+    before the work, not after it.
+    """
+    if odd := [target / name for name in names if os.path.isdir(target / name)]:
+        raise Problem(f"{odd[0]} is a folder; -o names another place", 2)
+    with ExitStack() as undo:
+        for place in reversed([p for p in (target, *target.parents) if not os.path.lexists(p)]):
+            undo.callback(_remove_empty, place)  # the innermost first, unless a run has filled it
+        with _writing(target):
+            target.mkdir(parents=True, exist_ok=True)
+            temporary = tempfile.TemporaryDirectory(prefix=".companion-run-", dir=target)
+            scratch = Path(undo.enter_context(temporary))
+            made, kept = scratch / "made", scratch / "before"
+            made.mkdir()
+            kept.mkdir()
+        yield made
+        with _writing(target):
+            _exchange(made, target, kept, names)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Say of an error that it came from writing there."""
+    try:
+        yield
+    except OSError as error:
+        raise Problem(f"cannot write to {target}: {error.strerror or error}", 2) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _exchange(made: Path, target: Path, kept: Path, names: list[str]) -> None:
+    """Put new files in place of old ones; when one cannot be moved, the old ones come back."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for name in names:
+            for old, new in ((target / name, kept / name), (made / name, target / name)):
+                if old.exists():
+                    os.replace(old, new)
+                    moved.append((new, old))
+    except BaseException:
+        for new, old in reversed(moved):
+            os.replace(new, old)
+        raise
+
+
+def _given(word: str) -> tuple[str, Any]:
+    """One ``NAME=VALUE``; a folder is meant from where the command was called.
+
+    >>> _given("beta=-1e-3"), _given("dataset=a=b")
+    (('beta', -0.001), ('dataset', 'a=b'))
+    """
+    name, equals, text = word.partition("=")
+    if not (name and equals):
+        raise Problem(f"-p {word}: {'a value' if name else 'a name'} is missing: -p NAME=VALUE", 2)
+    if name in FOLDERS:
+        return name, text and str(user_path(text).absolute())
+    return name, _value(text)
 
 
 def _value(text: str) -> Any:
@@ -67,18 +134,24 @@ def _value(text: str) -> Any:
     return text
 
 
-def _parameters(notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """All parameters of a notebook, the defaults overwritten; unknown names are refused."""
-    import papermill
+def _read(notebook: Path, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A notebook and all its parameters, the defaults overwritten; unknown names are refused."""
+    import nbformat
 
-    known = papermill.inspect_notebook(str(notebook))
+    try:
+        content = nbformat.reads(notebook.read_text("utf-8-sig"), as_version=4)
+        known = of_notebook(content)
+    except SyntaxError as error:
+        raise Problem(f"{notebook.name}: the parameters are no Python: {error}", 2) from error
+    except (OSError, ValueError) as error:
+        raise Problem(f"cannot read {notebook}: {error}", 2) from error
     for name in given:
         if name not in known:
             raise Problem(f"{notebook.stem}: {unknown(name, known)}", 2)
-    return {name: ast.literal_eval(p["default"]) for name, p in known.items()} | given
+    return content, known | given
 
 
-def _execute(notebook: Path, scratch: Path, given: dict, parameters: dict) -> None:
+def _execute(notebook: Path, content: Any, scratch: Path, given: dict, parameters: dict) -> None:
     """Write the executed notebook, its page and its numbers into a scratch folder."""
     import nbformat
     import papermill
@@ -86,26 +159,27 @@ def _execute(notebook: Path, scratch: Path, given: dict, parameters: dict) -> No
 
     from companion import claims
 
-    executed = scratch / notebook.name
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it misreads names; ours are checked
     began = time.perf_counter()
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(executed),
+        read = papermill.execute_notebook(
+            content,  # no path: papermill takes its braces for parameters
+            None,
             parameters=given,
             cwd=str(notebook.parent),
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
-            extra_arguments=["--log-level=ERROR"],  # of the kernel; errors in cells come back
+            extra_arguments=["--log-level=CRITICAL"],  # of the kernel; errors in cells come back
         )
     except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":  # Ctrl-C reaches the kernel as well
+            raise KeyboardInterrupt from error
         first = error.source.strip().partition("\n")[0]
         where = f"{notebook.stem} stopped at In [{error.exec_count}] ({first})"
         raise Problem(f"{where}: {error.ename}: {error.evalue}") from error
     except DeadKernelError as error:
         raise Problem(f"{notebook.stem}: the kernel died; is the memory full?") from error
     seconds = round(time.perf_counter() - began, 1)
-    read = nbformat.read(executed, as_version=4)
     results = {
         "notebook": notebook.stem,
         "profile": parameters.get("profile"),
@@ -117,6 +191,7 @@ def _execute(notebook: Path, scratch: Path, given: dict, parameters: dict) -> No
         | {name: installed(name) for name in ("torch", "numpy")},
         "seconds": seconds,
     }
+    nbformat.write(read, scratch / notebook.name)
     (scratch / f"{notebook.stem}.html").write_text(_page(read, notebook.stem), "utf-8")
     (scratch / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 

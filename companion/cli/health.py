@@ -8,14 +8,14 @@ from pathlib import Path
 from shutil import which
 
 from companion import __version__
-from companion.cli.places import CHECKOUT, installed
+from companion.cli.places import CHECKOUT, WORKING_COPY, installed
 
 Finding = tuple[str, str, str]  # "ok", "note" or "MISSING"; what; the cure
 
 
 def findings() -> list[Finding]:
     """Everything that ``companion doctor`` looks at."""
-    return [*_packages(), _kernel(), _device(), *_programs(), _data()]
+    return [*_packages(), _kernel(), _device(), *_programs(), _data(), *working_copy()]
 
 
 def _packages() -> list[Finding]:
@@ -96,13 +96,26 @@ def _program(names: tuple[str, ...], missing: str, cure: str) -> Finding:
 def _data() -> Finding:
     """Which data sets are there, whole or in part; the notebooks' defaults need none."""
     from companion.cli.datasets import files
-    from companion.data.fetch import data_directory
+    from companion.data.fetch import data_directory, places
 
-    place, there = data_directory(), []
+    try:
+        place, there = data_directory(), []
+    except OSError as error:
+        return "note", str(error), "export COMPANION_DATA=FOLDER"
     for name, needed in files().items():
-        here = sum((place / file.name).exists() for file in needed)
+        here = sum(bool(places(file)) for file in needed)
         there += [f"{name} ({here} of {len(needed)} files)"] * (here > 0)
     if there:
         return "ok", f"data in {place}: {', '.join(there)}", ""
     cure = "companion data says which files go where"
     return "note", f"no data in {place} yet; quick runs need none", cure
+
+
+def working_copy() -> list[Finding]:
+    """The user's notebooks, if `companion lab` has made them."""
+    from companion.cli.jupyterlab import edited
+
+    folder = WORKING_COPY.expanduser()
+    if not folder.is_dir():
+        return []
+    return [("ok", f"notebooks in {folder}, {len(edited(folder))} edited", "")]

@@ -6,6 +6,8 @@ from importlib import metadata
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]  # when installed with `pip install -e`
+# where `companion lab` keeps the user's notebooks; not ~/companion, which may be a clone
+WORKING_COPY = Path("~/companion-notebooks")
 
 
 class Problem(Exception):
@@ -14,6 +16,18 @@ class Problem(Exception):
     def __init__(self, message: str, code: int = 1):
         super().__init__(message)
         self.code = code
+
+
+def user_path(text: str) -> Path:
+    """A path as somebody wrote it: ``~`` is their home, also where no shell has seen it.
+
+    >>> user_path("~/data") == Path.home() / "data", user_path("a[1] b").name
+    (True, 'a[1] b')
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user, or no home
+        raise Problem(f"{text}: {error}", 2) from error
 
 
 def notebooks_folder() -> Path:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.data import celeba, chairs, cifar, faces, idx, imagenet32, omniglot, store
-from companion.data.fetch import RemoteFile, data_directory
+from companion.data.fetch import RemoteFile, check_writable, data_directory
 from companion.data.splits import Images, Splits, permuted
 
 NUM_CLASSES = 10
@@ -58,7 +58,8 @@ def load(
 
     ``digits`` are the 1,797 real 8×8 digits inside scikit-learn, and ``synthetic-faces`` are drawn
     by :mod:`companion.data.faces`: both are always there. The others are read from their real
-    files, whose sums are checked.
+    files, in any layout that :func:`companion.data.fetch.places` finds; published sums are checked,
+    and the note says where there is none.
 
     Args:
         name: one of ``SETS``.
@@ -118,6 +119,7 @@ def prepare(
     folder = folder_of(name, size, crop, root)
     if not folder.is_dir():
         with chosen.recipe(root, download, size, crop) as recipe:
+            check_writable(folder.parent)
             store.write(folder, recipe, progress)
     return folder
 
@@ -125,8 +127,8 @@ def prepare(
 def folder_of(name: str, size: int, crop: int | None, root: str | Path | None = None) -> Path:
     """Where a decoded set lies.
 
-    >>> folder_of("celeba", 64, 140, "data").as_posix()
-    'data/celeba/crop140-64'
+    >>> folder_of("celeba", 64, 140, "data").relative_to(data_directory("data")).as_posix()
+    'celeba/crop140-64'
     """
     return data_directory(root) / name / (f"crop{crop}-{size}" if crop else f"whole-{size}")
 

@@ -115,6 +115,8 @@ def write(folder: Path, recipe: Recipe, progress: bool = True) -> None:
         FormatError: for a damaged image; nothing is left then.
         OSError: when the disk is full.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"store.write: {folder} is no folder: delete it and try again")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial, lock = (folder.with_name(folder.name + end) for end in (".partial", ".lock"))
     with _alone(lock):
@@ -122,11 +124,17 @@ def write(folder: Path, recipe: Recipe, progress: bool = True) -> None:
             return
         try:
             _fill(partial, recipe, _begin(partial, recipe), progress)
-            (partial / "done.txt").unlink()
-            partial.replace(folder)
+            partial.replace(folder)  # the one step from partial to whole
         except ValueError:  # the files are wrong: what was made from them is, too
-            shutil.rmtree(partial, ignore_errors=True)
+            _discard(partial)
             raise
+
+
+def _discard(partial: Path) -> None:
+    """First what makes the rest count, so that a kill in between leaves nothing that does."""
+    with suppress(OSError):
+        (partial / "about.json").unlink()
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -142,11 +150,13 @@ def _alone(lock: Path) -> Iterator[None]:
 
 def _begin(partial: Path, recipe: Recipe) -> set[int]:
     """Make the empty map, or find one of the same recipe; returns the pieces already there."""
-    about = partial / "about.json"
-    if about.is_file() and about.read_text("utf-8") == _json(recipe.about):
-        lines = (partial / "done.txt").read_text("utf-8").splitlines(keepends=True)
-        return {int(line) for line in lines if line.endswith("\n")}
-    shutil.rmtree(partial, ignore_errors=True)
+    about, log, x = (partial / name for name in ("about.json", "done.txt", "x.npy"))
+    if all(file.is_file() for file in (about, log, x)) and _reads(about) == _json(recipe.about):
+        lines = _reads(log).splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n") and line.strip().isdecimal()]
+        log.write_text("".join(whole), "utf-8")  # what a kill has torn would spoil the next line
+        return {int(line) for line in whole}
+    _discard(partial)
     n, free = sum(recipe.sizes), shutil.disk_usage(partial.parent).free
     if n * prod(recipe.shape) > free:
         raise OSError(
@@ -155,12 +165,12 @@ def _begin(partial: Path, recipe: Recipe) -> set[int]:
         )
     partial.mkdir()
     header = {"descr": "|u1", "fortran_order": False, "shape": (n, *recipe.shape)}
-    with (partial / "x.npy").open("wb") as file:
+    with x.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + n * prod(recipe.shape))
     if recipe.y is not None:
         np.save(partial / "y.npy", recipe.y)
-    (partial / "done.txt").touch()
+    log.touch()
     about.write_text(_json(recipe.about), "utf-8")  # last: before it nothing counts
     return set()
 
@@ -204,6 +214,10 @@ def _put(x: BinaryIO, begin: int, piece: Piece, made: np.ndarray, recipe: Recipe
         raise OSError(f"{done}, to go on from there: {error}") from error
 
 
+def _reads(file: Path) -> str:
+    return file.read_text("utf-8", errors="replace")
+
+
 def _json(about: dict) -> str:
     return json.dumps(about, indent=2, sort_keys=True) + "\n"
 
@@ -216,14 +230,17 @@ def read(folder: Path) -> Splits:
     Raises:
         FormatError: when the folder is not whole.
     """
-    with damage("store.read", str(folder)):
+    with damage("store.read", f"{folder}, decoded again once you delete it,"):
+        for name in ("about.json", "x.npy", "y.npy"):
+            if (folder / name).exists() and not (folder / name).is_file():
+                raise ValueError(f"{name} is no regular file")
         about = json.loads((folder / "about.json").read_text("utf-8"))
         sizes, shape = tuple(about["sizes"]), tuple(about["shape"])
         x = torch.from_numpy(np.load(folder / "x.npy", mmap_mode="c"))
         has_y = (folder / "y.npy").is_file()
-        y = torch.from_numpy(np.load(folder / "y.npy")) if has_y else None
+        y = torch.from_numpy(np.array(np.load(folder / "y.npy", mmap_mode="r"))) if has_y else None
         if tuple(x.shape) != (sum(sizes), *shape) or x.dtype != torch.uint8:
-            raise FormatError(f"store.read: {folder} holds {x.dtype} {tuple(x.shape)}")
+            raise ValueError(f"it holds {x.dtype} {tuple(x.shape)}")
         if y is not None and (y.shape != x.shape[:1] or y.dtype != torch.int64):
-            raise FormatError(f"store.read: {folder} holds labels {y.dtype} {tuple(y.shape)}")
+            raise ValueError(f"it holds labels {y.dtype} {tuple(y.shape)}")
         return Splits(about["name"], *cut(Images(x, y), sizes), about["note"])

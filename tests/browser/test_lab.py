@@ -1,48 +1,23 @@
 """JupyterLab in a real browser: the notebooks open and run, the sliders move the picture."""
 
-import os
-import re
-import secrets
-import shutil
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from servers import open_and_run, serving
 
 from companion.explorables import sinusoid
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 SMALL = """\
 from companion.explorables.sinusoid import EXPLORABLE
 from companion.widgets import explore
 
 explore(EXPLORABLE, noise=(0.1,))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, or a skip that says why; with COMPANION_REQUIRE_BROWSER a failure."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        reason = "no Chromium on this machine's PATH"
-        (pytest.fail if os.environ.get("COMPANION_REQUIRE_BROWSER") else pytest.skip)(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,55 +34,13 @@ def lab(tmp_path_factory):
         if cell.cell_type == "code":  # a number beside a cell then says that it ran here
             cell.execution_count, cell.outputs = None, []
     nbformat.write(real, folder / "real.ipynb")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    token, log = secrets.token_hex(8), (folder / "log").open("w")
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-        "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
-        f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True",
+        sys.executable, "-m", "jupyterlab", "--allow-root", f"--ServerApp.root_dir={folder}"
     ]  # fmt: skip
+    quiet = str(ROOT / "companion" / "cli" / "jupyter")  # as the CLI does
     config = tmp_path_factory.mktemp("config")
-    tracker = config / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
-    tracker.mkdir(parents=True)  # all cells in the page, not only those on the screen
-    (tracker / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
-    places = {"JUPYTER_CONFIG_DIR": str(config)}
-    places["JUPYTER_CONFIG_PATH"] = str(ROOT / "companion" / "cli" / "jupyter")  # as the CLI does
-    environment = os.environ | places | {"OMP_WAIT_POLICY": "PASSIVE"}
-    server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    base = f"http://127.0.0.1:{port}/lab"
-    try:
-        _wait(f"{base}?token={token}", server, folder / "log")
-        yield lambda name: f"{base}/workspaces/{name}/tree/{name}.ipynb?token={token}"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait(address, server, log, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address, timeout=5)
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"JupyterLab did not start: {log.read_text()}")
-
-
-@pytest.fixture
-def screenshot():
-    """Save a picture of a page where COMPANION_SCREENSHOTS says, to be looked at."""
-
-    def save(page, name):
-        folder = os.environ.get("COMPANION_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=Path(folder) / f"{name}.png")
-
-    return save
+    with serving(command, folder / "log", config, JUPYTER_CONFIG_PATH=quiet) as (base, token):
+        yield lambda name: f"{base}/lab/workspaces/{name}/tree/{name}.ipynb?token={token}"
 
 
 PANEL = ".companion-sinusoid"
@@ -119,29 +52,6 @@ CLOCK = """panel => {
     if (start !== null) { window.moves.push(performance.now() - start); start = null; }
   }, true);
 }"""
-CURRENT = "window.jupyterapp?.shell.currentWidget?.sessionContext"  # else Run has nothing to run
-READY = f"""async () => {{
-  await {CURRENT}.ready;
-  await {CURRENT}.session.kernel.info;
-}}"""
-
-
-def open_and_run(browser, address, seconds):
-    """Open a notebook, run all of it, and wait until nothing is left to run."""
-    page = browser.new_page(viewport={"width": 1300, "height": 1100})
-    page.goto(address)
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_selector('[data-status="idle"]', timeout=60_000, state="attached")
-    assert not page.locator("text=Select Kernel").is_visible()
-    prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
-    prompts.first.click()
-    page.wait_for_function(CURRENT, timeout=60_000)
-    page.evaluate(READY)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator('[data-command="runmenu:run-all"]').click()
-    waiting = prompts.filter(has_not_text=re.compile(r"\[\d+\]"))
-    expect(waiting).to_have_count(0, timeout=seconds * 1000)
-    return page
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,37 @@ def test_a_change_is_made_and_keeps_the_ids_of_the_others(source, capsys):
     assert after[2].outputs[0].data == {"text/plain": "'new'"}
 
 
+@pytest.fixture
+def written_into(source):
+    """The source of a notebook whose .ipynb was edited itself, with what that holds."""
+    notebook = made(source)
+    notebook.cells[2].source = "6 * 8"
+    nbformat.write(notebook, source.with_suffix(".ipynb"))
+    return source, source.with_suffix(".ipynb").read_bytes()
+
+
+def test_edits_of_the_notebook_itself_are_not_lost(written_into, capsys):
+    source, before = written_into
+    for text in (SOURCE, SOURCE.replace("# Text", "# Other")):
+        source.write_text(text)
+        assert not make_notebooks.make(source)
+        assert "00_toy.ipynb was edited itself" in capsys.readouterr().err
+    assert not make_notebooks.take_back(source)  # both were edited
+    assert "00_toy.py was edited too" in capsys.readouterr().err
+    assert source.with_suffix(".ipynb").read_bytes() == before and "Other" in source.read_text()
+    assert make_notebooks.make(source, force=True) and made(source).cells[2].source == "6 * 7"
+
+
+def test_edits_of_the_notebook_itself_can_be_taken_back(written_into):
+    source, _ = written_into
+    assert make_notebooks.take_back(source)
+    assert source.read_text() == SOURCE.replace("6 * 7", "6 * 8")
+    assert make_notebooks.make(source) and made(source).cells[2].outputs[0].data == {
+        "text/plain": "48"
+    }
+    assert make_notebooks.take_back(source)  # nothing to do
+
+
 def test_a_failure_names_the_cell_and_keeps_the_old_notebook(source, capsys):
     before = source.with_suffix(".ipynb").read_bytes()
     source.write_text(SOURCE.replace("6 * 7", "6 / 0"))

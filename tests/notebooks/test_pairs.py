@@ -121,5 +121,5 @@ def test_no_widget_state_is_stored(source):
     _, made = pair(source)
     text = source.with_suffix(".ipynb").read_text("utf-8")
     assert "application/vnd.jupyter.widget-" not in text
-    assert not {"widgets", "papermill"} & set(made.metadata)
+    assert not {"widgets", "papermill", "jupytext"} & set(made.metadata)
     assert not [cell for cell in made.cells if "execution" in cell.metadata]
