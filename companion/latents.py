@@ -122,7 +122,8 @@ class Trained(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density in nats, of the kind that ``kind`` says: ``(batch,)``."""
-        return self.density.log_prob((z - self.mean) / self.std).value - self.std.log().sum()
+        z, graph = (z - self.mean) / self.std, torch.is_grad_enabled()
+        return self.density.log_prob(z, differentiable=graph).value - self.std.log().sum()
 
     def sample(
         self, n: int, generator: Generator | None = None, temperature: float = 1.0
@@ -208,7 +209,7 @@ def fit_latents(
             torch.cov(codes.T).view(codes.shape[1], -1)[None],
         )
     elif kind == "mixture":
-        found = GaussianMixture(components, random_state=seed).fit(codes.double().cpu().numpy())
+        found = GaussianMixture(components, random_state=seed).fit(codes.cpu().double().numpy())
         parameters = found.weights_, found.means_, found.covariances_
         latents.set(*(torch.as_tensor(p).to(codes) for p in parameters))
     elif kind in ("flow", "second_stage"):

@@ -22,7 +22,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from companion.models.base import Model
+from companion.models.base import Model, refuse_uninitialised
+from companion.passes import named
 from companion.training import (
     History,
     NonFiniteLossError,
@@ -181,7 +182,7 @@ class _Stack:
             for m, x, c, run in zip(self.models, train, given, configs, strict=True)
         ]
         self.parameters, self.buffers = stack_module_state(self.models)
-        self.loss = vmap(_Loss(self.models[0]).means)
+        self.loss = vmap(_Loss(self.models[0]).means, randomness="different")
         self.optimizer = make_optimizer(self.parameters.values(), self.config)
         self.scheduler = make_scheduler(self.optimizer, self.config, self.streams[0].num_steps)
         self.gradients = self._pass
@@ -225,8 +226,11 @@ class _Stack:
     def _pass(self, step: Step) -> dict[str, Tensor]:
         condition = {} if step.condition is None else {"condition": step.condition}
         self.optimizer.zero_grad()
-        terms = self.loss(self.parameters, self.buffers, step.x, condition, step.draws)
-        terms["loss"].sum().backward()  # runs share no parameter: the sum's gradient is each one's
+        with named("sweep, the model's loss"):
+            terms = self.loss(self.parameters, self.buffers, step.x, condition, step.draws)
+            terms[
+                "loss"
+            ].sum().backward()  # runs share no parameter: the sum's gradient is each one's
         return terms
 
     @torch.no_grad()
@@ -398,6 +402,7 @@ def _check(models, train, configs, conditions, at_once) -> TrainConfig:
     _refuse_shared(models[0])
     first = configs[0]
     for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
+        refuse_uninitialised("sweep", model)
         check_data(f"sweep, run {run}", model, x, None if conditions is None else conditions[run])
         if _kind(model) != _kind(models[0]):
             raise ValueError(f"sweep: run {run} has other networks or options than run 0")

@@ -8,7 +8,7 @@ from helpers import BATCH, DIM, LATENT, data, gradients, largest_difference, pai
 from torch import nn
 from torch.func import jacrev
 
-from companion import jacobians
+from companion import jacobians, passes
 from companion.networks import MLP
 
 
@@ -85,7 +85,7 @@ class Convolutions(nn.Module):
 @pytest.mark.parametrize("network", [Convolutions().double(), nn.Linear(6, 2).double()])
 def test_forward_mode_equals_torchs(network, detach):
     x, v = data((1, 4, 6)), data((1, 4, 6), seed=2)
-    value, product = jacobians.jvp(network, x, v, detach)
+    value, product = passes.jvp(network, x, v, detach)
     expected_value, expected = torch.func.jvp(network, (x,), (v,))
     assert torch.allclose(value, expected_value) and torch.allclose(product, expected)
     assert product.requires_grad is not detach and value.requires_grad
@@ -103,7 +103,7 @@ def test_forward_mode_keeps_weights_that_do_move():
     def function(p):
         return nn.functional.linear(p, (p[:1] * 2.0).tanh())
 
-    assert torch.allclose(jacobians.jvp(function, x, v)[1], torch.func.jvp(function, (x,), (v,))[1])
+    assert torch.allclose(passes.jvp(function, x, v)[1], torch.func.jvp(function, (x,), (v,))[1])
 
 
 def test_refusal():
@@ -114,14 +114,12 @@ def test_refusal():
 def test_threads_do_not_disturb_each_other():
     """A slider's thread draws while a cell computes: torch's forward mode is one for both."""
     net, z, v = MLP(2, 20, (32, 32)), torch.randn(64, 2), torch.randn(64, 2)
-    expected, wrong = jacobians.jvp(net, z, v)[1], []
+    expected, wrong = passes.jvp(net, z, v)[1], []
 
     def work():
         for _ in range(100):
             try:
-                wrong.extend(
-                    [] if torch.equal(jacobians.jvp(net, z, v)[1], expected) else ["other"]
-                )
+                wrong.extend([] if torch.equal(passes.jvp(net, z, v)[1], expected) else ["other"])
             except RuntimeError as error:
                 wrong.append(str(error))
 

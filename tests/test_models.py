@@ -1,9 +1,13 @@
 """Every model of the contract through one table of tests, then what is MLAE's own."""
 
+import pickle
+import warnings
+
 import pytest
 import torch
 from helpers import data, gradients, pair
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from companion import jacobians
 from companion.models import (
@@ -32,6 +36,7 @@ from companion.networks import (
     ConvEncoder,
     EncoderDecoder,
     InjectiveFlow,
+    batch_norm,
     flows,
     spectral_norm,
 )
@@ -197,8 +202,39 @@ def test_shapes_and_dtypes(case, dtype):
     terms = model.loss(x, c)
     assert all(term.shape == (8,) and term.dtype == dtype for term in terms)
     log_prob = model.log_prob(x, c)
-    assert log_prob.value.shape == (8,) and log_prob.kind
-    assert model.sample(8, c).shape == x.shape
+    assert log_prob.value.shape == (8,) and log_prob.kind and not log_prob.value.requires_grad
+    sample = model.sample(8, c)
+    assert sample.shape == x.shape and not sample.requires_grad
+    assert model.sample(8, c, differentiable=True).requires_grad
+    assert model.log_prob(x, c, differentiable=True).value.requires_grad
+
+
+def test_models_pickle(case):
+    model, x, c = case
+    if any(is_parametrized(module) for module in model.modules()):
+        pytest.skip("torch pickles no parametrised module, only its state_dict")
+    twin = pickle.loads(pickle.dumps(model))
+    assert torch.equal(model.encode(x, c), twin.encode(x, c))
+    assert twin.advance(0.3, 2).keys() == model.advance(0.3, 2).keys()
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(), batch_norm(8, image=False)])
+def test_a_density_in_training_mode_is_warned_of(layer):
+    decoder = nn.Sequential(nn.Linear(2, 8), layer, nn.Linear(8, 4))
+    model = Autoencoder(nn.Linear(4, 2), decoder, (4,), 2)
+    with pytest.warns(UserWarning, match=r"sample: in training mode .*decoder.1.*model.eval"):
+        model.sample(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.eval().log_prob(torch.zeros(2, 4))
+
+
+def test_a_density_that_depends_on_its_batch_is_refused():
+    norm = nn.BatchNorm1d(4, track_running_stats=False)
+    decoder = nn.Sequential(nn.Linear(2, 4), norm)
+    model = Autoencoder(nn.Linear(4, 2), decoder, (4,), 2).eval()
+    with pytest.raises(ValueError, match="'decoder.1' .* keeps no running statistics"):
+        model.log_prob(torch.zeros(2, 4))
 
 
 def test_gradients_are_finite_and_reach_every_parameter(case):
@@ -338,7 +374,7 @@ def test_log_prob_has_the_exact_gradient():
             return z @ torch.linalg.pinv(A).T
 
     x = data((3,))
-    value = Tied(nn.Identity(), nn.Identity(), (3,), 2).log_prob(x).value.sum()
+    value = Tied(nn.Identity(), nn.Identity(), (3,), 2).log_prob(x, differentiable=True).value.sum()
     exact = (-0.5 * (x @ A.T).square().sum(1) + 0.5 * torch.logdet(A @ A.T)).sum()
     ours, theirs = (torch.autograd.grad(v, A)[0] for v in (value, exact))
     assert torch.allclose(ours, theirs, atol=1e-9)

@@ -8,8 +8,22 @@ import torch
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
+def blocks():
+    return re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_a_model_is_kept_and_used_again(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names = {"torch": torch}
+    exec(blocks()[1], names)
+    x, model, again = torch.randn(3, 5), names["model"].eval(), names["again"]
+    assert torch.equal(model.log_prob(x).value, again.log_prob(x).value)
+    draws = [m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (model, again)]
+    assert torch.equal(*draws) and draws[0].shape == (3, 5)
+
+
 def test_the_six_lines_train_a_pair(monkeypatch):
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    block = blocks()[0]
     body = [line for line in block.splitlines() if line and not line.startswith(("import", "from"))]
     assert len(body) <= 6
     losses = []

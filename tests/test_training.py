@@ -1,5 +1,6 @@
 """The loop: it learns, it is reproducible, it stops well; and the sweep takes the same steps."""
 
+import copy
 import csv
 import gc
 import shutil
@@ -13,7 +14,8 @@ from torch import nn
 
 from companion.models import MLAE, linear
 from companion.models.base import evaluating
-from companion.networks import MLP
+from companion.networks import MLP, batch_norm
+from companion.passes import PassError
 from companion.sweep import grid, runs_at_once, sweep
 from companion.training import CheckpointError, NonFiniteLossError, Stream, TrainConfig, fit
 from companion.training.replay import Replay
@@ -255,6 +257,64 @@ def test_without_a_compiler_it_trains_eagerly_and_says_so(monkeypatch):
     with pytest.warns(UserWarning, match="torch.compile does not work here"):
         log = quiet_fit(make(), line(), None, config(epochs=1, compile=True))
     assert len(log.rows) == 1
+
+
+def lies(loss):
+    """A compiler that loses the surrogate, as torch's does with a network's own jvp."""
+
+    def wrong(*args, **kwargs):
+        terms = loss(*args, **kwargs)
+        return terms._replace(surrogate=0 * terms.surrogate)
+
+    return wrong
+
+
+def loses_a_gradient(loss):
+    def wrong(*args, **kwargs):
+        terms = loss(*args, **kwargs)
+        return terms._replace(loss=terms.prior + (terms.loss - terms.prior).detach())
+
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("compiler", "name"), [(lies, "surrogate"), (loses_a_gradient, "the gradient")]
+)
+def test_a_compiler_that_lies_is_not_used_and_its_trial_leaves_no_trace(
+    compiler, name, monkeypatch
+):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(2, 8), batch_norm(8, image=False), nn.Tanh(), nn.Linear(8, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the batch that BatchNorm couples
+        model = MLAE(encoder, MLP(1, 2, [16]), (2,), 1)
+    twin = copy.deepcopy(model)
+    quiet_fit(twin, line(), None, config(epochs=1))
+    monkeypatch.setattr(torch, "compile", compiler)
+    with pytest.warns(UserWarning, match=f"ArithmeticError: {name} differs"):
+        quiet_fit(model, line(), None, config(epochs=1, compile=True))
+    assert same_state(model, twin)
+
+
+class Gumbel(MLP):
+    def forward(self, z, condition=None):
+        return nn.functional.gumbel_softmax(super().forward(z))
+
+
+def test_what_validation_cannot_do_fails_before_the_first_step(tmp_path):
+    torch.manual_seed(0)
+    model = MLAE(MLP(2, 1, [16]), Gumbel(1, 2, [16]), (2,), 1)
+    before = copy.deepcopy(model)
+    with pytest.raises(PassError, match="decoder: draws random numbers"):
+        quiet_fit(model, line(), line(seed=1), config(), directory=tmp_path / "run")
+    assert same_state(model, before) and not (tmp_path / "run").exists()
+
+
+def test_validation_does_not_move_the_training():
+    plain, validated = make(), make()
+    quiet_fit(plain, line(), None, config(epochs=2))
+    quiet_fit(validated, line(), line(seed=1), config(epochs=2, log_defect=True))
+    assert same_state(plain, validated)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from companion.contracts import exact
+
 
 def self_crossings(curve: Tensor) -> int:
     """How many pairs of segments of a polyline in the plane cross each other.
@@ -22,7 +24,8 @@ def self_crossings(curve: Tensor) -> int:
     """
     if curve.dim() != 2 or curve.shape[1] != 2:
         raise ValueError(f"self_crossings: expected (m, 2) points, got {tuple(curve.shape)}")
-    a, b = curve[:-1].double(), curve[1:].double()
+    curve = exact(curve)
+    a, b = curve[:-1], curve[1:]
     i, j = torch.triu_indices(len(a), len(a), 2)
 
     def side(p: Tensor, q: Tensor, r: Tensor) -> Tensor:

@@ -177,6 +177,7 @@ class AggregateVAE(Model):
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None, **options) -> LogProb:
         """The VAE's, importance-sampled."""
+        options = {"differentiable": torch.is_grad_enabled()} | options
         return self.vae.log_prob(x, condition, **options)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial, wraps
 from inspect import signature
 from math import log, pi
 from numbers import Integral
@@ -11,6 +12,8 @@ from numbers import Integral
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import UninitializedTensorMixin
 
 from companion import jacobians
 from companion.contracts import LogProb, Map, Terms, as_float, bind
@@ -18,6 +21,36 @@ from companion.contracts import LogProb, Map, Terms, as_float, bind
 # what a loss or an estimator is given at every call
 NO_OPTIONS = ("x", "z", "encode", "decode", "condition", "probes", "index", "generator")
 Schedule = Callable[[float, int], float]  # (share of the training done, epoch) -> value
+
+
+def plain_numbers(method: Callable) -> Callable:
+    """A model's method whose result has a graph only with ``differentiable=True``.
+
+    It warns where the model is in training mode and its layers then see chance or other samples.
+
+    >>> @plain_numbers
+    ... def double(model, x):
+    ...     return 2 * x
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> double(nn.Identity(), x).requires_grad, double(nn.Identity(), x, differentiable=True)
+    (False, tensor([2.], grad_fn=<MulBackward0>))
+    """
+
+    @wraps(method)
+    def numbers(model: nn.Module, *args, differentiable: bool = False, **kwargs):
+        for name, layer in model.named_modules():
+            if layer.training and isinstance(layer, (_DropoutNd, nn.RReLU, _BatchNorm)):
+                why = "couples samples" if isinstance(layer, _BatchNorm) else "is random"
+                warnings.warn(
+                    f"{type(model).__name__}.{method.__name__}: in training mode the layer '{name}'"
+                    f" ({type(layer).__name__}) {why}; call model.eval() first",
+                    stacklevel=2,
+                )
+                break
+        with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+            return method(model, *args, **kwargs)
+
+    return numbers
 
 
 class Model(nn.Module):
@@ -29,6 +62,9 @@ class Model(nn.Module):
     Hyper-parameters that a sweep may vary are buffers, so that models which differ only in them
     train stacked. ``latents`` may be set after training (:func:`companion.latents.fit_latents`) and
     is saved with the model.
+
+    ``log_prob`` and ``sample`` give plain numbers, without a graph, unless ``differentiable=True``
+    asks for one; ``loss``, ``encode`` and ``decode`` always have theirs.
 
     Args:
         data_shape: shape of one sample.
@@ -43,6 +79,12 @@ class Model(nn.Module):
         self.data_shape, self.latent_dim = tuple(data_shape), latent_dim
         self.latents: nn.Module | None = None
         self.compares_samples = False  # whether a sample's loss depends on the others of its batch
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        for name in ("log_prob", "sample"):
+            if name in vars(cls):
+                setattr(cls, name, plain_numbers(vars(cls)[name]))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``(batch, *data) -> (batch, latent)``; by default the network ``encoder``."""
@@ -96,6 +138,7 @@ class Model(nn.Module):
         """Log-density in nats ``(batch,)``, with the kind of number it is."""
         raise NotImplementedError
 
+    @plain_numbers
     def sample(
         self,
         n: int,
@@ -195,7 +238,17 @@ def manifold_log_prob(
 
     The prior is N(0, 1/(2w)), w its ``prior_weight``. The value can be differentiated and costs one
     Jacobian-vector product for each latent dimension.
+
+    Raises:
+        ValueError: when a layer normalises over the batch in eval mode too.
     """
+    for name, layer in batch_norms(model):
+        if layer.running_mean is None:
+            raise ValueError(
+                f"log_prob: layer '{name}' ({type(layer).__name__}) keeps no running statistics: a "
+                "sample's density depends on its batch; build it with "
+                "track_running_stats=True"
+            )
     z = model.encode(x, condition)
     differentiable = torch.is_grad_enabled()
     log_volume = jacobians.log_volume(model.decode, z, condition, differentiable=differentiable)
@@ -250,13 +303,31 @@ def refuse_counters(module: nn.Module) -> None:
             )
 
 
+def refuse_uninitialised(call: str, module: nn.Module) -> None:
+    """Refuse lazy layers that have not seen a batch: nothing can train or count them.
+
+    Raises:
+        ValueError: naming the parameter and the cure.
+
+    >>> refuse_uninitialised("fit", nn.LazyLinear(2))
+    Traceback (most recent call last):
+    ValueError: fit: parameter 'weight' is uninitialised (nn.Lazy…); encode and decode a batch first
+    """
+    for name, parameter in module.named_parameters():
+        if isinstance(parameter, UninitializedTensorMixin):
+            raise ValueError(
+                f"{call}: parameter '{name}' is uninitialised (nn.Lazy…); encode and decode a "
+                "batch first"
+            )
+
+
 def constant(value: float) -> Schedule:
     """A hyper-parameter that stays.
 
     >>> constant(5.0)(0.3, 2)
     5.0
     """
-    return lambda progress, epoch: value
+    return partial(_linear, value, value)
 
 
 def linear(start: float, end: float) -> Schedule:
@@ -265,7 +336,7 @@ def linear(start: float, end: float) -> Schedule:
     >>> linear(1.0, 10.0)(0.5, 7)
     5.5
     """
-    return lambda progress, epoch: start + (end - start) * progress
+    return partial(_linear, start, end)
 
 
 def by_epoch(values: dict[int, float]) -> Schedule:
@@ -279,4 +350,12 @@ def by_epoch(values: dict[int, float]) -> Schedule:
     """
     if 0 not in values:
         raise ValueError(f"by_epoch: epoch 0 needs a value, got epochs {sorted(values)}")
-    return lambda progress, epoch: values[max(e for e in values if e <= epoch)]
+    return partial(_by_epoch, values)
+
+
+def _linear(start: float, end: float, progress: float, epoch: int) -> float:
+    return start if start == end else start + (end - start) * progress
+
+
+def _by_epoch(values: dict[int, float], progress: float, epoch: int) -> float:
+    return values[max(e for e in values if e <= epoch)]

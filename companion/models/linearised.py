@@ -11,11 +11,10 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from companion.contracts import Map, bind
-from companion.jacobians import jvp
 from companion.models.vae import Posterior, gaussian_log_likelihood
+from companion.passes import jvp, over
 
 Tangents = Literal["all", "two", "one"]
 
@@ -53,11 +52,11 @@ def linearise(
     values = []  # the value is the same for all directions: an output of vmap would be copied
 
     def push(v: Tensor) -> Tensor:
-        value, tangent = jvp(decode, mean, v, detach)
+        value, tangent = jvp(decode, mean, v, detach, "decoder")
         values.append(value)
         return tangent
 
-    tangents = vmap(push)(spread(q.scale, directions))
+    tangents = over(push, spread(q.scale, directions), name="decoder")
     return Linearised(values[0], tangents.flatten(2))
 
 

@@ -1,5 +1,6 @@
 """Relaxed injective flows: an autoencoder whose decoder pays for how far it stretches volume."""
 
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -108,7 +109,11 @@ def penalty(nu: float = 1.0, num_steps: int = 100_000) -> Schedule:
     >>> penalty(1.0)(0.5, 0), round(penalty(1.3)(1.0, 0), 1)
     (51.0, 3163.3)
     """
-    return lambda progress, epoch: 1 + (progress * num_steps) ** nu / 1000
+    return partial(_power, nu, num_steps)
+
+
+def _power(nu: float, num_steps: int, progress: float, epoch: int) -> float:
+    return 1 + (progress * num_steps) ** nu / 1000
 
 
 class RelaxedFlow(Model):

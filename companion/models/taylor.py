@@ -229,6 +229,7 @@ class TaylorVAE(Model):
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None, **options) -> LogProb:
         """That of the VAE with the same networks, see ``VAE.log_prob``."""
+        options = {"differentiable": torch.is_grad_enabled()} | options
         return self.sampling().log_prob(x, condition, **options)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:

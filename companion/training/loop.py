@@ -1,7 +1,8 @@
 """One visible training loop, blind to which model it trains."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from tqdm.auto import tqdm
 
 from companion import jacobians, volume
 from companion.contracts import Terms, as_float
-from companion.models.base import Model, batch_norms, evaluating
+from companion.models.base import Model, batch_norms, evaluating, refuse_uninitialised
+from companion.passes import named
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
@@ -89,6 +91,7 @@ def fit(
     True
     """
     config = config or TrainConfig()
+    refuse_uninitialised("fit", model)
     train, condition = as_data("fit", model, train, condition)
     if valid is not None:
         given = valid, valid_condition, config.validate_on
@@ -103,7 +106,10 @@ def fit(
     )
     stream = Stream(model, train, condition, config, fabric.global_rank, fabric.world_size)
     scheduler = make_scheduler(optimizer, config, stream.num_steps, stream.per_epoch)
-    gradients = _gradients(fabric, wrapped, optimizer, config)
+    if valid is not None:
+        with _untouched(model):  # what only validation needs fails now, not after an epoch
+            validate(model, valid[:2], config, _first(valid_condition, 2))
+    gradients = _gradients(fabric, wrapped, optimizer, config, stream)
 
     run = Run(model, optimizer.optimizer, scheduler, stream, config)
     keeper = Keeper(run, directory, fabric)
@@ -148,22 +154,85 @@ def fit(
 
 
 def _gradients(
-    fabric: Fabric, wrapped: nn.Module, optimizer: Optimizer, config: TrainConfig
+    fabric: Fabric, wrapped: nn.Module, optimizer: Optimizer, config: TrainConfig, stream: Stream
 ) -> Pass:
     """Forward and backward pass of a step; on one GPU recorded and replayed."""
-    loss_of = _compiled(wrapped.loss, fabric.device) if config.compile else wrapped.loss
 
-    def gradients(step: Step) -> Terms:
-        optimizer.zero_grad()
-        with fabric.autocast():
-            terms = loss_of(step.x, step.condition, **step.draws)
-        fabric.backward(terms.loss.mean())
-        return terms
+    def of(loss: Callable) -> Pass:
+        def gradients(step: Step) -> Terms:
+            optimizer.zero_grad()
+            with named("fit, the model's loss"):
+                with fabric.autocast():
+                    terms = loss(step.x, step.condition, **step.draws)
+                fabric.backward(terms.loss.mean())
+            return terms
 
+        return gradients
+
+    gradients = of(wrapped.loss)
+    if config.compile:
+        gradients = _compiled(gradients, of, wrapped, config, stream)
     alone = fabric.world_size == 1 and fabric.device.type == "cuda"
     if not (config.replay and alone):
         return gradients
     return Replay(gradients, wrapped.parameters(), wrapped.buffers())
+
+
+def _compiled(
+    eager: Pass, of: Callable, wrapped: nn.Module, config: TrainConfig, stream: Stream
+) -> Pass:
+    """The pass with a compiled loss, or as it is with one warning where compiling fails or lies.
+
+    One batch tells: no term and no gradient may differ by more than the tolerance, relatively.
+    """
+    tolerance = 2e-3 if config.precision in ("32-true", "64-true") else 0.1
+
+    def numbers(gradients: Pass) -> dict[str, Tensor]:
+        with _untouched(wrapped):
+            terms = gradients(stream.rehearsal())._asdict()
+            slopes = [
+                (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
+                for p in wrapped.parameters()
+            ]
+            found = {name: t.detach().float() for name, t in terms.items()}
+            return found | {"the gradient": torch.cat(slopes).float()}
+
+    try:
+        compiled = of(torch.compile(wrapped.loss))
+        expected, got = numbers(eager), numbers(compiled)
+        for name, value in expected.items():
+            if not (got[name] - value).norm() <= tolerance * value.norm() + 1e-6:
+                raise ArithmeticError(f"{name} differs from its eager value")
+    except Exception as error:
+        words = [line for line in str(error).splitlines() if line.strip()]
+        reason = f"{type(error).__name__}: {words[0][:120]}" if words else type(error).__name__
+        warnings.warn(
+            f"fit: torch.compile does not work here ({reason}); training eagerly", stacklevel=4
+        )
+        return eager
+    return compiled
+
+
+@contextmanager
+def _untouched(model: nn.Module) -> Iterator[None]:
+    """Try something: buffers, gradients and torch's chance are afterwards what they were."""
+    buffers = [(b, b.clone()) for b in model.buffers()]
+    slopes = [(p, p.grad) for p in model.parameters()]
+    devices = {p.device for p, _ in slopes if p.device.type == "cuda"}
+    try:
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(0)
+            yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        for parameter, gradient in slopes:
+            parameter.grad = gradient
+
+
+def _first(t: Tensor | None, n: int) -> Tensor | None:
+    return None if t is None else t[:n]
 
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Adam:
@@ -214,7 +283,7 @@ def validate(
             "valid_reconstruction": float((x_hat - x).square().flatten(1).sum(-1).mean()),
         }
     if config.log_defect:
-        x, condition = (None if t is None else t[: config.defect_on] for t in (x, condition))
+        x, condition = (_first(t, config.defect_on) for t in (x, condition))
         maps, parameters = (model.encode, model.decode), list(model.parameters())
         with evaluating(model):
             defect = jacobians.defect(x, *maps, condition)
@@ -264,16 +333,3 @@ def _diverged(row: dict[str, float]) -> str:
         f"fit: the loss is not finite in epoch {row['epoch']} ({terms}); the model is back at its "
         "state after the last good epoch. A smaller learning_rate or clip=1.0 usually helps."
     )
-
-
-def _compiled(loss: Callable, device: torch.device) -> Callable:
-    """The loss compiled, or as it is with one warning where no compiler works."""
-    try:
-        torch.compile(lambda t: t + 1, fullgraph=True)(torch.zeros(1, device=device))
-    except Exception as error:
-        reason = type(error).__name__
-        warnings.warn(
-            f"fit: torch.compile does not work here ({reason}); training eagerly", stacklevel=4
-        )
-        return loss
-    return torch.compile(loss)

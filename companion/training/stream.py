@@ -82,6 +82,13 @@ class Stream:
             yield self._step(index)
         self.position = 0
 
+    def rehearsal(self) -> Step:
+        """A step of the first samples to try something on; the stream stays where it is."""
+        first = slice(self.rows.stop - self.rows.start)
+        x = as_float(self.x[first].to(self.device), self.dtype)
+        condition = None if self.condition is None else self.condition[first].to(self.device)
+        return Step(x, condition, self.model.draw(x, Generator(self.device).manual_seed(0)))
+
     def state_dict(self) -> dict:
         """Where the stream stands, for a checkpoint."""
         between = self.position == 0

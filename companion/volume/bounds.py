@@ -17,11 +17,10 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
-from torch.func import vjp, vmap
 
 from companion import probes as _probes
 from companion.contracts import Map, bind
-from companion.jacobians import jvp
+from companion.passes import jvp, over, vjp
 
 How = Literal["forward", "backward", "difference"]
 
@@ -87,22 +86,24 @@ def _push(
 ) -> tuple[Tensor, Tensor]:
     """The reconstruction and J v, Jᵀv or a difference quotient for each probe."""
     if how == "backward":
-        x_hat, pull = vjp(decode, z)
+        x_hat, pull = vjp(decode, z, "decoder")
         _check_probes(probes, x_hat)
-        return x_hat, _each(lambda v: pull(v)[0], probes)
+        return x_hat, _each(pull, probes)
     _check_probes(probes, z)
     if how == "difference":
         x_hat = decode(z)
         return x_hat, _each(lambda v: (decode(z + epsilon * v) - x_hat) / epsilon, probes)
     if len(probes) == 1:
-        x_hat, pushed = jvp(decode, z, probes[0])
+        x_hat, pushed = jvp(decode, z, probes[0], name="decoder")
         return x_hat, pushed.unsqueeze(0)
-    x_hat, pushed = vmap(lambda v: jvp(decode, z, v))(probes)
+    x_hat, pushed = over(lambda v: jvp(decode, z, v, name="decoder"), probes, name="decoder")
     return x_hat[0], pushed  # the value does not depend on the probe
 
 
 def _each(function: Map, probes: Tensor) -> Tensor:
-    return function(probes[0]).unsqueeze(0) if len(probes) == 1 else vmap(function)(probes)
+    if len(probes) == 1:
+        return function(probes[0]).unsqueeze(0)
+    return over(function, probes, name="decoder")
 
 
 def draw(

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.func import vjp, vmap
 
 from companion import probes as _probes
 from companion.contracts import Map, bind
-from companion.jacobians import jvp
+from companion.passes import jvp, over, vjp
 
 
 class Conjugate(NamedTuple):
@@ -101,7 +100,7 @@ def conjugate(
         gram = gram_product(decode, z.detach())
         solved = solve(gram, v, tolerance, limit, stop_early, call="volume.conjugate")
     both = torch.cat([solved.x, v])  # (2·probe, batch, latent)
-    x_hat, pushed = vmap(lambda one: jvp(decode, z, one))(both)
+    x_hat, pushed = over(lambda one: jvp(decode, z, one, name="decoder"), both, name="decoder")
     ju, jv = pushed.chunk(2)
     surrogate = 0.5 * (ju * jv).flatten(2).sum(-1).mean(0)  # (probe, batch, …) -> (batch,)
     return Conjugate(x_hat[0], surrogate, solved.iterations.amax(0), solved.residual.amax(0))
@@ -116,13 +115,13 @@ def gram_product(decode: Map, z: Tensor) -> Callable[[Tensor], Tensor]:
     >>> gram_product(lambda z: 3 * z, torch.zeros(1, 2))(torch.ones(1, 1, 2))
     tensor([[[9., 9.]]])
     """
-    x_hat, pull = vjp(decode, z)
-    _, push = vjp(lambda w: pull(w)[0], torch.zeros_like(x_hat))
+    x_hat, pull = vjp(decode, z, "decoder")
+    _, push = vjp(pull, torch.zeros_like(x_hat), "decoder")
 
     def product(v: Tensor) -> Tensor:
-        return pull(push(v)[0])[0]
+        return pull(push(v))
 
-    return lambda v: product(v[0]).unsqueeze(0) if len(v) == 1 else vmap(product)(v)
+    return lambda v: product(v[0]).unsqueeze(0) if len(v) == 1 else over(product, v)
 
 
 def solve(

@@ -12,11 +12,10 @@ from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
-from torch.func import vjp, vmap
 
 from companion import probes as _probes
 from companion.contracts import Map, Surrogate, as_float, bind
-from companion.jacobians import jvp
+from companion.passes import jvp, over, vjp
 
 Side = Literal["encoder", "decoder"]
 Space = Literal["latent", "data"]
@@ -180,18 +179,20 @@ class _Jacobian:
         pull: bool = False,
         tangent: Tensor | None = None,
         detach: bool = False,
+        name: str = "map",
     ):
         self.function, self.point, self.tangent, self.detach = function, point, tangent, detach
+        self.name = name
         if tangent is not None:
             self.value, self.pushed = self._jvp(tangent)
         elif pull:
-            self.value, self._pull = vjp(function, point)
+            self.value, self._pull = vjp(function, point, name)
         else:
             self.value = function(point)
 
     def left(self, w: Tensor) -> Tensor:
         """wᵀJ, backward mode."""
-        return _over_probes(lambda one: self._pull(one)[0], w)
+        return self._over_probes(self._pull, w)
 
     def right(self, v: Tensor) -> Tensor:
         """Jv, forward mode."""
@@ -199,24 +200,24 @@ class _Jacobian:
 
     def right_transposed(self, v: Tensor) -> Tensor:
         """Jv by backward mode alone: w ↦ wᵀJ is linear in w, and its own transpose is v ↦ Jv."""
-        zero = torch.zeros_like(self.value)
-        _, push = vjp(lambda w: vjp(self.function, self.point)[1](w)[0], zero)
-        return _over_probes(lambda one: push(one)[0], v)
+        _, push = vjp(self._pull, torch.zeros_like(self.value), self.name)
+        return self._over_probes(push, v)
 
     def _jvp(self, v: Tensor) -> tuple[Tensor, Tensor]:
         def push(one: Tensor) -> tuple[Tensor, Tensor]:
-            return jvp(self.function, self.point, one, self.detach)
+            return jvp(self.function, self.point, one, self.detach, self.name)
 
         if len(v) == 1:
             value, tangent = push(v[0])
             return value, tangent.unsqueeze(0)
-        value, tangent = vmap(push)(v)
+        value, tangent = over(push, v, name=self.name)
         return value[0], tangent  # the value does not depend on the probe: computed once, a view
 
-
-def _over_probes(product: Map, vectors: Tensor) -> Tensor:
-    """Apply a product to each probe, in one vectorised call."""
-    return product(vectors[0]).unsqueeze(0) if len(vectors) == 1 else vmap(product)(vectors)
+    def _over_probes(self, product: Map, vectors: Tensor) -> Tensor:
+        """Apply a product to each probe, in one vectorised call."""
+        if len(vectors) == 1:
+            return product(vectors[0]).unsqueeze(0)
+        return over(product, vectors, name=self.name)
 
 
 def _one_pass(
@@ -239,21 +240,21 @@ def _one_pass(
 
     if space == "latent":
         if at == "data":
-            f = _Jacobian(encode, x, **outer)
+            f = _Jacobian(encode, x, name="encoder", **outer)
             z = f.value
         v = draw(z)
-        g = _Jacobian(decode, z, **inner(v))
+        g = _Jacobian(decode, z, name="decoder", **inner(v))
         if at == "manifold":
-            f = _Jacobian(encode, g.value, **outer)
+            f = _Jacobian(encode, g.value, name="encoder", **outer)
         trace = _trace(f, g, v, stop_inner, mode)
     else:
         v = draw(x)
         if at == "data":
-            f = _Jacobian(encode, x, **inner(v))
+            f = _Jacobian(encode, x, name="encoder", **inner(v))
             z = f.value
-        g = _Jacobian(decode, z, **outer)
+        g = _Jacobian(decode, z, name="decoder", **outer)
         if at == "manifold":
-            f = _Jacobian(encode, g.value, **inner(v))
+            f = _Jacobian(encode, g.value, name="encoder", **inner(v))
         trace = _trace(g, f, v, stop_inner, mode)
     return Surrogate(z, g.value, trace)
 

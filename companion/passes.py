@@ -1,0 +1,344 @@
+"""The differentiated pass over a map: forward mode, backward mode, and either for many vectors.
+
+Whatever a network holds runs inside these three, so that what torch's transforms cannot take is
+met once: kernels without the derivatives that a pass needs are replaced by operations that have
+them, all probes see the same random masks, and what is left raises a :class:`PassError`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from traceback import walk_tb
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import UninitializedTensorMixin
+from torch.overrides import TorchFunctionMode
+
+from companion.contracts import FORWARD_MODE, Map
+
+LINEAR_LAYERS = (
+    F.linear, F.conv1d, F.conv2d, F.conv3d,
+    F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d,
+)  # fmt: skip
+
+
+class PassError(RuntimeError):
+    """A map that cannot be differentiated as asked: which one, the operation, and the cure.
+
+    ``no_forward`` says that it is the forward derivative that is missing; backward mode may work.
+    """
+
+    no_forward = False
+
+
+def jvp(
+    function: Map, point: Tensor, tangent: Tensor, detach: bool = False, name: str = "map"
+) -> tuple[Tensor, Tensor]:
+    """A map's value and its Jacobian times a vector, in one forward-mode pass.
+
+    The same numbers as :func:`torch.func.jvp`, but faster: for a layer W x + b torch computes
+    W ẋ + Ẇ x with an explicit Ẇ = 0, and the second product costs as much as the first. Here the
+    layers of ``LINEAR_LAYERS`` skip it.
+
+    Threads wait for each other, since torch's forward mode is one for all of them.
+
+    Args:
+        function: any map.
+        point: where, ``(batch, *in)``.
+        tangent: the vector, like ``point``.
+        detach: the product needs no gradient, so that its graph need not be recorded.
+        name: what errors call the map.
+
+    Returns:
+        Value and product, both ``(batch, *out)``.
+
+    Raises:
+        PassError: when the map cannot be differentiated so.
+
+    >>> jvp(lambda x: x**2, torch.tensor([3.0]), torch.tensor([1.0]))
+    (tensor([9.]), tensor([6.]))
+    """
+
+    def inside(dual):
+        with _Pass(forward=True, detach=detach):
+            return function(dual)
+
+    if torch.compiler.is_compiling():
+        value, product = torch.func.jvp(inside, (point,), (tangent,))
+    else:
+        with FORWARD_MODE, named(name):
+            value, product = torch.func.jvp(inside, (point,), (tangent,))
+    return value, product.detach() if detach else product
+
+
+def vjp(
+    function: Map, point: Tensor, name: str = "map"
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """A map's value and w ↦ wᵀJ, its Jacobian's products from the left, in backward mode.
+
+    Arguments and errors are those of :func:`jvp`.
+
+    >>> value, pull = vjp(lambda x: x**2, torch.tensor([3.0]))
+    >>> pull(torch.tensor([1.0]))
+    tensor([6.])
+    """
+
+    def inside(x):
+        with _Pass(forward=False, detach=False):
+            return function(x)
+
+    if torch.compiler.is_compiling():
+        value, pull = torch.func.vjp(inside, point)
+        return value, lambda w: pull(w)[0]
+    with named(name):
+        value, pull = torch.func.vjp(inside, point)
+
+    def pulled(w):
+        with named(name):
+            return pull(w)[0]
+
+    return value, pulled
+
+
+def over(
+    product: Map,
+    vectors: Tensor,
+    randomness: Literal["same", "error"] = "same",
+    chunk_size: int | None = None,
+    name: str = "map",
+):
+    """A product with each vector of a leading axis, in one vectorised call.
+
+    Random masks that the map draws are the same for all vectors: one map has one Jacobian. With
+    ``chunk_size`` the map runs more than once, so that it may draw none: ``randomness="error"``.
+
+    >>> over(lambda v: 2 * v, torch.eye(2))
+    tensor([[2., 0.],
+            [0., 2.]])
+    """
+    vectorised = torch.func.vmap(product, randomness=randomness, chunk_size=chunk_size)
+    with nullcontext() if torch.compiler.is_compiling() else named(name):
+        return vectorised(vectors)
+
+
+class _Pass(TorchFunctionMode):
+    """What a layer runs as inside a pass."""
+
+    def __init__(self, forward: bool, detach: bool):
+        super().__init__()
+        self.forward, self.detach = forward, detach
+
+    def __torch_function__(self, layer, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if args and isinstance(args[0], UninitializedTensorMixin):
+            raise RuntimeError("uninitialised parameters")  # going on crashes the interpreter
+        if self.forward and layer in LINEAR_LAYERS and len(args) >= 2 and "bias" not in kwargs:
+            return self._linear(layer, args, kwargs)
+        if torch.compiler.is_compiling() and layer in PLAIN_NORMS:
+            return PLAIN_NORMS[layer](*args, **kwargs)
+        return INSTEAD[layer](*args, **kwargs) if layer in INSTEAD else layer(*args, **kwargs)
+
+    def _linear(self, layer, args, kwargs):
+        """A linear layer whose weight is constant maps tangent to tangent."""
+        x, weight, bias, *rest = (*args, None)[: max(3, len(args))]
+        value, tangent = forward_ad.unpack_dual(x)
+        constant = all(
+            p is None or forward_ad.unpack_dual(p).tangent is None for p in (weight, bias)
+        )
+        if tangent is None or not constant:
+            return layer(*args, **kwargs)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
+            pushed = layer(tangent, weight, None, *rest, **kwargs)
+        return forward_ad.make_dual(layer(value, weight, bias, *rest, **kwargs), pushed)
+
+
+def _attention(*args, **kwargs):
+    """The fused kernels have no forward derivative, and no second one."""
+    with sdpa_kernel(SDPBackend.MATH):
+        return F.scaled_dot_product_attention(*args, **kwargs)
+
+
+def _heads(*args, **kwargs):
+    with sdpa_kernel(SDPBackend.MATH):
+        return F.multi_head_attention_forward(*args, **kwargs)
+
+
+def _lstm(*args, **kwargs):
+    """oneDNN's and cuDNN's cells have a first derivative only, in backward mode."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)  # the public context manager also warns, of Intel's GPUs
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            return torch.lstm(*args, **kwargs)
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+def _rrelu(x, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
+    """Torch's own has no rule for ``vmap``."""
+    slope = (lower + upper) / 2
+    if training:
+        slope = lower + (upper - lower) * torch.rand_like(x.detach())
+    return torch.where(x >= 0, x, slope * x)
+
+
+def _cdist(a, b, p=2.0, compute_mode=None):
+    """Torch's own has one derivative, in backward mode."""
+    return torch.linalg.vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, dim=-1)
+
+
+INSTEAD = {
+    F.scaled_dot_product_attention: _attention,
+    F.multi_head_attention_forward: _heads,
+    torch.lstm: _lstm,
+    F.rrelu: _rrelu,
+    torch.rrelu: _rrelu,
+    torch.cdist: _cdist,
+}
+
+
+def _layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
+    y = _standardise(x, tuple(range(-len(normalized_shape), 0)), eps)
+    return _affine(y, weight, bias, normalized_shape)
+
+
+def _group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
+    y = _standardise(x.reshape(len(x), num_groups, -1), (2,), eps).reshape(x.shape)
+    return _affine(y, weight, bias, _channels(x))
+
+
+def _batch_norm(
+    x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
+    if not training:
+        y = x - running_mean.reshape(_channels(x))
+        y = y * (running_var.reshape(_channels(x)) + eps).rsqrt()
+    else:
+        y = _standardise(x, (0, *range(2, x.dim())), eps)
+        if (
+            running_mean is not None
+        ):  # torch's own moves them, which a transform permits to no other
+            F.batch_norm(x.detach(), running_mean, running_var, None, None, True, momentum, eps)
+    return _affine(y, weight, bias, _channels(x))
+
+
+def _standardise(x, dims, eps):
+    variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
+    return (x - mean) * (variance + eps).rsqrt()
+
+
+def _channels(x):
+    return (1, -1, *[1] * (x.dim() - 2))
+
+
+def _affine(y, weight, bias, shape):
+    y = y if weight is None else y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
+
+
+# torch cannot compile its own inside forward mode; eagerly they are faster than these
+PLAIN_NORMS = {
+    F.layer_norm: _layer_norm,
+    F.group_norm: _group_norm,
+    F.batch_norm: _batch_norm,
+}
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Say which map, which operation and what to do where a transform fails inside.
+
+    Errors that are not torch's, such as a network's own ``ValueError``, pass as they are.
+
+    Raises:
+        PassError: from the original.
+
+    >>> with named("decoder"):
+    ...     raise RuntimeError("the derivative for 'foo' is not implemented.")
+    Traceback (most recent call last):
+    companion.passes.PassError: decoder: 'foo' has no second derivative; write it in plain \
+operations of torch
+    """
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
+        if isinstance(error, PassError | torch.OutOfMemoryError):
+            raise
+        raise _explained(name, error) from error
+
+
+CAUSES = (  # the first speaks of the missing forward derivative
+    (
+        r"forward AD with (\S+) that does not support|must implement the jvp",
+        '{} has no forward derivative; use mode="backward" (in RIF\'s bounds '
+        'how="backward"), or write it in plain operations of torch',
+    ),
+    (
+        r"derivative for '?(?:aten::)?(\S+?)'? is not implemented|Double backwards is not "
+        r"supported for (\S+)",
+        "{} has no second derivative; write it in plain operations of torch",
+    ),
+    (
+        r"saved tensor hooks|checkpoint\.py",
+        "activation checkpointing cannot run inside a differentiated pass; switch it off in the "
+        "network (a smaller batch bounds the memory)",
+    ),
+    (
+        r"must override the setup_context staticmethod",
+        "an autograd.Function in the old style; give it a forward without ctx, setup_context, and "
+        "generate_vmap_rule = True",
+    ),
+    (
+        r"vmap over (\S+), but it does not have vmap support",
+        "the autograd.Function {} cannot be vectorised; set generate_vmap_rule = True in it",
+    ),
+    (
+        r"\.item\(\) on a Tensor|data-dependent control flow",
+        "a branch on values, or .item(); use torch.where, or train one model with fit instead of "
+        "many with sweep",
+    ),
+    (
+        r"data pointer of Tensor that doesn't have storage|access storage of|call numpy\(\)",
+        "NumPy, or other code that reads a tensor's memory; use operations of torch",
+    ),
+    (
+        r"in-place operation \((?:aten::)?(\S+?)\) that would mutate|vmap: inplace arithmetic",
+        "{} changes a buffer in place, such as a counter or a running mean; do that outside of "
+        "the map, or not in training mode (batch normalisation: num_batches_tracked = None)",
+    ),
+    (
+        r"uninitialised parameters",
+        "has a layer whose parameters are uninitialised (nn.Lazy…); call it once on a batch "
+        "before anything differentiates it",
+    ),
+    (
+        r"randomness error mode",
+        "draws random numbers where the map must stay the same; call model.eval(), or draw them "
+        "outside and pass them in as the condition",
+    ),
+    (
+        r"do not yet support (\S+?)\.? |[Bb]atching rule not implemented for (\S+?);",
+        "{} cannot be vectorised; write it in plain operations of torch",
+    ),
+)
+
+
+def _explained(name: str, error: Exception) -> PassError:
+    places = " ".join(frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+    said = str(error) + (
+        " checkpoint.py" if "utils/checkpoint.py" in places.replace("\\", "/") else ""
+    )
+    for cause, cure in CAUSES:
+        found = re.search(cause, said)
+        if found:
+            operation = next((f"'{g.rstrip('.,')}'" for g in found.groups() if g), "an operation")
+            explained = PassError(f"{name}: {cure.format(operation)}")
+            explained.no_forward = cause is CAUSES[0][0]
+            return explained
+    first = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return PassError(f"{name}: fails when it is differentiated, with {first}")
