@@ -73,6 +73,10 @@ class TwoStageVAE(Model):
         """Draw z ~ p(z | u) with u from the second stage's prior: ``(n, latent)``."""
         return self.second.draw_data(n, generator, temperature)
 
+    def prior_entropy(self, z: Tensor) -> float:
+        """Importance-sampled, hence high on average."""
+        return -float(self.second.log_prob(z).value.mean())
+
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
         noise = torch.randn(1, len(x), self.latent_dim, **random)

@@ -150,12 +150,26 @@ def check_data(call: str, model: Model, x: Tensor, condition: Tensor | None = No
             f"with n > 0, got {tuple(x.shape)}"
         )
     for what in (x, condition):
-        if what is not None and what.is_floating_point() and not what.isfinite().all():
-            bad = int((~what.flatten(1).isfinite().all(1)).sum())
-            raise ValueError(f"{call}: data must be finite, got {bad} rows with NaN or infinity")
+        if what is not None:
+            check_finite(call, "data", what)
     if not x.is_floating_point() and x.dtype != torch.uint8:
         raise ValueError(f"{call}: training data must be floating point or uint8, got {x.dtype}")
     if condition is not None and len(condition) != len(x):
         raise ValueError(
             f"{call}: expected a condition for each of {len(x)} samples, got {len(condition)}"
         )
+
+
+def check_finite(call: str, what: str, x: Tensor) -> None:
+    """Refuse rows with NaN or infinity, before a decomposition does in its own words.
+
+    Raises:
+        ValueError: naming the call, what is meant and how many rows.
+
+    >>> check_finite("gaussian_w2", "features", torch.tensor([[0.0], [torch.nan]]))
+    Traceback (most recent call last):
+    ValueError: gaussian_w2: features must be finite, got 1 rows with NaN or infinity
+    """
+    if x.is_floating_point() and not x.isfinite().all():
+        bad = int((~x.flatten(1).isfinite().all(1)).sum())
+        raise ValueError(f"{call}: {what} must be finite, got {bad} rows with NaN or infinity")
