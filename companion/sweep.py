@@ -9,6 +9,7 @@ take all, they are trained in stacks, one after the other.
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
 from math import isfinite
@@ -31,10 +32,19 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
 )
-from companion.training.checkpoint import check_settings, crc, read, write
+from companion.training.checkpoint import (
+    CheckpointError,
+    alone,
+    check_like,
+    check_settings,
+    read,
+    write,
+)
 from companion.training.counter import step_cost
+from companion.training.identity import identity
 from companion.training.memory import free, memory_budget
 from companion.training.replay import Replay
+from companion.training.run import check_place, check_rows, moments
 
 SHARE = 0.5  # of the free memory that a stack may take
 SECONDS = 10.0  # between checkpoints
@@ -117,7 +127,7 @@ def sweep(
         desc=f"sweep of {total}" + (f", {size} at once" if size < total else ""),
         leave=False,
     )
-    with bar:
+    with bar, nullcontext() if folder is None else alone(folder):
         for first in range(0, total, size):
             runs = slice(first, min(first + size, total))
             given = None if conditions is None else conditions[runs]
@@ -169,7 +179,7 @@ class _Stack:
     def __init__(self, models, train, configs, conditions, device: torch.device):
         self.models, self.config = [m.to(device).train() for m in models], configs[0]
         given = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
-        self.settings = _settings(models, train, configs)
+        self.settings = _settings(models, train, configs, conditions)
         self.streams = [
             Stream(m, x.to(device), c, run)
             for m, x, c, run in zip(self.models, train, given, configs, strict=True)
@@ -249,7 +259,7 @@ class _Stack:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same runs."""
         state = read(path)
-        check_settings(self.settings, state["settings"], path)
+        self._check(state, path)
         for name, value in (*self.parameters.items(), *self.buffers.items()):
             value.copy_(state["parameters"].get(name, state["buffers"].get(name)))
         self.optimizer.load_state_dict(state["optimizer"])
@@ -260,6 +270,21 @@ class _Stack:
             history.rows[:], history.stopped = rows, state["stopped"]
         self.epoch = state["epoch"]
         self.start = time.perf_counter() - state["seconds"]
+
+    def _check(self, state: dict, path: Path) -> None:
+        """Refuse another sweep's state, or one that is not whole, before any of it is used."""
+        settings = state.get("settings")
+        if not isinstance(settings, dict):
+            raise CheckpointError(f"training: {path} holds no sweep to go on with")
+        check_settings(self.settings, settings, path)
+        ours = self.state_dict() | {"version": state["version"], "rows": state.get("rows")}
+        ours["optimizer"] = moments(self.optimizer, state.get("optimizer"))
+        check_like(ours, state, path)
+        rows = state["rows"] if isinstance(state["rows"], list) else [None]
+        check_like([None] * len(self.models), [None] * len(rows), path, "rows")
+        for log, place, stream in zip(rows, state["streams"], self.streams, strict=True):
+            check_rows(log, path)
+            check_place(stream, place, state["epoch"], len(log), path)
 
 
 def _train(stack: _Stack, path: Path | None, bar: tqdm, callback, runs: tuple) -> bool:
@@ -302,13 +327,15 @@ def _open(directory: str | Path | None, resume: bool) -> tuple[Path | None, int 
     return folder, max(sizes, default=None)
 
 
-def _settings(models, train, configs) -> dict:
-    """What must be the same when a sweep goes on: the configs, the data, and the models' start."""
-    found = configs[0].decisive | {"data": [*train[0].shape], "data_type": str(train[0].dtype)}
-    for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
-        found[f"run {run}, seed and noise"] = [config.seed, config.noise]
-        found[f"run {run}, data_crc"] = crc(x[:64])
-        found[f"run {run}, model_crc"] = crc(*model.state_dict().values())
+def _settings(models, train, configs, conditions) -> dict:
+    """What must be the same when a sweep goes on: :func:`identity` of each of its runs."""
+    given = [None] * len(models) if conditions is None else conditions
+    found = {}
+    for run, (model, x, c, config) in enumerate(zip(models, train, given, configs, strict=True)):
+        one = identity(model, config, {"data": x, "condition": c})
+        found = found or one
+        of_all = {name: value for name, value in one.items() if found.get(name) != value}
+        found |= {f"run {run}, {name}": value for name, value in of_all.items()}
     return found
 
 

@@ -124,8 +124,10 @@ def test_every_model_goes_on_bit_for_bit(tmp_path, name):
 def test_a_run_that_ended_comes_back_as_it_ended(tmp_path):
     first, log = train(tmp_path)
     (tmp_path / "log.csv").unlink()
-    again, log_again = train(tmp_path, model=make_model(seed=1))
+    again, log_again = train(tmp_path)
     assert same(first, again) and log_again.rows == log.rows and (tmp_path / "log.csv").exists()
+    once_more, log_again = train(tmp_path, model=again)  # the model as the run left it
+    assert same(first, once_more) and log_again.rows == log.rows
 
 
 def test_a_stopped_run_stays_stopped(tmp_path):

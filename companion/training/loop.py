@@ -17,6 +17,7 @@ from companion.models.base import Model, batch_norms, evaluating
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
+from companion.training.identity import identity
 from companion.training.keeper import Keeper
 from companion.training.replay import Pass, Replay
 from companion.training.run import Run
@@ -48,14 +49,15 @@ def fit(
         model: any model of the contract.
         train: ``(n, *data)``, floating point, or uint8 images, in memory or mapped from disk
             (:func:`companion.data.images.load`), that are divided by 255.
-        valid: the same for validation by the exact NLL and the reconstruction error.
+        valid: the same for validation by the loss, the exact NLL and the reconstruction error.
         config: see :class:`companion.training.TrainConfig`.
         condition: ``(n, …)`` for the training samples, say one-hot labels.
         valid_condition: the same for the validation samples.
         directory: where ``log.csv``, ``checkpoint.pt``, ``best.pt`` (the weights with the smallest
             ``config.monitor``) and TensorBoard's log, if it is installed, go.
         resume: go on from the directory's checkpoint if there is one. A run that had ended comes
-            back as it ended.
+            back as it ended. It must be the same run: config, data, and the model with its options
+            and first weights, or with the checkpoint's.
         progress: show a progress bar.
         callback: called with each epoch's row, to which it may add; returning true stops the run.
 
@@ -65,7 +67,8 @@ def fit(
     Raises:
         NonFiniteLossError: when the loss is not finite; the model is back at its last good epoch,
             and the last good checkpoint stays.
-        CheckpointError: when a checkpoint cannot be written, read, or belongs to another run.
+        CheckpointError: when a checkpoint cannot be written, read, or belongs to another run, with
+            what differs; and when another process writes to the directory.
         FileExistsError: when the directory has a checkpoint and ``resume`` is not set.
         ValueError: when data contain non-finite numbers or do not fit the model.
 
@@ -85,6 +88,10 @@ def fit(
         check_data("fit, validation", model, valid, valid_condition)
         valid = valid[: config.validate_on]
         valid_condition = None if valid_condition is None else valid_condition[: len(valid)]
+    started = {} if directory is None else identity(
+        model, config, {"data": train, "condition": condition, "validation": valid,
+                        "valid_condition": valid_condition},
+    )  # fmt: skip
     fabric = _fabric(config, model)
     optimizer = make_optimizer(model.train().parameters(), config)
     wrapped, optimizer = fabric.setup(model, optimizer)
@@ -97,7 +104,7 @@ def fit(
     scheduler = make_scheduler(optimizer, config, stream.num_steps, stream.per_epoch)
     gradients = _gradients(fabric, wrapped, optimizer, config)
 
-    run = Run(model, optimizer.optimizer, scheduler, stream, config)
+    run = Run(model, optimizer.optimizer, scheduler, stream, config, started)
     keeper = Keeper(run, directory, fabric)
     keeper.open(resume)
     bar = tqdm(
@@ -175,15 +182,22 @@ def make_scheduler(optimizer: Adam, config: TrainConfig, num_steps: int, per_epo
 def validate(
     model: Model, x: Tensor, config: TrainConfig, condition: Tensor | None = None
 ) -> dict[str, float]:
-    """The exact NLL and the reconstruction error, in eval mode.
+    """The loss, the exact NLL and the reconstruction error, in eval mode.
 
-    With ``log_defect`` also the pseudo-inverse defect and the gradients' cosine.
+    The loss sees the same chance at every call, so that epochs can be compared, from a generator of
+    its own: validating moves nothing that training draws from. With ``log_defect`` also the
+    pseudo-inverse defect and the gradients' cosine.
     """
     x = as_float(x, next(model.parameters()).dtype)
-    with evaluating(model), torch.no_grad():
+    cuda = [x.device] if x.device.type == "cuda" else []
+    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(config.seed)  # of layers that draw for themselves
+        draws = model.draw(x, torch.Generator(x.device).manual_seed(config.seed))
         x_hat = model.decode(model.encode(x, condition), condition)
+        log_prob = model.log_prob(x, condition)
         row = {
-            "valid_nll": -float(model.log_prob(x, condition).value.mean()),
+            "valid_loss": float(model.loss(x, condition, **draws).loss.mean()),
+            "valid_nll": -float(log_prob.value.mean()),
             "valid_reconstruction": float((x_hat - x).square().flatten(1).sum(-1).mean()),
         }
     if config.log_defect:
