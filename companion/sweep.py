@@ -36,12 +36,12 @@ from companion.training.checkpoint import (
     CheckpointError,
     alone,
     check_like,
-    check_settings,
+    crc,
     read,
     write,
 )
 from companion.training.counter import step_cost
-from companion.training.identity import identity
+from companion.training.identity import check_identity, identity
 from companion.training.memory import free, memory_budget
 from companion.training.replay import Replay
 from companion.training.run import check_place, check_rows, moments
@@ -271,12 +271,23 @@ class _Stack:
         self.epoch = state["epoch"]
         self.start = time.perf_counter() - state["seconds"]
 
+    def _as_once(self) -> dict:
+        """What earlier versions kept of each run, for their checkpoints."""
+        found = {}
+        for run, (model, stream) in enumerate(zip(self.models, self.streams, strict=True)):
+            config, weights = stream.config, model.state_dict().values()
+            found[f"run {run}, seed and noise"] = [config.seed, config.noise]
+            found[f"run {run}, data_crc"] = crc(stream.x[:64])
+            found[f"run {run}, model_crc"] = crc(*weights)
+        return found
+
     def _check(self, state: dict, path: Path) -> None:
         """Refuse another sweep's state, or one that is not whole, before any of it is used."""
         settings = state.get("settings")
         if not isinstance(settings, dict):
             raise CheckpointError(f"training: {path} holds no sweep to go on with")
-        check_settings(self.settings, settings, path)
+        known = self.settings if "identity" in settings else self.settings | self._as_once()
+        check_identity(known, settings, {}, path)
         ours = self.state_dict() | {"version": state["version"], "rows": state.get("rows")}
         ours["optimizer"] = moments(self.optimizer, state.get("optimizer"))
         check_like(ours, state, path)

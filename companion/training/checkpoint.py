@@ -220,18 +220,18 @@ def check_settings(ours: dict, theirs: dict, path: Path) -> None:
 
 def _differences(ours: dict, theirs: dict, most: int = 3) -> str:
     names = [n for n in {**ours, **theirs} if ours.get(n, _NONE) != theirs.get(n, _NONE)]
-    some = [f"{n} is {theirs.get(n, _NONE)}, here {ours.get(n, _NONE)}" for n in names[:most]]
+    some = [f"{n} is {_shown(theirs, n)}, here {_shown(ours, n)}" for n in names[:most]]
     return "; ".join(some) + (f"; and {len(names) - most} more" if len(names) > most else "")
 
 
-class _Missing:
-    """What a name that is not there is shown as."""
-
-    def __repr__(self) -> str:
-        return "missing"
+_NONE = object()
 
 
-_NONE = _Missing()
+def _shown(found: dict, name: str) -> str:
+    value = found.get(name, _NONE)
+    near = f"{value:.6g}" if isinstance(value, float) else ""
+    short = near and float(near) != value and torch.tensor(float(near)).item() == value
+    return "missing" if value is _NONE else near if short else str(value)
 
 
 def _sync_folder(folder: Path) -> None:

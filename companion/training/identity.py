@@ -108,11 +108,13 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", type(value).__name__)
 
 
-def _values(schedule: Schedule, epochs: int) -> str:
-    """A schedule by what it gives in a run: its first and last value, and a crc of all."""
+def _values(schedule: Schedule, epochs: int) -> float | str:
+    """A schedule by what it gives in a run: its one value, or the first, the last, a crc of all."""
     shares = range(SHARES + 1)
     places = [(k / epochs, k) for k in range(epochs)] + [(k / SHARES, 0) for k in shares]
     values = torch.tensor([float(schedule(*place)) for place in places], dtype=torch.float64)
+    if (values == values[0]).all():
+        return float(values[0])
     return f"{values[0]:g} to {values[epochs - 1]:g}, crc {crc(values)}"
 
 

@@ -195,6 +195,13 @@ def validate(
         draws = model.draw(x, torch.Generator(x.device).manual_seed(config.seed))
         x_hat = model.decode(model.encode(x, condition), condition)
         log_prob = model.log_prob(x, condition)
+        if config.monitor == "valid_nll" and "manifold" in log_prob.kind:
+            warnings.warn(
+                f"fit: monitor valid_nll of {type(model).__name__} is {log_prob.kind}: it is "
+                "smallest where the map has collapsed, and would keep untrained weights, stop and "
+                "lower the learning rate too early; monitor valid_loss or valid_reconstruction",
+                stacklevel=3,
+            )
         row = {
             "valid_loss": float(model.loss(x, condition, **draws).loss.mean()),
             "valid_nll": -float(log_prob.value.mean()),
