@@ -400,7 +400,7 @@ def test_another_model_start_or_set_of_data_is_refused(tmp_path):
             fit(model, x, config=few, **kept, **data)
 
     fit(options_of("mlae"), x, x[:8], few, **kept)
-    again(options_of("autoencoder"), "model is MLAE, here Autoencoder", valid=x[:8])
+    again(options_of("autoencoder"), "of another architecture: beta is", valid=x[:8])
     again(options_of("mlae"), r"validation is \[8, 2\], here None")
     again(options_of("mlae"), "validation_sum is", valid=x[8:16].flip(0))
     again(options_of("mlae"), r"condition is None, here \[256, 1\]", valid=x[:8], condition=c)

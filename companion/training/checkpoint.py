@@ -113,7 +113,7 @@ def check_architecture(model: nn.Module, weights: dict, path: Path) -> None:
 
 
 def _shapes(weights: dict) -> dict:
-    return {n: tuple(t.shape) if isinstance(t, Tensor) else t for n, t in weights.items()}
+    return {n: tuple(t.shape) if isinstance(t, Tensor) else _made(t) for n, t in weights.items()}
 
 
 def check_like(ours: Any, theirs: Any, path: Path, name: str = "") -> None:
@@ -219,12 +219,19 @@ def check_settings(ours: dict, theirs: dict, path: Path) -> None:
 
 
 def _differences(ours: dict, theirs: dict, most: int = 3) -> str:
-    names = [n for n in {**ours, **theirs} if ours.get(n, _NONE) != theirs.get(n, _NONE)]
+    names = [n for n in {**ours, **theirs} if not _same(ours.get(n, _NONE), theirs.get(n, _NONE))]
     some = [f"{n} is {_shown(theirs, n)}, here {_shown(ours, n)}" for n in names[:most]]
     return "; ".join(some) + (f"; and {len(names) - most} more" if len(names) > most else "")
 
 
 _NONE = object()
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Whether two plain values are; what else a file may hold is not."""
+    if isinstance(theirs, Tensor | dict):
+        return False
+    return str(ours) == str(theirs) if isinstance(theirs, list | tuple) else ours == theirs
 
 
 def _shown(found: dict, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion.models.base import Schedule
+from companion.models.base import Model, Schedule
 from companion.training.checkpoint import check_settings, crc
 from companion.training.config import TrainConfig
 
@@ -81,7 +81,7 @@ def describe(model: nn.Module, epochs: int) -> dict[str, Any]:
         name = f"model.{path}".removesuffix(".")
         found[name] = type(module).__name__
         for key, value in vars(module).items():
-            if key in ("schedule", "schedules"):
+            if key in ("schedule", "schedules") and isinstance(module, Model):
                 several = value if isinstance(value, dict) else {"": value}
                 for of, one in several.items():
                     found[f"{name}.{key}.{of}".removesuffix(".")] = _values(one, epochs)

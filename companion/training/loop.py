@@ -191,7 +191,7 @@ def validate(
     x = as_float(x, next(model.parameters()).dtype)
     cuda = [x.device] if x.device.type == "cuda" else []
     with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(config.seed)  # of layers that draw for themselves
+        torch.default_generator.manual_seed(config.seed)  # of layers that draw for themselves
         draws = model.draw(x, torch.Generator(x.device).manual_seed(config.seed))
         x_hat = model.decode(model.encode(x, condition), condition)
         log_prob = model.log_prob(x, condition)
