@@ -32,19 +32,12 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
 )
-from companion.training.checkpoint import (
-    CheckpointError,
-    alone,
-    check_like,
-    crc,
-    read,
-    write,
-)
+from companion.training.checkpoint import alone, read, write
 from companion.training.counter import step_cost
-from companion.training.identity import check_identity, identity
+from companion.training.identity import as_once, check_identity, identities, settings_of
 from companion.training.memory import free, memory_budget
 from companion.training.replay import Replay
-from companion.training.run import check_place, check_rows, moments
+from companion.training.run import check_stack, check_whole
 
 SHARE = 0.5  # of the free memory that a stack may take
 SECONDS = 10.0  # between checkpoints
@@ -179,7 +172,7 @@ class _Stack:
     def __init__(self, models, train, configs, conditions, device: torch.device):
         self.models, self.config = [m.to(device).train() for m in models], configs[0]
         given = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
-        self.settings = _settings(models, train, configs, conditions)
+        self.settings = identities(models, train, configs, conditions)
         self.streams = [
             Stream(m, x.to(device), c, run)
             for m, x, c, run in zip(self.models, train, given, configs, strict=True)
@@ -271,31 +264,13 @@ class _Stack:
         self.epoch = state["epoch"]
         self.start = time.perf_counter() - state["seconds"]
 
-    def _as_once(self) -> dict:
-        """What earlier versions kept of each run, for their checkpoints."""
-        found = {}
-        for run, (model, stream) in enumerate(zip(self.models, self.streams, strict=True)):
-            config, weights = stream.config, model.state_dict().values()
-            found[f"run {run}, seed and noise"] = [config.seed, config.noise]
-            found[f"run {run}, data_crc"] = crc(stream.x[:64])
-            found[f"run {run}, model_crc"] = crc(*weights)
-        return found
-
     def _check(self, state: dict, path: Path) -> None:
         """Refuse another sweep's state, or one that is not whole, before any of it is used."""
-        settings = state.get("settings")
-        if not isinstance(settings, dict):
-            raise CheckpointError(f"training: {path} holds no sweep to go on with")
-        known = self.settings if "identity" in settings else self.settings | self._as_once()
-        check_identity(known, settings, {}, path)
-        ours = self.state_dict() | {"version": state["version"], "rows": state.get("rows")}
-        ours["optimizer"] = moments(self.optimizer, state.get("optimizer"))
-        check_like(ours, state, path)
-        rows = state["rows"] if isinstance(state["rows"], list) else [None]
-        check_like([None] * len(self.models), [None] * len(rows), path, "rows")
-        for log, place, stream in zip(rows, state["streams"], self.streams, strict=True):
-            check_rows(log, path)
-            check_place(stream, place, state["epoch"], len(log), path)
+        of_runs = self.models, [s.x for s in self.streams], [s.config for s in self.streams]
+        old = "identity" not in settings_of(state, path)
+        check_identity(self.settings | (as_once(*of_runs) if old else {}), state, path)
+        check_whole(self.state_dict(), state, self.optimizer, path)
+        check_stack(self.streams, state, path)
 
 
 def _train(stack: _Stack, path: Path | None, bar: tqdm, callback, runs: tuple) -> bool:
@@ -336,18 +311,6 @@ def _open(directory: str | Path | None, resume: bool) -> tuple[Path | None, int 
     folder.mkdir(parents=True, exist_ok=True)
     sizes = [1 + int(last) - int(first) for _, first, last in (p.stem.split("-") for p in there)]
     return folder, max(sizes, default=None)
-
-
-def _settings(models, train, configs, conditions) -> dict:
-    """What must be the same when a sweep goes on: :func:`identity` of each of its runs."""
-    given = [None] * len(models) if conditions is None else conditions
-    found = {}
-    for run, (model, x, c, config) in enumerate(zip(models, train, given, configs, strict=True)):
-        one = identity(model, config, {"data": x, "condition": c})
-        found = found or one
-        of_all = {name: value for name, value in one.items() if found.get(name) != value}
-        found |= {f"run {run}, {name}": value for name, value in of_all.items()}
-    return found
 
 
 class _Loss(nn.Module):

@@ -1,6 +1,7 @@
 """What a run's numbers depend on, in plain values: two runs are one where these agree."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.models.base import Model, Schedule
-from companion.training.checkpoint import check_settings, crc
+from companion.training.checkpoint import BEST, CheckpointError, check_settings, crc
 from companion.training.config import TrainConfig
 
 WHOLE = 2**26  # bytes; of larger data some rows stand for all
@@ -47,6 +48,35 @@ def identity(
             found[f"{name}_type"] = str(x.dtype)
             found |= {f"{name}_crc": crc(x[:64]), f"{name}_sum": fingerprint(x)}
     return found | describe(model, config.epochs) | start_of(model.state_dict())
+
+
+def identities(
+    models: Sequence[nn.Module],
+    train: Sequence[Tensor],
+    configs: Sequence[TrainConfig],
+    conditions: Sequence[Tensor] | None,
+) -> dict[str, Any]:
+    """The :func:`identity` of each run of a sweep: the first's, and where others differ from it."""
+    given = [None] * len(models) if conditions is None else conditions
+    found: dict[str, Any] = {}
+    for run, (model, x, c, config) in enumerate(zip(models, train, given, configs, strict=True)):
+        one = identity(model, config, {"data": x, "condition": c})
+        found = found or one
+        own = {name: value for name, value in one.items() if found.get(name) != value}
+        found |= {f"run {run}, {name}": value for name, value in own.items()}
+    return found
+
+
+def as_once(
+    models: Sequence[nn.Module], train: Sequence[Tensor], configs: Sequence[TrainConfig]
+) -> dict[str, Any]:
+    """What earlier versions kept of each run of a sweep, for their checkpoints."""
+    found = {}
+    for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
+        found[f"run {run}, seed and noise"] = [config.seed, config.noise]
+        found[f"run {run}, data_crc"] = crc(x[:64])
+        found[f"run {run}, model_crc"] = crc(*model.state_dict().values())
+    return found
 
 
 def fingerprint(x: Tensor) -> int:
@@ -118,7 +148,18 @@ def _values(schedule: Schedule, epochs: int) -> float | str:
     return f"{values[0]:g} to {values[epochs - 1]:g}, crc {crc(values)}"
 
 
-def check_identity(ours: dict, theirs: dict, weights: dict[str, Tensor], path: Path) -> None:
+def settings_of(state: dict, path: Path) -> dict[str, Any]:
+    """The identity that a checkpoint holds.
+
+    Raises:
+        CheckpointError: when it is another kind of file.
+    """
+    if not isinstance(state.get("settings"), dict):
+        raise CheckpointError(f"training: {path} holds no run to go on with; is it {BEST}?")
+    return state["settings"]
+
+
+def check_identity(ours: dict, state: dict, path: Path) -> None:
     """Refuse to go on with another run's checkpoint.
 
     A model that is already where the checkpoint is may go on from there, however it started. A
@@ -126,13 +167,13 @@ def check_identity(ours: dict, theirs: dict, weights: dict[str, Tensor], path: P
 
     Args:
         ours: :func:`identity` of the run at hand.
-        theirs: the one in the checkpoint.
-        weights: the checkpoint's.
+        state: the checkpoint's.
         path: named in errors.
 
     Raises:
         CheckpointError: with the names that differ, what they are there, and what here.
     """
+    theirs = settings_of(state, path)
     if "identity" not in theirs:
         warnings.warn(
             f"training: {path} was written by a version that did not keep the model's options; "
@@ -140,7 +181,7 @@ def check_identity(ours: dict, theirs: dict, weights: dict[str, Tensor], path: P
             stacklevel=3,
         )
         ours = {name: value for name, value in ours.items() if name in theirs}
-    there = start_of(weights)
+    there = start_of(state["model"]) if "model" in state else {None: None}
     if there.items() <= ours.items():
         ours, theirs = ({n: v for n, v in d.items() if n not in there} for d in (ours, theirs))
     check_settings(ours, theirs, path)

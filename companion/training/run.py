@@ -1,6 +1,7 @@
 """What changes during a run, and how it goes into a checkpoint and comes back."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
@@ -14,7 +15,7 @@ from companion.contracts import Terms
 from companion.training import checkpoint
 from companion.training.config import TrainConfig
 from companion.training.history import History
-from companion.training.identity import check_identity
+from companion.training.identity import check_identity, settings_of
 from companion.training.stream import Stream
 
 
@@ -131,23 +132,43 @@ class Run:
 
     def _check(self, state: dict, path: Path) -> None:
         """Refuse another run's state, or one that is not whole, before any of it is used."""
-        settings = state.get("settings")
-        if not isinstance(settings, dict) or not isinstance(state.get("model"), dict):
-            raise checkpoint.CheckpointError(
-                f"training: {path} holds no run to go on with; is it best.pt?"
-            )
-        checkpoint.check_architecture(self.model, state["model"], path)
-        check_identity(self.settings(), settings, state["model"], path)
-        ours = self.state_dict() | {"version": checkpoint.VERSION, "settings": settings}
-        ours["optimizer"] = moments(self.optimizer, state.get("optimizer"))
-        sums, ours["rows"] = state.get("sums"), state.get("rows")
-        ours["sums"] = dict.fromkeys(sums if isinstance(sums, dict) else (), torch.zeros(()))
-        checkpoint.check_like(ours, state, path)
+        settings_of(state, path)
+        checkpoint.check_architecture(self.model, state.get("model"), path)
+        check_identity(self.settings(), state, path)
+        check_whole(self.state_dict(), state, self.optimizer, path)
         check_rows(state["rows"], path)
         check_place(self.stream, state["stream"], state["epoch"], len(state["rows"]), path)
         checkpoint.check_random(state["random"]["cpu"], torch.device("cpu"), path)
         if state["random"]["cuda"] is not None:
             checkpoint.check_random(state["random"]["cuda"], self.stream.device, path)
+
+
+def check_whole(ours: dict, state: dict, optimizer: torch.optim.Optimizer, path: Path) -> None:
+    """Refuse a state that is not made like that of the run at hand, whatever its log says.
+
+    Raises:
+        CheckpointError: naming the part.
+    """
+    free = {name: state.get(name) for name in ("settings", "rows")}
+    ours = ours | free | {"version": checkpoint.VERSION}
+    ours["optimizer"] = moments(optimizer, state.get("optimizer"))
+    if "sums" in ours:
+        sums = state.get("sums")
+        ours["sums"] = dict.fromkeys(sums if isinstance(sums, dict) else (), torch.zeros(()))
+    checkpoint.check_like(ours, state, path)
+
+
+def check_stack(streams: Sequence[Stream], state: dict, path: Path) -> None:
+    """Refuse logs and places that the runs of a sweep cannot have.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    rows = state["rows"] if isinstance(state["rows"], list) else []
+    checkpoint.check_like([None] * len(streams), [None] * len(rows), path, "rows")
+    for log, place, stream in zip(rows, state["streams"], streams, strict=True):
+        check_rows(log, path)
+        check_place(stream, place, state["epoch"], len(log), path)
 
 
 def moments(optimizer: torch.optim.Optimizer, theirs: Any) -> dict:
