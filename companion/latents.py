@@ -10,6 +10,8 @@
 
 Each has ``log_prob(z)``, ``sample(n, generator, temperature)`` and ``kind`` in words. Set as
 ``model.latents`` it is what ``model.sample`` draws from, and the model's ``state_dict`` has it.
+All but the first are fitted to standardised codes, so that their floors and starts are shares of
+the codes' spread: codes s times as wide have samples s times as wide.
 """
 
 from math import log
@@ -19,16 +21,17 @@ import torch
 from sklearn.mixture import GaussianMixture
 from torch import Generator, Tensor, nn
 
-from companion.contracts import LogProb
+from companion.contracts import LogProb, exact
 from companion.models.base import Model, standard_normal_nll
 from companion.models.vae import VAE, posterior_size
 from companion.networks import MLP, flows
 from companion.training import TrainConfig, fit
+from companion.training.inputs import check_finite
 
 KINDS = ("standard", "gaussian", "mixture", "second_stage", "flow")
 
 
-SMALLEST = 1e-6  # variance of a direction in which codes do not vary, or share of the largest
+SMALLEST = 1e-6  # variance of a direction in which standardised codes do not vary
 
 
 class FlowTerms(NamedTuple):
@@ -55,19 +58,23 @@ class Mixture(nn.Module):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("scales", torch.eye(latent_dim).repeat(components, 1, 1))
 
-    def set(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Take the parameters of a fitted mixture.
+    def set(
+        self, weights: Tensor, means: Tensor, covariances: Tensor, units: "Units | None" = None
+    ) -> None:
+        """Take the parameters of a mixture fitted to codes in some units.
 
         Codes that do not fill their space (a latent that no sample uses, or one that follows from
         the others) leave a covariance without a Cholesky factor. If one has none, no direction of
         any keeps less than ``SMALLEST`` variance, nor less than that share of the largest one's.
         """
-        covariances = covariances.cpu().double()  # which not every device has
+        means, covariances = exact(means), exact(covariances)
         scales, failed = torch.linalg.cholesky_ex(covariances)
         if failed.any():
             along, directions = torch.linalg.eigh(covariances)  # in rising order
             along = along.clamp(min=SMALLEST * along[:, -1:].clamp(min=1.0))
             scales = torch.linalg.cholesky(directions * along.unsqueeze(1) @ directions.mT)
+        if units is not None:
+            means, scales = units.mean + units.std * means, units.std[:, None] * scales
         for buffer, value in zip(self.buffers(), (weights.log(), means, scales), strict=True):
             buffer.copy_(value)
 
@@ -90,6 +97,28 @@ class Mixture(nn.Module):
         chosen = chosen.to(self.means.device)
         spread = torch.einsum("nij,nj->ni", self.scales[chosen], noise)
         return self.means[chosen] + temperature * spread
+
+
+class Units(NamedTuple):
+    """What codes are measured in: their mean and spread in each direction, in float64."""
+
+    mean: Tensor  # (latent,)
+    std: Tensor  # (latent,)
+
+
+def units_of(codes: Tensor) -> Units:
+    """The units in which codes ``(n, latent)`` have mean 0 and variance 1.
+
+    A direction in which they do not vary, but for rounding, takes the largest of the others.
+
+    >>> units_of(torch.tensor([[0.0, 5.0], [2.0, 5.0]])).std.round(decimals=3)
+    tensor([1.4140, 1.4140], dtype=torch.float64)
+    """
+    exactly, rounding = exact(codes), torch.finfo(codes.dtype).eps
+    std, largest = exactly.std(0), exactly.abs().amax(0)
+    varies = std > rounding * largest
+    widest = (std * varies).max()
+    return Units(exactly.mean(0), torch.where(varies, std, widest if widest > 0 else 1.0))
 
 
 class FlowDensity(Model):
@@ -185,7 +214,8 @@ def fit_latents(
         A frozen module; assign it to ``model.latents``.
 
     Raises:
-        ValueError: for an unknown kind, codes of another shape, or too few of them.
+        ValueError: for an unknown kind, codes of another shape, too few of them, or some that are
+            not finite.
 
     Source: RIF §4.3 (ex-post density estimation); 2SVAE §4.
 
@@ -198,24 +228,20 @@ def fit_latents(
         raise ValueError(
             f"fit_latents: codes must be (n, latent) with n > latent, got {tuple(codes.shape)}"
         )
+    check_finite("fit_latents", "codes", codes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         latents = build_latents(kind, codes.shape[1], components, hidden).to(codes)
-    codes = codes.detach()
+    units = units_of(codes)
+    standard = (exact(codes) - units.mean) / units.std
     if kind == "gaussian":
-        latents.set(
-            codes.new_ones(1),
-            codes.mean(0)[None],
-            torch.cov(codes.T).view(codes.shape[1], -1)[None],
-        )
+        one = standard.new_ones(1), standard.new_zeros(1, standard.shape[1])
+        latents.set(*one, torch.cov(standard.T).view(1, *one[1].shape[1:] * 2), units)
     elif kind == "mixture":
-        found = GaussianMixture(components, random_state=seed).fit(codes.cpu().double().numpy())
+        found = GaussianMixture(components, random_state=seed).fit(standard.numpy())
         parameters = found.weights_, found.means_, found.covariances_
-        latents.set(*(torch.as_tensor(p).to(codes) for p in parameters))
+        latents.set(*map(torch.as_tensor, parameters), units)
     elif kind in ("flow", "second_stage"):
-        latents.mean.copy_(codes.mean(0))
-        std = codes.std(0)
-        latents.std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
-        standardised = (codes - latents.mean) / latents.std
-        fit(latents.density, standardised, config=config, progress=False)
+        latents.mean.copy_(units.mean), latents.std.copy_(units.std)
+        fit(latents.density, standard.to(codes), config=config, progress=False)
     return latents.eval().requires_grad_(False)

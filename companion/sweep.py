@@ -9,6 +9,7 @@ take all, they are trained in stacks, one after the other.
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
 from math import isfinite
@@ -35,10 +36,12 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
 )
-from companion.training.checkpoint import check_settings, crc, read, write
+from companion.training.checkpoint import alone, read, write
 from companion.training.counter import step_cost
+from companion.training.identity import as_once, check_identity, identities, settings_of
 from companion.training.memory import free, memory_budget
 from companion.training.replay import Replay
+from companion.training.run import check_stack, check_whole
 
 SHARE = 0.5  # of the free memory that a stack may take
 SECONDS = 10.0  # between checkpoints
@@ -124,7 +127,7 @@ def sweep(
         desc=f"sweep of {total}" + (f", {size} at once" if size < total else ""),
         leave=False,
     )
-    with bar:
+    with bar, nullcontext() if folder is None else alone(folder):
         for first in range(0, total, size):
             runs = slice(first, min(first + size, total))
             given = None if conditions is None else conditions[runs]
@@ -176,7 +179,7 @@ class _Stack:
     def __init__(self, models, train, configs, conditions, device: torch.device):
         self.models, self.config = [m.to(device).train() for m in models], configs[0]
         given = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
-        self.settings = _settings(models, train, configs)
+        self.settings = identities(models, train, configs, conditions)
         self.streams = [
             Stream(m, x.to(device), c, run)
             for m, x, c, run in zip(self.models, train, given, configs, strict=True)
@@ -259,7 +262,7 @@ class _Stack:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same runs."""
         state = read(path)
-        check_settings(self.settings, state["settings"], path)
+        self._check(state, path)
         for name, value in (*self.parameters.items(), *self.buffers.items()):
             value.copy_(state["parameters"].get(name, state["buffers"].get(name)))
         self.optimizer.load_state_dict(state["optimizer"])
@@ -270,6 +273,14 @@ class _Stack:
             history.rows[:], history.stopped = rows, state["stopped"]
         self.epoch = state["epoch"]
         self.start = time.perf_counter() - state["seconds"]
+
+    def _check(self, state: dict, path: Path) -> None:
+        """Refuse another sweep's state, or one that is not whole, before any of it is used."""
+        of_runs = self.models, [s.x for s in self.streams], [s.config for s in self.streams]
+        old = "identity" not in settings_of(state, path)
+        check_identity(self.settings | (as_once(*of_runs) if old else {}), state, path)
+        check_whole(self.state_dict(), state, self.optimizer, path)
+        check_stack(self.streams, state, path)
 
 
 def _train(stack: _Stack, path: Path | None, bar: tqdm, callback, runs: tuple) -> bool:
@@ -310,16 +321,6 @@ def _open(directory: str | Path | None, resume: bool) -> tuple[Path | None, int 
     folder.mkdir(parents=True, exist_ok=True)
     sizes = [1 + int(last) - int(first) for _, first, last in (p.stem.split("-") for p in there)]
     return folder, max(sizes, default=None)
-
-
-def _settings(models, train, configs) -> dict:
-    """What must be the same when a sweep goes on: the configs, the data, and the models' start."""
-    found = configs[0].decisive | {"data": [*train[0].shape], "data_type": str(train[0].dtype)}
-    for run, (model, x, config) in enumerate(zip(models, train, configs, strict=True)):
-        found[f"run {run}, seed and noise"] = [config.seed, config.noise]
-        found[f"run {run}, data_crc"] = crc(x[:64])
-        found[f"run {run}, model_crc"] = crc(*model.state_dict().values())
-    return found
 
 
 class _Loss(nn.Module):

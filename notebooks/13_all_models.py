@@ -285,8 +285,10 @@ runs = runs or (mkdtemp() if profile == "quick" else "runs/13")
 def run(dataset, label, number):
     """One training with `companion train`, or what it left the last time: its results."""
     model, options = entries[label]
-    price = "-".join(f"{value:g}" for value in options.values() if type(value) is float)
-    place = Path(runs) / f"{profile}-{dataset}" / f"{label} {price} seed {number}".replace(" ", "-")
+    prices = [value for value in options.values() if type(value) is float]
+    price = "-".join(f"{v:g}" if float(f"{v:g}") == v else str(v) for v in prices)
+    parent = f"{profile}-{dataset}" + "-test-files" * (dataset == "mnist" and test_files_only)
+    place = Path(runs) / parent / f"{label} {price} seed {number}".replace(" ", "-")
     if not (place / "results.json").exists():
         settings = {"options": options, "seed": number}
         settings |= {"train": {"epochs": 4}} if profile == "quick" else {}

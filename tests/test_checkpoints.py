@@ -1,5 +1,7 @@
 """Runs that are interrupted: they go on bit for bit, and a bad file never costs a good one."""
 
+import copy
+import io
 import json
 import os
 import random
@@ -15,7 +17,23 @@ from helpers import data
 from resume_child import make_data, make_model, run
 from test_models import MODELS
 
-from companion.training import CheckpointError, TrainConfig, fit, load_weights, memory_budget
+from companion.models import MLAE, VAE, Autoencoder
+from companion.models.base import linear
+from companion.networks import MLP
+from companion.sweep import sweep
+from companion.training import (
+    CheckpointError,
+    Stream,
+    TrainConfig,
+    fit,
+    load_weights,
+    make_optimizer,
+    make_scheduler,
+    memory_budget,
+)
+from companion.training.checkpoint import LOCK
+from companion.training.identity import identity
+from companion.training.run import Run
 
 CHILD = Path(__file__).with_name("resume_child.py")
 
@@ -124,8 +142,10 @@ def test_every_model_goes_on_bit_for_bit(tmp_path, name):
 def test_a_run_that_ended_comes_back_as_it_ended(tmp_path):
     first, log = train(tmp_path)
     (tmp_path / "log.csv").unlink()
-    again, log_again = train(tmp_path, model=make_model(seed=1))
+    again, log_again = train(tmp_path)
     assert same(first, again) and log_again.rows == log.rows and (tmp_path / "log.csv").exists()
+    once_more, log_again = train(tmp_path, model=again)  # the model as the run left it
+    assert same(first, once_more) and log_again.rows == log.rows
 
 
 def test_a_stopped_run_stays_stopped(tmp_path):
@@ -334,3 +354,190 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(tmp_path, kills):
     cut, cut_log = run(str(tmp_path / "cut"), **settings)  # had ended: only reads
     assert died == kills
     assert same(whole, cut) and without_seconds(cut_log) == without_seconds(log)
+
+
+def options_of(name, **changes):
+    """A model of two options each time the same, but for what is changed."""
+    torch.manual_seed(0)
+    nets = MLP(2, 1, [4]), MLP(1, 2, [4])
+    if name == "mlae":
+        return MLAE(*nets, (2,), 1, **({"beta": 10.0} | changes))
+    if name == "autoencoder":
+        return Autoencoder(*nets, (2,), 1, **changes)
+    heads = MLP(2, 2, [4])
+    return VAE(heads, nets[1], (2,), 1, **({"decoder_variance": 0.5} | changes))
+
+
+OTHERS = {
+    "beta": ("mlae", {"beta": 0.01}, r"beta is 10.0, here 0.01"),
+    "probes": ("mlae", {"kind": "gaussian"}, r"model.options.kind is \w+, here gaussian"),
+    "schedule": ("mlae", {"beta": linear(10.0, 20.0)}, r"model.schedule is 10.0, here 10 to"),
+    "gamma": ("vae", {"decoder_variance": 0.25}, r"decoder_variance is 0.5, here 0.25"),
+    "floor": ("vae", {"floor": 1e-3}, r"model.floor is 1e-06, here 0.001"),
+    "samples": ("vae", {"num_samples": 2}, r"model.num_samples is 1, here 2"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_run_with_other_options_is_refused_by_name(tmp_path, other):
+    """Else it would report the first run's numbers under its own labels."""
+    name, changes, message = OTHERS[other]
+    kept = {"directory": tmp_path, "resume": True, "progress": False}
+    fit(options_of(name), make_data(64), None, config(epochs=1), **kept)
+    model = options_of(name, **changes)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match="belongs to another run: .*" + message):
+        fit(model, make_data(64), None, config(epochs=1), **kept)
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_another_model_start_or_set_of_data_is_refused(tmp_path):
+    kept = {"directory": tmp_path, "resume": True, "progress": False}
+    x, few = make_data(256), config(epochs=1)
+    c = torch.zeros(256, 1)
+
+    def again(model, match, x=x, **data):
+        with pytest.raises(CheckpointError, match=match):
+            fit(model, x, config=few, **kept, **data)
+
+    fit(options_of("mlae"), x, x[:8], few, **kept)
+    again(options_of("autoencoder"), "of another architecture: beta is", valid=x[:8])
+    again(options_of("mlae"), r"validation is \[8, 2\], here None")
+    again(options_of("mlae"), "validation_sum is", valid=x[8:16].flip(0))
+    again(options_of("mlae"), r"condition is None, here \[256, 1\]", valid=x[:8], condition=c)
+    other = x.clone()
+    other[200] += 1  # beyond the first rows
+    again(options_of("mlae"), "another run: data_sum is", x=other, valid=x[:8])
+    stranger = options_of("mlae")
+    torch.nn.init.ones_(stranger.encoder.body[0].weight)
+    again(stranger, "another run: weights_crc is .* the same seed", valid=x[:8])
+    still = options_of("mlae")
+    still.encoder.requires_grad_(False)
+    again(still, "frozen is missing, here encoder", valid=x[:8])
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_with_a_warning(stopped):
+    path = stopped / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    known = ("data", "data_type", "data_crc", "device", *config().decisive)
+    state["settings"] = {name: state["settings"][name] for name in known}
+    torch.save(state, path)
+    refused(stopped, "epochs is 4, here 9", epochs=9)
+    with pytest.warns(UserWarning, match="did not keep the model's options"):
+        model, _ = train(stopped)
+    assert load_weights(make_model(), path)["epoch"] == 4 and model is not None
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    """The second is told at once, whatever process it is in; a killed one holds nothing."""
+    code = (
+        "import sys, time; from filelock import FileLock\n"
+        "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
+    )
+    call = [sys.executable, "-c", code, str(tmp_path / LOCK)]
+    child = subprocess.Popen(call, stdout=subprocess.PIPE)
+    x, few = make_data(64), config(epochs=1)
+    try:
+        assert child.stdout.readline().strip() == b"held"
+        with pytest.raises(CheckpointError, match="another run is writing to"):
+            fit(make_model(), x, None, few, directory=tmp_path, progress=False)
+        with pytest.raises(CheckpointError, match="another run is writing to"):
+            sweep([make_model()], [x], [few], directory=tmp_path, progress=False)
+    finally:
+        child.kill(), child.wait()
+    fit(make_model(), x, None, few, directory=tmp_path, progress=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot write to"):
+        fit(make_model(), x, None, few, directory=tmp_path / "file" / "run", progress=False)
+
+
+def parts_of(state, path=()):
+    """The places of all values in a state of dicts and lists."""
+    items = state.items() if isinstance(state, dict) else enumerate(state)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, dict | list) and "settings" not in path:
+            yield from parts_of(value, (*path, key))
+
+
+def mutations(state):
+    """Every value left out, of another kind, or of another shape."""
+    for place in parts_of(state):
+        if place[0] == "rows" and len(place) > 1 or place[:1] == ("settings",):
+            continue
+        *above, last = place
+        for how in ("gone", "text", "none", "shape"):
+            broken = copy.deepcopy(state)
+            owner = broken
+            for key in above:
+                owner = owner[key]
+            old = owner[last]
+            if how == "gone":
+                del owner[last]
+            elif how == "shape" and isinstance(old, torch.Tensor):
+                owner[last] = torch.cat([old.reshape(-1), old.reshape(-1)[:1]])
+            elif how in ("text", "none") and type(old) not in (str, type(None)):
+                owner[last] = "text" if how == "text" else None
+            else:
+                continue
+            free = above[:1] == ["sums"] or above == ["optimizer", "state"]  # may lack any
+            if not (free and how == "gone"):
+                yield f"{'.'.join(map(str, place))} {how}", broken
+
+
+@pytest.mark.parametrize("kind", ["fit", "sweep"])
+def test_no_broken_checkpoint_is_used_in_part(tmp_path, kind):
+    """Each mutation is refused by name, and model, optimiser, stream and chance are as before."""
+    x, few = make_data(64), config(epochs=2, batch_size=16)
+    if kind == "fit":
+        train_on = {"directory": tmp_path, "progress": False}
+        fit(options_of("vae", learn_variance=True), x, x[:8], few, **train_on)
+        path, model = tmp_path / "checkpoint.pt", options_of("vae", learn_variance=True)
+        optimizer = make_optimizer(model.parameters(), few)
+        stream = Stream(model, x, None, few)
+        scheduler = make_scheduler(optimizer, few, stream.num_steps)
+        sets = {"data": x, "condition": None, "validation": x[:8], "valid_condition": None}
+        loaded = Run(model, optimizer, scheduler, stream, few, identity(model, few, sets))
+    else:
+        models = [options_of("mlae") for _ in range(2)]
+        sweep(models, [x, x], [few] * 2, directory=tmp_path, progress=False)
+        path, cpu = next(tmp_path.glob("*.pt")), torch.device("cpu")
+        fresh = [options_of("mlae") for _ in range(2)]
+        loaded = sys.modules["companion.sweep"]._Stack(fresh, [x, x], [few] * 2, None, cpu)
+    whole = torch.load(path, weights_only=True)
+
+    def standing():
+        state = loaded.state_dict() | {"seconds": 0.0}
+        buffer = io.BytesIO()
+        torch.save(copy.deepcopy(state), buffer)
+        return buffer.getvalue(), torch.get_rng_state().tolist()
+
+    before, survivors, count = standing(), [], 0
+    for name, broken in mutations(whole):
+        torch.save(broken, path)
+        count += 1
+        try:
+            loaded.load(path)
+            survivors.append(name)
+        except CheckpointError:
+            pass
+        assert name in survivors or standing() == before, name
+    for place in ({"done": 10**6}, {"position": -1}, {"order": torch.zeros(5056).byte()}):
+        broken = copy.deepcopy(whole)
+        (broken["stream"] if kind == "fit" else broken["streams"][1]).update(place)
+        torch.save(broken, path)
+        with pytest.raises(CheckpointError):
+            loaded.load(path)
+    assert not survivors and count > 100 and standing() == before
+    torch.save(whole, path)
+    loaded.load(path)
+    assert loaded.epoch == 2
+
+
+def test_the_best_weights_are_no_run_and_a_log_is_no_weights(stopped):
+    (stopped / "best.pt").replace(stopped / "checkpoint.pt")
+    refused(stopped, "holds no run to go on with; is it best.pt?")
+    for junk in ({}, {"model": None}, {"model": [1]}, {"model": {"weight": "text"}}):
+        torch.save({"version": 1} | junk, stopped / "junk.pt")
+        with pytest.raises(CheckpointError, match=r"junk.pt is of another architecture"):
+            load_weights(make_model(), stopped / "junk.pt")

@@ -19,7 +19,8 @@ from companion.evaluation import (
     normal_alignment,
     rank_correlation,
 )
-from companion.models import MLAE
+from companion.latents import Mixture
+from companion.models import MLAE, VAE, AggregateVAE, RelaxedFlow
 
 
 def linear_model(scales=(2.0, 0.5)):
@@ -48,6 +49,31 @@ def test_spectrum_and_entropy_of_a_linear_decoder():
     assert spectrum.entropy == pytest.approx(log(2 * pi * e) + log(2.0 * 0.5))
 
 
+def scaled_prior(s):
+    """z ~ N(0, s²) in two dimensions, as a learned prior has it."""
+    prior = Mixture(1, 2).double()
+    prior.scales.mul_(s)
+    return prior
+
+
+@pytest.mark.parametrize("prior_std", [1.0, 3.0])
+def test_entropy_follows_the_models_own_prior(prior_std):
+    """A linear decoder of N(0, s²) codes makes a Gaussian, whose entropy is known."""
+    nets = linear_model().encoder, linear_model().decoder
+    heads = nn.Linear(3, 4).double()
+    vae = VAE(heads, nets[1], (3,), 2, prior=scaled_prior(prior_std))
+    models = {
+        "relaxed": RelaxedFlow(*nets, (3,), 2, prior_weight=0.5 / prior_std**2),
+        "vae": vae,
+        "aggregate": AggregateVAE(vae, "mmd", 1.0),
+    }
+    truth = log(2 * pi * e) + log(2.0 * 0.5) + 2 * log(prior_std)
+    for name, model in models.items():
+        generator = torch.Generator().manual_seed(0)
+        found = decoder_spectrum(model, n=4000, generator=generator).entropy
+        assert found == pytest.approx(truth, abs=1e-6 if name == "relaxed" else 0.05), name
+
+
 @given(st.integers(0, 1000), st.integers(1, 4))
 def test_w2_of_gaussians_obeys_its_laws(seed, size):
     generator = torch.Generator().manual_seed(seed)
@@ -64,6 +90,8 @@ def test_w2_is_squared_and_states_its_counts():
     expected = (a.std() - 3 * a[:1000].std()) ** 2 + (a.mean() - 3 * a[:1000].mean()) ** 2
     assert distance.value == pytest.approx(float(expected))
     assert (distance.num_first, distance.num_second) == (4000, 1000)
+    with pytest.raises(ValueError, match="the second sample's features must be finite, got 1 rows"):
+        gaussian_w2(a, torch.cat([a, a[:1] / 0]))
     with pytest.raises(ValueError, match="gaussian_w2: expected"):
         gaussian_w2(a, torch.zeros(5, 2))
 

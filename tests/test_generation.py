@@ -130,6 +130,11 @@ def test_the_scores_against_torchmetrics():
     assert inception_score(logits, splits=1) == pytest.approx(float(theirs.compute()[0]), rel=1e-5)
     with pytest.raises(ValueError, match="splits must be between 1 and 400 samples, got 401"):
         inception_score(logits, splits=401)
+    sizes = (2, 1, 1, 1, 1)  # six samples in five parts, none of them empty or twice as large
+    parts = [inception_score(part, splits=1) for part in logits[:6].split(sizes)]
+    assert inception_score(logits[:6], splits=5) == pytest.approx(sum(parts) / 5)
+    with pytest.raises(ValueError, match="inception_score: logits must be finite, got 1 rows"):
+        inception_score(torch.cat([logits, logits[:1] / 0]), splits=1)
 
     class Pixels(nn.Module):
         num_features = 12

@@ -79,8 +79,10 @@ def test_goes_through_a_file_with_its_model(fitted, tmp_path):
 
 def test_mixture_is_scikit_learns(codes):
     mixture = fit_latents("mixture", codes.double(), components=3)
-    theirs = GaussianMixture(3, random_state=0).fit(codes.double().numpy())
-    expected = torch.as_tensor(theirs.score_samples(codes.double().numpy()))
+    std = codes.double().std(0)
+    standard = ((codes.double() - codes.double().mean(0)) / std).numpy()
+    theirs = GaussianMixture(3, random_state=0).fit(standard)
+    expected = torch.as_tensor(theirs.score_samples(standard)) - std.log().sum()
     assert torch.allclose(mixture.log_prob(codes.double()), expected)
 
 
@@ -132,3 +134,24 @@ def test_many_latents_of_which_few_are_free_can_be_drawn(kind, scale):
     assert z.isfinite().all()
     assert off.square().mean() < 1e-4 * codes.square().mean()
     assert z.square().mean() == pytest.approx(float(codes.square().mean()), rel=0.2)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "standard"])
+@pytest.mark.parametrize("scale", [(3e-3, 3e-3), (1e4, 1e4), (1e-5, 1e3)])
+def test_units_of_the_codes_do_not_matter(codes, kind, scale):
+    """Codes s times as wide have samples as much wider, and log p falls by log s a direction."""
+    codes, s = codes.double(), torch.tensor(scale).double()
+    options = {"components": 2, "hidden": (8,), "config": TrainConfig(epochs=1, device="cpu")}
+    one, other = (fit_latents(kind, c, **options) for c in (codes, codes * s + s))
+    draws = [f.sample(200, torch.Generator().manual_seed(1)) for f in (one, other)]
+    assert torch.allclose((draws[1] - s) / s, draws[0], rtol=1e-4, atol=1e-5)
+    densities = [one.log_prob(codes[:50]), other.log_prob(codes[:50] * s + s) + s.log().sum()]
+    assert torch.allclose(*densities, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_codes_that_are_not_finite_are_named(codes, kind):
+    broken = codes.clone()
+    broken[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="fit_latents: codes must be finite, got 1 rows"):
+        fit_latents(kind, broken)

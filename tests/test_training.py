@@ -12,12 +12,21 @@ import pytest
 import torch
 from torch import nn
 
-from companion.models import MLAE, linear
+from companion.data.toy import Sinusoid
+from companion.models import MLAE, VAE, linear
 from companion.models.base import evaluating
 from companion.networks import MLP, batch_norm
 from companion.passes import PassError
 from companion.sweep import grid, runs_at_once, sweep
-from companion.training import CheckpointError, NonFiniteLossError, Stream, TrainConfig, fit
+from companion.training import (
+    CheckpointError,
+    NonFiniteLossError,
+    Stream,
+    TrainConfig,
+    fit,
+    load_weights,
+)
+from companion.training.loop import validate
 from companion.training.replay import Replay
 
 sweeping = sys.modules["companion.sweep"]  # the module; the name is its function's
@@ -87,7 +96,7 @@ def test_the_log_is_a_csv_file(tmp_path):
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == pytest.approx(log.column("loss"))
     kept = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard"}
-    assert kept == {"best.pt", "checkpoint.pt", "log.csv"}
+    assert kept == {"best.pt", "checkpoint.pt", "log.csv", ".lock"}
 
 
 def test_a_callback_stops_the_run():
@@ -443,7 +452,7 @@ def test_a_killed_sweep_goes_on_to_the_same_weights(tmp_path, monkeypatch, kille
         assert a.column("loss") == b.column("loss") and len(a.rows) == len(b.rows) == 4
     again, _ = sweep_of(directory=tmp_path, resume=True, callback=pytest.fail)
     assert all(map(torch.equal, states(straight), states(again)))
-    assert [path.suffix for path in tmp_path.iterdir()] == [".pt"] * 3
+    assert [path.suffix for path in tmp_path.glob("[!.]*")] == [".pt"] * 3
 
 
 def test_a_sweep_keeps_what_is_there_and_knows_it_from_another(tmp_path):
@@ -454,7 +463,7 @@ def test_a_sweep_keeps_what_is_there_and_knows_it_from_another(tmp_path):
         sweep_of(2, epochs=6, directory=tmp_path, resume=True)
     models = [make(7.0, 0), make(1.0, 1)]
     data, configs = [line(seed=s) for s in (0, 1)], [config(epochs=4, seed=s) for s in (0, 1)]
-    with pytest.raises(CheckpointError, match="run 0, model_crc"):
+    with pytest.raises(CheckpointError, match="beta is 0.1, here 7.0"):
         sweep(models, data, configs, directory=tmp_path, resume=True, progress=False)
 
 
@@ -566,3 +575,41 @@ def test_a_sweep_names_the_runs_that_diverge():
     nn.init.constant_(broken.encoder.body[0].weight, float("nan"))
     with pytest.raises(NonFiniteLossError, match=r"runs \[1\]"):
         sweep([make(), broken], [line()] * 2, [config(epochs=1)] * 2, progress=False)
+
+
+@pytest.mark.parametrize("beta", [1.0, 10.0])
+def test_the_default_monitor_keeps_weights_that_have_learned(tmp_path, beta):
+    """By the NLL on the manifold an early epoch's would be kept, where the map has collapsed."""
+    x, changes = Sinusoid().sample(1024, torch.Generator().manual_seed(0)), {"learning_rate": 3e-3}
+    few = config(epochs=8, batch_size=64, early_stop=7, **changes)
+    log = quiet_fit(make(beta), x, x[:64], few, directory=tmp_path)
+    kept = load_weights(make(beta), tmp_path / "best.pt")["row"]
+    errors = log.column("valid_reconstruction")
+    by_nll = min(log.rows, key=lambda row: row["valid_nll"])
+    assert by_nll["valid_reconstruction"] > 2 * errors[-1] and by_nll["epoch"] < kept["epoch"]
+    assert kept["valid_reconstruction"] < 1.5 * min(errors) and len(log.rows) == 8
+    assert kept["valid_loss"] == min(log.column("valid_loss"))
+
+
+def test_validating_draws_the_same_and_moves_no_chance():
+    model, x = make(), line()[:64]
+    model.encoder.body.insert(1, nn.Dropout(0.5))
+    model.train()
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    rows = [validate(model, x, config()) for _ in range(2)]
+    assert rows[0] == rows[1] and torch.equal(torch.get_rng_state(), before) and model.training
+    draws = model.draw(x, torch.Generator().manual_seed(config().seed))
+    expected = model.eval().loss(x, **draws).loss.mean()
+    assert rows[0]["valid_loss"] == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_likelihood_on_the_manifold_is_no_good_monitor():
+    with pytest.warns(
+        UserWarning, match="monitor valid_nll of MLAE .* where the map has collapsed"
+    ):
+        quiet_fit(make(), line(), line()[:8], config(epochs=1, monitor="valid_nll"))
+    vae = VAE(MLP(2, 2, [4]), MLP(1, 2, [4]), (2,), 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        validate(vae, line()[:8], config(monitor="valid_nll"))

@@ -79,6 +79,38 @@ def test_density_of_two_linear_stages_is_the_gaussian():
     assert (-torch.stack(draws).mean(0) < truth.log_prob(x)).all() and bound.isfinite().all()
 
 
+def linear_gaussian(seed, latent=2, dim=3, wide=1.2):
+    """Two linear stages with posteriors near the exact ones, and the Gaussian that they model."""
+    torch.manual_seed(seed)
+    first = VAE(
+        nn.Linear(dim, 2 * latent), nn.Linear(latent, dim), (dim,), latent, decoder_variance=0.5
+    )
+    nets = nn.Linear(latent, 2), nn.Linear(1, latent)
+    model = TwoStageVAE(first, VAE(*nets, (latent,), 1, decoder_variance=0.25)).double()
+    means, covariances = torch.zeros(1).double(), torch.eye(1).double()
+    for stage in (model.second, first):
+        W, b = stage.decoder.weight.data, stage.decoder.bias.data
+        marginal = W @ covariances @ W.T + stage.variance * torch.eye(len(W))
+        gain = covariances @ W.T @ marginal.inverse()  # E[code | data] = means + gain (data − mean)
+        within = (covariances - gain @ W @ covariances).diagonal()
+        bias = torch.cat([means - gain @ (W @ means + b), (wide**2 * within).log()])
+        stage.encoder.weight.data = torch.cat([gain, torch.zeros_like(gain)])
+        stage.encoder.bias.data = bias
+        means, covariances = W @ means + b, marginal
+    return model, torch.distributions.MultivariateNormal(means, covariances)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_importance_weights_never_promise_more_than_the_density(seed):
+    """E log (1/S) Σ weights rises to log p(x) from below; a KL in closed form would go past it."""
+    model, truth = linear_gaussian(seed)
+    x = truth.sample((2000,))
+    gaps = {s: model.log_prob(x, num_samples=s).value - truth.log_prob(x) for s in (1, 8, 64, 512)}
+    means = [gap.mean().item() for gap in gaps.values()]
+    assert means[0] < -0.1 < means[1] < -0.01 and abs(means[2]) < 0.01 and abs(means[3]) < 0.005
+    assert all(gap.mean() < 3 * gap.std() / len(x) ** 0.5 for gap in gaps.values())
+
+
 def test_refusals():
     first, second = stages()
     with pytest.raises(ValueError, match=r"data_shape must be \(2,\), got \(1,\)"):

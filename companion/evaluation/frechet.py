@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from companion.contracts import exact
+from companion.training.inputs import check_finite
 
 
 class Distance(NamedTuple):
@@ -29,7 +30,7 @@ def gaussian_w2(first: Tensor, second: Tensor) -> Distance:
         A :class:`Distance`; the estimate is biased upward for small samples.
 
     Raises:
-        ValueError: when the features differ or a sample has fewer than two rows.
+        ValueError: when the features differ, are not finite, or a sample has fewer than two rows.
 
     Source: the "FID-like" metric of MLAE Table 1; squared as in Heusel et al. (2017).
 
@@ -42,6 +43,8 @@ def gaussian_w2(first: Tensor, second: Tensor) -> Distance:
             "gaussian_w2: expected (n, features) and (m, features) with n, m ≥ 2, got "
             f"{tuple(first.shape)} and {tuple(second.shape)}"
         )
+    for which, features in {"first": first, "second": second}.items():
+        check_finite("gaussian_w2", f"the {which} sample's features", features)
     a, b = exact(first), exact(second)
     root = _root(torch.cov(a.T).view(a.shape[1], -1))
     cov_b = torch.cov(b.T).view(b.shape[1], -1)

@@ -6,13 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from companion.contracts import as_float
+from companion.contracts import as_float, exact
 from companion.evaluation.features import Features, joined
 from companion.evaluation.frechet import gaussian_w2
 from companion.latents import fit_latents
 from companion.models import TaylorVAE, TwoStageVAE
 from companion.models.base import Model, evaluating
 from companion.training import TrainConfig
+from companion.training.inputs import check_finite
 
 FITTED = {"gaussian": "gaussian", "GMM(10)": "mixture", "second stage": "second_stage"}
 CHUNK = 250  # samples decoded together
@@ -51,10 +52,11 @@ def inception_score(logits: Tensor, splits: int = 10) -> float:
 
     Args:
         logits: ``(n, classes)`` of a classifier.
-        splits: parts; the tables' is 10. Fewer samples in a part give a smaller score.
+        splits: parts, whose sizes differ by one at most; the tables' is 10. Fewer samples in a
+            part give a smaller score.
 
     Raises:
-        ValueError: when there are fewer samples than parts.
+        ValueError: when there are fewer samples than parts, or numbers that are not finite.
 
     Source: Salimans et al., *Improved techniques for training GANs*, 2016.
 
@@ -66,8 +68,9 @@ def inception_score(logits: Tensor, splits: int = 10) -> float:
         raise ValueError(
             f"inception_score: splits must be between 1 and {len(logits)} samples, got {splits}"
         )
+    check_finite("inception_score", "logits", logits)
     scores = []
-    for part in logits.double().log_softmax(1).chunk(splits):
+    for part in exact(logits).log_softmax(1).tensor_split(splits):
         p = part.exp()
         marginal = p.mean(0).clamp(min=torch.finfo(p.dtype).tiny).log()
         scores.append((p * (part - marginal)).nan_to_num().sum(1).mean().exp())

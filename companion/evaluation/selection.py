@@ -65,8 +65,12 @@ class Selection(NamedTuple):
 
 
 def folder_name(values: dict[str, float]) -> str:
-    """Settings as a name, without what file systems mind."""
-    return ",".join(f"{name}={value:g}" for name, value in values.items())
+    """Settings as a name, without what file systems mind; other settings have another name."""
+    short = {name: f"{value:g}" for name, value in values.items()}
+    exact = {
+        name: s if float(s) == values[name] else str(values[name]) for name, s in short.items()
+    }
+    return ",".join(f"{name}={value}" for name, value in exact.items())
 
 
 def features_for(experiment: Experiment, data: Data, name: str = "classifier") -> Features:
@@ -170,7 +174,7 @@ def _score(
     if path.exists() and (kept := json.loads(path.read_text("utf-8")))["by"] == by:
         return kept["score"]
     if column is None:
-        name = "valid_nll" if history.column("valid_nll") else "loss"
+        name = "valid_loss" if history.column("valid_loss") else "loss"
         score = min(history.column(name))
     else:
         table = judge(one, data, model, seen(), on="valid", only=(column,))

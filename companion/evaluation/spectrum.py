@@ -1,6 +1,5 @@
 """What the decoder's singular values say about the learned manifold."""
 
-from math import e, log, pi
 from typing import NamedTuple
 
 import torch
@@ -26,10 +25,12 @@ def decoder_spectrum(
     condition: Tensor | None = None,
     generator: Generator | None = None,
 ) -> Spectrum:
-    """Singular values of g'(z) for z ~ N(0, 1), and the entropy that follows from them.
+    """Singular values of g'(z) at codes from the model's own prior, and the entropy of its data.
 
-    H(p_X) = H(p_Z) + E[½ log det(g'(z)ᵀg'(z))] with H(p_Z) = (d/2) log 2πe. A singular value counts
-    how far the data move for one unit of its latent direction; those near zero are unused.
+    H(p_X) = H(p_Z) + E[½ log det(g'(z)ᵀg'(z))], where H(p_Z) = (d/2) log 2πe for N(0, 1) and
+    ``model.prior_entropy`` for any other prior. A singular value counts how far the data move for
+    one unit of its latent direction; those near zero are unused. What was fitted to the codes
+    afterwards (``model.latents``) is left aside.
 
     Args:
         model: any model of the contract.
@@ -51,5 +52,5 @@ def decoder_spectrum(
     with evaluating(model):
         z = model.draw_codes(n, generator)
         values = jacobians.singular_values(model.decode, z, condition).cpu()
-    entropy = 0.5 * model.latent_dim * log(2 * pi * e) + float(values.log().sum(-1).mean())
+        entropy = model.prior_entropy(z) + float(values.log().sum(-1).mean())
     return Spectrum(values.mean(0), values.std(0), entropy, n)

@@ -297,6 +297,11 @@ class AEF(Model):
             return super().draw_codes(n, generator, temperature)
         return self.prior.sample(n, generator, temperature)
 
+    def prior_entropy(self, z: Tensor) -> float:
+        if self.prior is None:
+            return super().prior_entropy(z)
+        return -float(self.prior.log_prob(z).mean())
+
     def log_prob(
         self,
         x: Tensor,

@@ -145,6 +145,9 @@ class AggregateVAE(Model):
     ) -> Tensor:
         return self.vae.draw_codes(n, generator, temperature)
 
+    def prior_entropy(self, z: Tensor) -> float:
+        return self.vae.prior_entropy(z)
+
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         draws = self.vae.draw(x, generator)
         if self.options["penalty"] == "mmd":

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial, wraps
 from inspect import signature
-from math import log, pi
+from math import e, log, pi
 from numbers import Integral
 
 import torch
@@ -160,6 +160,10 @@ class Model(nn.Module):
         where = parameter.device if generator is None else generator.device
         options = {"generator": generator, "device": where, "dtype": parameter.dtype}
         return temperature * torch.randn(n, self.latent_dim, **options).to(parameter.device)
+
+    def prior_entropy(self, z: Tensor) -> float:
+        """H(p_Z) in nats: in closed form for N(0, 1); for a learned prior from its draws ``z``."""
+        return 0.5 * self.latent_dim * log(2 * pi * e)
 
     def prepare(self, x: Tensor) -> None:
         """Set what depends on the first training batch, before the first step and only once."""

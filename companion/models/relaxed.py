@@ -204,6 +204,11 @@ class RelaxedFlow(Model):
             )
         return super().draw_codes(n, generator, temperature) / (2 * self.prior_weight).sqrt()
 
+    def prior_entropy(self, z: Tensor) -> float:
+        return super().prior_entropy(z) - 0.5 * self.latent_dim * float(
+            (2 * self.prior_weight).log()
+        )
+
     def loss(
         self,
         x: Tensor,

@@ -73,6 +73,10 @@ class TwoStageVAE(Model):
         """Draw z ~ p(z | u) with u from the second stage's prior: ``(n, latent)``."""
         return self.second.draw_data(n, generator, temperature)
 
+    def prior_entropy(self, z: Tensor) -> float:
+        """Importance-sampled, hence high on average."""
+        return -float(self.second.log_prob(z).value.mean())
+
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
         noise = torch.randn(1, len(x), self.latent_dim, **random)
@@ -88,7 +92,9 @@ class TwoStageVAE(Model):
         """The second stage's terms on fresh codes, or those of the joint bound."""
         draws = draws or self.draw(x, generator)
         if self.joint:
-            prior = _SecondStage(self.second, draws["code_noise"])
+            weighted = self.first.options["estimator"] == "iwae"
+            estimator = "iwae" if weighted else self.second.options["estimator"]
+            prior = _SecondStage(self.second, draws["code_noise"], estimator)
             return self.first.terms(x, draws["noise"], condition, prior=prior)
         z = self.draw_posterior(x, draws["noise"], condition)[0].detach()
         return self.second.loss(z, noise=draws["code_noise"])
@@ -110,9 +116,10 @@ class TwoStageVAE(Model):
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
         noise = torch.randn(num_samples, len(x), self.latent_dim, **random)
         code_noise = torch.randn(1, num_samples * len(x), self.second.latent_dim, **random)
-        prior = _SecondStage(self.second, code_noise)
+        prior = _SecondStage(self.second, code_noise, estimator="iwae")
         value = -self.first.terms(x, noise, condition, prior=prior, estimator="iwae").loss
-        return LogProb(value, f"importance-sampled, {num_samples} codes through both stages")
+        kind = f"importance-sampled, {num_samples} codes through both stages, low on average"
+        return LogProb(value, kind)
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         moved = self.second.advance(progress, epoch)
@@ -124,11 +131,15 @@ class TwoStageVAE(Model):
 
 
 class _SecondStage(nn.Module):
-    """The second stage's bound on log p(z), as the prior of a first stage."""
+    """The second stage's bound on log p(z) at one u for each z, as the prior of a first stage.
 
-    def __init__(self, second: VAE, noise: Tensor):
+    In an importance weight it must be the estimator ``iwae``, log p(z, u)/q(u | z) at the u drawn:
+    with the KL in closed form the weights' mean is no longer p(x) and the estimate no bound.
+    """
+
+    def __init__(self, second: VAE, noise: Tensor, estimator: str):
         super().__init__()
-        self.second, self.noise = second, noise
+        self.second, self.noise, self.estimator = second, noise, estimator
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return -self.second.terms(z, self.noise).loss
+        return -self.second.terms(z, self.noise, estimator=self.estimator).loss

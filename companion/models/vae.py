@@ -306,6 +306,11 @@ class VAE(Model):
             return super().draw_codes(n, generator, temperature)
         return self.prior.sample(n, generator, temperature)
 
+    def prior_entropy(self, z: Tensor) -> float:
+        if self.prior is None:
+            return super().prior_entropy(z)
+        return -float(self.prior.log_prob(z).mean())
+
     def draw_data(
         self, n: int, generator: Generator | None = None, temperature: float = 1.0
     ) -> Tensor:

@@ -4,14 +4,17 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 VERSION = 1
-CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
+CHECKPOINT, BEST, LOCK = "checkpoint.pt", "best.pt", ".lock"
 
 
 class CheckpointError(RuntimeError):
@@ -71,7 +74,7 @@ def read(path: Path) -> dict:
             f"training: {path} is no readable checkpoint ({reason}); move it away to start over"
         ) from error
     version = state.get("version") if isinstance(state, dict) else None
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
             f"training: {path} has version {version}, this package reads version {VERSION}"
         )
@@ -93,21 +96,100 @@ def load_weights(model: nn.Module, path: str | Path) -> dict:
     {'epoch': 3}
     """
     state = read(Path(path))
-    check_architecture(model, state["model"], Path(path))
+    check_architecture(model, state.get("model"), Path(path))
     model.load_state_dict(state.pop("model"))
     return state
 
 
 def check_architecture(model: nn.Module, weights: dict, path: Path) -> None:
-    """Refuse weights whose names or shapes are not the model's.
+    """Refuse weights whose names or shapes are not the model's, or that are no weights.
 
     Raises:
         CheckpointError: naming the first tensors that differ.
     """
-    ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if differing := _differences(ours, theirs):
+    ours, theirs = model.state_dict(), weights if isinstance(weights, dict) else {}
+    if differing := _differences(*map(_shapes, (ours, theirs))):
         raise CheckpointError(f"training: {path} is of another architecture: {differing}")
+
+
+def _shapes(weights: dict) -> dict:
+    return {n: tuple(t.shape) if isinstance(t, Tensor) else _made(t) for n, t in weights.items()}
+
+
+def check_like(ours: Any, theirs: Any, path: Path, name: str = "") -> None:
+    """Refuse a state that is not made like ours: the same names, shapes and types all the way.
+
+    Of numbers and tensors the values are free, and a tensor's device.
+
+    Raises:
+        CheckpointError: naming the first part that is not.
+
+    >>> check_like({"epoch": 0}, {"epoch": "3"}, Path("c.pt"))
+    Traceback (most recent call last):
+    companion.training.checkpoint.CheckpointError: training: c.pt: epoch must be int, got str
+    """
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in [*ours, *theirs]:
+            at = f"{name}.{key}".removeprefix(".")
+            if key not in theirs or key not in ours:
+                what = "misses" if key not in theirs else "has an unknown"
+                raise CheckpointError(f"training: {path} {what} {at}; is it another kind of file?")
+            check_like(ours[key], theirs[key], path, at)
+        return
+    if isinstance(ours, list | tuple) and type(ours) is type(theirs) and len(ours) == len(theirs):
+        for place, pair in enumerate(zip(ours, theirs, strict=True)):
+            check_like(*pair, path, f"{name}[{place}]")
+        return
+    wanted, got = _made(ours), _made(theirs)
+    if (wanted, got) == ("float", "int"):
+        return
+    if wanted != got or isinstance(ours, dict):
+        raise CheckpointError(f"training: {path}: {name} must be {wanted}, got {got}")
+
+
+def _made(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)} of {value.dtype}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__} of {len(value)}"
+    return type(value).__name__
+
+
+def check_random(state: Tensor, device: torch.device, path: Path) -> None:
+    """Refuse what is no state of a device's generator.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    try:
+        torch.Generator(device).set_state(state)
+    except (RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"training: {path} has no state of a generator on {device} ({error})"
+        ) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder for one run: two would mix their files. A killed process holds nothing.
+
+    Raises:
+        CheckpointError: at once, when another run holds it, or when it cannot be written.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise CheckpointError(
+            f"training: another run is writing to {folder}; wait for it, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"training: cannot write to {folder} ({error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def crc(*tensors: Tensor) -> int:
@@ -119,7 +201,7 @@ def crc(*tensors: Tensor) -> int:
     code = 0
     for tensor in tensors:
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        code = zlib.crc32(flat.view(torch.uint8).numpy().tobytes(), code)
+        code = zlib.crc32(flat.view(torch.uint8).numpy(), code)
     return code
 
 
@@ -130,23 +212,33 @@ def check_settings(ours: dict, theirs: dict, path: Path) -> None:
         CheckpointError: naming the settings that differ.
     """
     if differing := _differences(ours, theirs):
-        raise CheckpointError(f"training: {path} belongs to another run: {differing}")
+        raise CheckpointError(
+            f"training: {path} belongs to another run: {differing}; give this one a folder of its "
+            "own, or start it as that one was, with the same seed before the model is built"
+        )
 
 
 def _differences(ours: dict, theirs: dict, most: int = 3) -> str:
-    names = [n for n in {**ours, **theirs} if ours.get(n, _NONE) != theirs.get(n, _NONE)]
-    some = [f"{n} is {theirs.get(n, _NONE)}, here {ours.get(n, _NONE)}" for n in names[:most]]
+    names = [n for n in {**ours, **theirs} if not _same(ours.get(n, _NONE), theirs.get(n, _NONE))]
+    some = [f"{n} is {_shown(theirs, n)}, here {_shown(ours, n)}" for n in names[:most]]
     return "; ".join(some) + (f"; and {len(names) - most} more" if len(names) > most else "")
 
 
-class _Missing:
-    """What a name that is not there is shown as."""
-
-    def __repr__(self) -> str:
-        return "missing"
+_NONE = object()
 
 
-_NONE = _Missing()
+def _same(ours: Any, theirs: Any) -> bool:
+    """Whether two plain values are; what else a file may hold is not."""
+    if isinstance(theirs, Tensor | dict):
+        return False
+    return str(ours) == str(theirs) if isinstance(theirs, list | tuple) else ours == theirs
+
+
+def _shown(found: dict, name: str) -> str:
+    value = found.get(name, _NONE)
+    near = f"{value:.6g}" if isinstance(value, float) else ""
+    short = near and float(near) != value and torch.tensor(float(near)).item() == value
+    return "missing" if value is _NONE else near if short else str(value)
 
 
 def _sync_folder(folder: Path) -> None:

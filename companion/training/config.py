@@ -46,7 +46,11 @@ class TrainConfig:
         validate_every: epochs between validations.
         validate_on: at most so many validation samples get an exact NLL.
         monitor: the logged number of which the smallest marks the best weights, and that
-            ``plateau`` watches; the loss where it is not logged.
+            ``plateau`` and ``early_stop`` watch; the loss where it is not logged. By default the
+            loss on validation data: of what is logged it alone falls while any model learns. The
+            NLL of a model of a manifold is smallest where its map has collapsed, often before the
+            first epoch's end, and warns; where a weight is scheduled, losses of different epochs do
+            not compare and ``valid_reconstruction`` does.
         early_stop: stop after so many epochs without a new best, or never.
         log_defect: also log the pseudo-inverse defect and the cosine between the surrogate's and
             the exact gradient, on ``defect_on`` validation samples.
@@ -82,7 +86,7 @@ class TrainConfig:
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
     validate_every: int = 1
     validate_on: int = 256
-    monitor: str = "valid_nll"
+    monitor: str = "valid_loss"
     early_stop: int | None = None
     log_defect: bool = False
     defect_on: int = 32

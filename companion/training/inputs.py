@@ -146,9 +146,8 @@ def check_data(call: str, model: Model, x: Tensor, condition: Tensor | None = No
             f"with n > 0, got {tuple(x.shape)}"
         )
     for what in (x, condition):
-        bad = 0 if what is None or not what.is_floating_point() else _bad_rows(what)
-        if bad:
-            raise ValueError(f"{call}: data must be finite, got {bad} rows with NaN or infinity")
+        if what is not None:
+            check_finite(call, "data", what)
     if not x.is_floating_point() and x.dtype != torch.uint8:
         raise ValueError(
             f"{call}: training data must be floating point or uint8, got {x.dtype}; x.float() "
@@ -169,9 +168,21 @@ def check_data(call: str, model: Model, x: Tensor, condition: Tensor | None = No
         raise ValueError(f"{call}: condition must be (n, size), {got}; {cure}")
 
 
-def _bad_rows(x: Tensor) -> int:
-    """Rows with NaN or infinity, counted block by block: a memory map is never all in memory."""
+def check_finite(call: str, what: str, x: Tensor) -> None:
+    """Refuse rows with NaN or infinity, before a decomposition does in its own words.
+
+    They are counted block by block: a memory map is never all in memory.
+
+    Raises:
+        ValueError: naming the call, what is meant and how many rows.
+
+    >>> check_finite("gaussian_w2", "features", torch.tensor([[0.0], [torch.nan]]))
+    Traceback (most recent call last):
+    ValueError: gaussian_w2: features must be finite, got 1 rows with NaN or infinity
+    """
+    if not x.is_floating_point() or len(x) == 0:
+        return
     rows = max(1, BLOCK // max(1, x[0].numel()))
-    return sum(
-        int((~part.reshape(len(part), -1).isfinite().all(1)).sum()) for part in x.split(rows)
-    )
+    bad = sum(int((~part.reshape(len(part), -1).isfinite().all(1)).sum()) for part in x.split(rows))
+    if bad:
+        raise ValueError(f"{call}: {what} must be finite, got {bad} rows with NaN or infinity")

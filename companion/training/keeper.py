@@ -1,6 +1,7 @@
 """What a run leaves on disk, and what its processes must agree on."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -24,16 +25,37 @@ class Keeper:
         self.directory = None if directory is None else Path(directory)
         self.every = run.config.checkpoint_every or run.stream.per_epoch
         self.board = None
+        self.held = ExitStack()
 
     def open(self, resume: bool) -> None:
-        """Go on from the checkpoint that is there, or begin.
+        """Take the folder, and go on from the checkpoint that is there, or begin.
 
         Raises:
-            CheckpointError: as :meth:`companion.training.run.Run.load`.
+            CheckpointError: as :meth:`companion.training.run.Run.load`, and when another run
+                writes to the folder.
             FileExistsError: when there is one and ``resume`` is not set.
         """
         if self.directory is None:
             return
+        try:
+            self._take()
+            self._begin(resume)
+        except BaseException:
+            self.held.close()
+            raise
+
+    def _take(self) -> None:
+        """The first process holds the folder; all fail together when another run has it."""
+        error = None
+        if self.fabric.is_global_zero:
+            try:
+                self.held.enter_context(checkpoint.alone(self.directory))
+            except checkpoint.CheckpointError as failed:
+                error = failed
+        if error := self.fabric.broadcast(error):
+            raise error
+
+    def _begin(self, resume: bool) -> None:
         path = self.directory / checkpoint.CHECKPOINT
         if path.exists() and not resume:
             raise FileExistsError(
@@ -100,6 +122,7 @@ class Keeper:
     def __exit__(self, *_) -> None:
         if self.board is not None:
             self.board.close()
+        self.held.close()
 
 
 def _tensorboard(directory: Path, epoch: int):

@@ -22,6 +22,7 @@ from companion.passes import named
 from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
+from companion.training.identity import identity
 from companion.training.inputs import as_data
 from companion.training.keeper import Keeper
 from companion.training.processes import check_processes, launch
@@ -59,14 +60,15 @@ def fit(
         train: ``(n, *data)``, floating point, or uint8 images, which are divided by 255: a tensor,
             a NumPy array, either in memory or mapped from disk, or a map-style torch ``Dataset``
             (:func:`companion.training.as_tensor`).
-        valid: the same for validation by the exact NLL and the reconstruction error.
+        valid: the same for validation by the loss, the exact NLL and the reconstruction error.
         config: see :class:`companion.training.TrainConfig`.
         condition: ``(n, …)`` for the training samples, say one-hot labels.
         valid_condition: the same for the validation samples.
         directory: where ``log.csv``, ``checkpoint.pt``, ``best.pt`` (the weights with the smallest
             ``config.monitor``) and TensorBoard's log, if it is installed, go.
         resume: go on from the directory's checkpoint if there is one. A run that had ended comes
-            back as it ended.
+            back as it ended. It must be the same run: config, data, and the model with its options
+            and first weights, or with the checkpoint's.
         progress: show a progress bar.
         callback: called with each epoch's row, to which it may add; returning true stops the run.
 
@@ -76,7 +78,8 @@ def fit(
     Raises:
         NonFiniteLossError: when the loss is not finite; the model is back at its last good epoch,
             and the last good checkpoint stays.
-        CheckpointError: when a checkpoint cannot be written, read, or belongs to another run.
+        CheckpointError: when a checkpoint cannot be written, read, or belongs to another run, with
+            what differs; and when another process writes to the directory.
         FileExistsError: when the directory has a checkpoint and ``resume`` is not set.
         ValueError: when data contain non-finite numbers or do not fit the model.
 
@@ -96,6 +99,9 @@ def fit(
     if valid is not None:
         given = valid, valid_condition, config.validate_on
         valid, valid_condition = as_data("fit, validation", model, *given)
+    data = {"data": train, "condition": condition}
+    data |= {"validation": valid, "valid_condition": valid_condition}
+    started = {} if directory is None else identity(model, config, data)
     fabric = _fabric(config, model)
     optimizer = make_optimizer(model.train().parameters(), config)
     wrapped, optimizer = fabric.setup(model, optimizer)
@@ -111,7 +117,7 @@ def fit(
             validate(model, valid[:2], config, _first(valid_condition, 2))
     gradients = _gradients(fabric, wrapped, optimizer, config, stream)
 
-    run = Run(model, optimizer.optimizer, scheduler, stream, config)
+    run = Run(model, optimizer.optimizer, scheduler, stream, config, started)
     keeper = Keeper(run, directory, fabric)
     keeper.open(resume)
     bar = tqdm(
@@ -271,15 +277,29 @@ def check_monitor(config: TrainConfig, terms: Iterable[str]) -> None:
 def validate(
     model: Model, x: Tensor, config: TrainConfig, condition: Tensor | None = None
 ) -> dict[str, float]:
-    """The exact NLL and the reconstruction error, in eval mode.
+    """The loss, the exact NLL and the reconstruction error, in eval mode.
 
-    With ``log_defect`` also the pseudo-inverse defect and the gradients' cosine.
+    The loss sees the same chance at every call, so that epochs can be compared, from a generator of
+    its own: validating moves nothing that training draws from. With ``log_defect`` also the
+    pseudo-inverse defect and the gradients' cosine.
     """
     x = as_float(x, next(model.parameters()).dtype)
-    with evaluating(model), torch.no_grad():
+    cuda = [x.device] if x.device.type == "cuda" else []
+    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(config.seed)  # of layers that draw for themselves
+        draws = model.draw(x, torch.Generator(x.device).manual_seed(config.seed))
         x_hat = model.decode(model.encode(x, condition), condition)
+        log_prob = model.log_prob(x, condition)
+        if config.monitor == "valid_nll" and "manifold" in log_prob.kind:
+            warnings.warn(
+                f"fit: monitor valid_nll of {type(model).__name__} is {log_prob.kind}: it is "
+                "smallest where the map has collapsed, and would keep untrained weights, stop and "
+                "lower the learning rate too early; monitor valid_loss or valid_reconstruction",
+                stacklevel=3,
+            )
         row = {
-            "valid_nll": -float(model.log_prob(x, condition).value.mean()),
+            "valid_loss": float(model.loss(x, condition, **draws).loss.mean()),
+            "valid_nll": -float(log_prob.value.mean()),
             "valid_reconstruction": float((x_hat - x).square().flatten(1).sum(-1).mean()),
         }
     if config.log_defect:
