@@ -23,7 +23,8 @@ from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb, exact
 from companion.models.base import Model, standard_normal_nll
-from companion.models.vae import VAE, posterior_size
+from companion.models.gaussian import posterior_size
+from companion.models.vae import VAE
 from companion.networks import MLP, flows
 from companion.training import TrainConfig, fit
 from companion.training.inputs import check_finite

@@ -6,7 +6,6 @@ first axis, and `torch.func.vmap` runs the loss of all of them in one call. Wher
 take all, they are trained in stacks, one after the other.
 """
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -37,13 +36,11 @@ from companion.training import (
     make_scheduler,
 )
 from companion.training.checkpoint import alone, read, write
-from companion.training.counter import step_cost
+from companion.training.counter import runs_at_once
 from companion.training.identity import as_once, check_identity, identities, settings_of
-from companion.training.memory import free, memory_budget
 from companion.training.replay import Replay
 from companion.training.run import check_stack, check_whole
 
-SHARE = 0.5  # of the free memory that a stack may take
 SECONDS = 10.0  # between checkpoints
 
 
@@ -83,8 +80,9 @@ def sweep(
             all of one shape.
         configs: one for each model.
         conditions: one ``(n, …)`` for each model, or nothing.
-        at_once: at most so many models are stacked; by default as many as half of the device's free
-            memory takes (:func:`runs_at_once`), or as the sweep that is resumed.
+        at_once: at most so many models are stacked; by default as many as the sweep that is
+            resumed, or as half of the device's free memory takes
+            (:func:`companion.training.counter.runs_at_once`).
         directory: where the checkpoints of the stacks go.
         resume: go on from the directory's checkpoints if there are any.
         progress: show a progress bar.
@@ -151,28 +149,6 @@ def sweep(
     return histories
 
 
-def runs_at_once(
-    model: Model, x: Tensor, config: TrainConfig, device: torch.device, condition_dim: int = 0
-) -> int:
-    """How many models of a kind half of a device's free memory takes, at least one.
-
-    Counted are weights, gradients, Adam's moments and data, and all that lives between forward and
-    backward of a step (:func:`companion.training.counter.step_cost`).
-
-    >>> from companion.models import Autoencoder
-    >>> model = Autoencoder(nn.Linear(5, 2), nn.Linear(2, 5), (5,), 2)
-    >>> runs_at_once(model, torch.zeros(8, 5), TrainConfig(), torch.device("cpu")) > 1000
-    True
-    """
-    batch = min(config.batch_size, len(x))
-    try:
-        activations = step_cost(copy.deepcopy(model), batch, condition_dim).peak
-    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # it needs real numbers
-        activations = 8 * memory_budget(model).total + 64 * x[:batch].numel() * x.element_size()
-    each = memory_budget(model, x).total + activations
-    return max(1, int(SHARE * free(device) / each))
-
-
 class _Stack:
     """Models of a sweep that train together, with everything that their steps move."""
 
@@ -231,9 +207,8 @@ class _Stack:
         self.optimizer.zero_grad()
         with named("sweep, the model's loss"):
             terms = self.loss(self.parameters, self.buffers, step.x, condition, step.draws)
-            terms[
-                "loss"
-            ].sum().backward()  # runs share no parameter: the sum's gradient is each one's
+            # runs share no parameter: the sum's gradient is each one's
+            terms["loss"].sum().backward()
         return terms
 
     @torch.no_grad()

@@ -73,8 +73,8 @@ mean, scale = torch.tensor([[0.5]]), torch.tensor([[0.6]])
 
 # %%
 from companion import plots
+from companion.models.gaussian import Posterior
 from companion.models.linearised import linearise
-from companion.models.vae import Posterior
 
 with torch.no_grad():
     line, values = linearise(bent, Posterior(mean, scale)), bent(z)[:, 0]

@@ -13,8 +13,8 @@ from torch.distributions import MultivariateNormal
 from companion import jacobians
 from companion.evaluation import compare_covariances, posterior_collapse, spread_quality
 from companion.models import TaylorVAE, linear, posterior_size, taylor_loss
+from companion.models.gaussian import Posterior
 from companion.models.linearised import bound_log_likelihood, exact_log_likelihood, linearise
-from companion.models.vae import Posterior
 from companion.networks import MLP
 from companion.sweep import sweep
 from companion.training import TrainConfig, fit

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from companion.models.vae import Posterior
+from companion.models.gaussian import Posterior
 
 
 class Collapse(NamedTuple):

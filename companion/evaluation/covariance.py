@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from companion.contracts import Map
+from companion.models.gaussian import Posterior
 from companion.models.linearised import linearise, spread
-from companion.models.vae import Posterior
 
 CHUNK = 1000  # codes decoded at once for each sample
 

@@ -32,7 +32,7 @@ def variance_spectrum(model: VAE, x: Tensor, condition: Tensor | None = None) ->
 
     Source: 2SVAE §3, Fig. 11.
 
-    >>> from companion.models.vae import posterior_size
+    >>> from companion.models.gaussian import posterior_size
     >>> from companion.networks import MLP
     >>> rng = torch.manual_seed(0)
     >>> model = VAE(MLP(3, posterior_size(2)), MLP(2, 3), (3,), 2)
@@ -107,7 +107,7 @@ def noise_effect(
 
     Source: 2SVAE Fig. 1 (centre) and Fig. 10.
 
-    >>> from companion.models.vae import posterior_size
+    >>> from companion.models.gaussian import posterior_size
     >>> from companion.networks import MLP
     >>> rng = torch.manual_seed(0)
     >>> model = VAE(MLP(3, posterior_size(2)), MLP(2, 3), (3,), 2)

@@ -5,21 +5,19 @@ from companion.models.aggregate import AggregateVAE
 from companion.models.base import Model, by_epoch, constant, linear
 from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
+from companion.models.gaussian import (
+    Posterior,
+    gaussian_kl,
+    gaussian_log_likelihood,
+    posterior_size,
+)
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
 from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
-from companion.models.vae import (
-    VAE,
-    Posterior,
-    VAETerms,
-    gaussian_kl,
-    gaussian_log_likelihood,
-    posterior_size,
-    vae_loss,
-)
+from companion.models.vae import VAE, VAETerms, vae_loss
 
 __all__ = [
     "AEF",

@@ -8,7 +8,8 @@ from torch import Generator, Tensor
 
 from companion.contracts import LogProb
 from companion.models.base import Model
-from companion.models.vae import VAE, as_posterior, vae_loss
+from companion.models.gaussian import as_posterior
+from companion.models.vae import VAE, vae_loss
 
 KERNELS = ("imq", "rbf")
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from companion.contracts import Map, bind
-from companion.models.vae import Posterior, gaussian_log_likelihood
+from companion.models.gaussian import Posterior, gaussian_log_likelihood
 from companion.passes import jvp, over
 
 Tangents = Literal["all", "two", "one"]

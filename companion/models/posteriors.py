@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from companion.models.base import standard_normal_nll
-from companion.models.vae import as_posterior
+from companion.models.gaussian import as_posterior
 
 
 class HouseholderFlow(nn.Module):

@@ -9,14 +9,7 @@ from torch import Generator, Tensor, nn
 from companion import probes
 from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import Model, Schedule, batch_norms, constant
-from companion.models.linearised import (
-    Tangents,
-    bound_log_likelihood,
-    exact_log_likelihood,
-    spread,
-)
-from companion.models.vae import (
-    VAE,
+from companion.models.gaussian import (
     Posterior,
     as_posterior,
     gaussian_kl,
@@ -24,6 +17,13 @@ from companion.models.vae import (
     posterior_size,
     squared_error,
 )
+from companion.models.linearised import (
+    Tangents,
+    bound_log_likelihood,
+    exact_log_likelihood,
+    spread,
+)
+from companion.models.vae import VAE
 
 Expectation = Literal["bound", "exact"]
 ROWS = 4096  # samples × latent dimensions pushed at once: more do not fit into a fast cache
@@ -58,7 +58,7 @@ def taylor_loss(
     Args:
         x: ``(batch, *data)``.
         encode: ``(batch, *data) -> (batch, posterior_size)``, see
-            :func:`companion.models.vae.as_posterior`.
+            :func:`companion.models.gaussian.as_posterior`.
         decode: ``(batch, latent) -> (batch, *data)``.
         variance: c; c = 1/(2β) of MLAE's β.
         noise: ε of the reported ELBO, ``(batch, latent)`` from N(0, 1); the loss does not see it.
@@ -192,7 +192,7 @@ class TaylorVAE(Model):
 
     @property
     def encoder_size(self) -> int:
-        """What :func:`companion.models.vae.as_posterior` reads."""
+        """What :func:`companion.models.gaussian.as_posterior` reads."""
         return posterior_size(self.latent_dim, self.options["covariance"])
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

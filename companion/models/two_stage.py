@@ -30,7 +30,7 @@ class TwoStageVAE(Model):
 
     Source: 2SVAE §4.
 
-    >>> from companion.models.vae import posterior_size
+    >>> from companion.models.gaussian import posterior_size
     >>> from companion.networks import MLP
     >>> rng = torch.manual_seed(0)
     >>> first = VAE(MLP(5, posterior_size(2)), MLP(2, 5), (5,), 2, learn_variance=True)

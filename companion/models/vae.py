@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from math import log, pi, prod
+from math import log
 from typing import NamedTuple
 
 import torch
@@ -10,16 +10,18 @@ from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import Model, Schedule, constant, standard_normal_nll
+from companion.models.gaussian import (
+    Posterior,
+    as_posterior,
+    gaussian_kl,
+    gaussian_log_likelihood,
+    log_det,
+    posterior_size,
+    squared_error,
+)
 
 ESTIMATORS = ("elbo", "sticking", "iwae")
 POINTS = 4096  # how many codes `log_prob` decodes at once
-
-
-class Posterior(NamedTuple):
-    """A Gaussian over codes, q(z | x) = N(mean, SSᵀ)."""
-
-    mean: Tensor  # (batch, latent)
-    scale: Tensor  # (batch, latent) standard deviations or (batch, latent, latent) lower Cholesky
 
 
 class VAETerms(NamedTuple):
@@ -29,83 +31,6 @@ class VAETerms(NamedTuple):
     kl: Tensor  # KL(q(z | x) ‖ p(z)), in nats
     neg_log_likelihood: Tensor  # −log p(x | z) = ‖x̂ − x‖²/(2γ) + (D/2) log 2πγ
     loss: Tensor  # their sum, or the importance-weighted bound
-
-
-def posterior_size(latent_dim: int, covariance: str = "diagonal") -> int:
-    """How many numbers the encoder network returns for one sample.
-
-    >>> posterior_size(3), posterior_size(3, "full")
-    (6, 9)
-    """
-    if covariance not in ("diagonal", "full"):
-        raise ValueError(f"VAE: covariance must be diagonal or full, got {covariance!r}")
-    entries = 1 if covariance == "diagonal" else (latent_dim + 1) / 2
-    return latent_dim + int(latent_dim * entries)
-
-
-def as_posterior(h: Tensor, latent_dim: int, covariance: str = "diagonal") -> Posterior:
-    """Read an encoder's numbers: mean and log-variances, or mean and Cholesky factor.
-
-    The factor's diagonal comes first, as logarithms, then the rows below the diagonal. Numbers
-    beyond :func:`posterior_size` are left to a posterior flow.
-
-    >>> as_posterior(torch.zeros(1, 5), 2, "full").scale
-    tensor([[[1., 0.],
-             [0., 1.]]])
-    """
-    size = posterior_size(latent_dim, covariance)
-    if h.shape[-1] < size:
-        raise ValueError(
-            f"VAE: the encoder must return {size} numbers for {latent_dim} latents and "
-            f"{covariance} covariance, got {h.shape[-1]}"
-        )
-    mean, log_scale = h[:, :latent_dim], h[:, latent_dim : 2 * latent_dim]
-    if covariance == "diagonal":
-        return Posterior(mean, (0.5 * log_scale).exp())
-    entries = torch.cat([torch.zeros_like(mean[:, :1]), log_scale.exp(), h[:, 2 * latent_dim :]], 1)
-    place = torch.diag(torch.arange(1, latent_dim + 1, device=h.device))  # 0 holds the zero
-    rows, columns = torch.tril_indices(latent_dim, latent_dim, -1, device=h.device)
-    place[rows, columns] = torch.arange(latent_dim + 1, size - latent_dim + 1, device=h.device)
-    return Posterior(mean, entries[:, place])  # (batch, latent, latent)
-
-
-def gaussian_kl(mean: Tensor, scale: Tensor) -> Tensor:
-    """KL(N(μ, SSᵀ) ‖ N(0, 1)) = ½(‖μ‖² + tr SSᵀ − d) − log det S, in nats: ``(batch,)``.
-
-    Args:
-        mean: ``(batch, latent)``.
-        scale: ``(batch, latent)`` standard deviations or ``(batch, latent, latent)`` Cholesky.
-
-    >>> gaussian_kl(torch.ones(1, 2), torch.ones(1, 2))
-    tensor([1.])
-    """
-    trace = scale.square().flatten(1).sum(-1)
-    return 0.5 * (mean.square().sum(-1) + trace - mean.shape[-1]) - _log_det(scale)
-
-
-def gaussian_log_likelihood(x: Tensor, x_hat: Tensor, variance: Tensor | float) -> Tensor:
-    """log N(x; x̂, γ) = −‖x − x̂‖²/(2γ) − (D/2) log 2πγ, in nats.
-
-    Args:
-        x: ``(batch, *data)``.
-        x_hat: ``(batch, *data)``, with axes in front if wanted.
-        variance: γ, a number or one per sample ``(batch,)``.
-
-    >>> gaussian_log_likelihood(torch.zeros(1, 2), torch.ones(1, 2), 1.0)
-    tensor([-2.8379])
-    """
-    variance = torch.as_tensor(variance, dtype=x.dtype, device=x.device)
-    normaliser = 0.5 * prod(x.shape[1:]) * (2 * pi * variance).log()
-    return -squared_error(x, x_hat) / (2 * variance) - normaliser
-
-
-def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
-    """‖x − x̂‖² of each sample; ``x_hat`` may have axes in front of the batch.
-
-    >>> squared_error(torch.zeros(1, 2), torch.ones(3, 1, 2)).shape
-    torch.Size([3, 1])
-    """
-    return (x_hat - x).square().flatten(x_hat.dim() - x.dim() + 1).sum(-1)
 
 
 def vae_loss(
@@ -133,7 +58,8 @@ def vae_loss(
 
     Args:
         x: ``(batch, *data)``.
-        encode: ``(batch, *data) -> (batch, posterior_size)``, see :func:`as_posterior`.
+        encode: ``(batch, *data) -> (batch, posterior_size)``, see
+            :func:`companion.models.gaussian.as_posterior`.
         decode: ``(batch, latent) -> (batch, *data)``.
         variance: γ of the decoder, a number or a tensor that may require a gradient.
         noise: ε, ``(samples, batch, latent)`` from N(0, 1).
@@ -276,7 +202,7 @@ class VAE(Model):
         return (self.log_decoder_variance + (raised - self.log_decoder_variance).detach()).exp()
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> Posterior:
-        """q(z | x) before any flow: mean and scale, see :class:`Posterior`."""
+        """q(z | x) before any flow: mean and scale."""
         return self._read(x, condition)[1]
 
     def _read(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Posterior]:
@@ -285,7 +211,7 @@ class VAE(Model):
 
     @property
     def encoder_size(self) -> int | None:
-        """What :func:`as_posterior` reads; any more with a posterior flow, which is told it."""
+        """What ``as_posterior`` reads; any more with a posterior flow, which is told it."""
         flow = self.posterior_flow
         return posterior_size(self.latent_dim, self.options["covariance"]) if flow is None else None
 
@@ -390,12 +316,12 @@ def _draw(
         away = (z - mean)[..., None]
         solve = torch.linalg.solve_triangular
         standardised = solve(scale, away, upper=False)[..., 0] if full else (z - mean) / scale
-    log_q = -standard_normal_nll(standardised) - _log_det(scale)
+    log_q = -standard_normal_nll(standardised) - log_det(scale)
     if flow is None:
         return z, log_q
     h = h.expand(len(z), *h.shape).flatten(0, 1)
-    z, log_det = flow(z.flatten(0, 1), h)
-    return z.unflatten(0, noise.shape[:2]), log_q - log_det.view(noise.shape[:2])
+    z, change = flow(z.flatten(0, 1), h)
+    return z.unflatten(0, noise.shape[:2]), log_q - change.view(noise.shape[:2])
 
 
 def _decode(decode: Map, z: Tensor, condition: Tensor | None, data_shape: Sequence[int]) -> Tensor:
@@ -409,8 +335,3 @@ def _log_prior(prior, z: Tensor) -> Tensor:
     if prior is None:
         return -standard_normal_nll(z)
     return prior.log_prob(z.flatten(0, 1)).view(z.shape[:2])
-
-
-def _log_det(scale: Tensor) -> Tensor:
-    diagonal = scale.diagonal(dim1=-2, dim2=-1) if scale.dim() == 3 else scale
-    return diagonal.log().sum(-1)

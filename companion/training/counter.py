@@ -3,6 +3,7 @@
 The step runs on torch's ``meta`` device, where tensors have shapes and no numbers.
 """
 
+import copy
 import weakref
 from typing import NamedTuple
 
@@ -13,7 +14,11 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from companion.models.base import Model
+from companion.training.config import TrainConfig
+from companion.training.memory import free, memory_budget
 from companion.training.stream import Step
+
+SHARE = 0.5  # of the free memory that the models of a sweep may take
 
 
 class StepCost(NamedTuple):
@@ -87,3 +92,25 @@ def any_step(model: Model, batch: int, condition_dim: int, device: str) -> Step:
     x = torch.full((batch, *model.data_shape), 0.5, device=device)
     condition = torch.zeros(batch, condition_dim, device=device) if condition_dim else None
     return Step(x, condition, model.draw(x))
+
+
+def runs_at_once(
+    model: Model, x: Tensor, config: TrainConfig, device: torch.device, condition_dim: int = 0
+) -> int:
+    """How many models of a kind half of a device's free memory takes, at least one.
+
+    Counted are weights, gradients, Adam's moments and data, and all that lives between forward and
+    backward of a step (:func:`companion.training.counter.step_cost`).
+
+    >>> from companion.models import Autoencoder
+    >>> model = Autoencoder(nn.Linear(5, 2), nn.Linear(2, 5), (5,), 2)
+    >>> runs_at_once(model, torch.zeros(8, 5), TrainConfig(), torch.device("cpu")) > 1000
+    True
+    """
+    batch = min(config.batch_size, len(x))
+    try:
+        activations = step_cost(copy.deepcopy(model), batch, condition_dim).peak
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # it needs real numbers
+        activations = 8 * memory_budget(model).total + 64 * x[:batch].numel() * x.element_size()
+    each = memory_budget(model, x).total + activations
+    return max(1, int(SHARE * free(device) / each))
