@@ -14,12 +14,10 @@ from itertools import product
 from math import isfinite
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from companion.models.base import Model, refuse_uninitialised
@@ -30,14 +28,13 @@ from companion.training import (
     Step,
     Stream,
     TrainConfig,
-    as_tensor,
-    check_data,
     make_optimizer,
     make_scheduler,
 )
 from companion.training.checkpoint import alone, read, write
 from companion.training.counter import runs_at_once
 from companion.training.identity import as_once, check_identity, identities, settings_of
+from companion.training.inputs import Samples, as_tensors, check_data
 from companion.training.replay import Replay
 from companion.training.run import check_stack, check_whole
 
@@ -55,7 +52,7 @@ def grid(**axes: Sequence) -> list[dict]:
 
 def sweep(
     models: Sequence[Model],
-    train: Sequence[Tensor | np.ndarray | Dataset],
+    train: Sequence[Samples],
     configs: Sequence[TrainConfig],
     *,
     conditions: Sequence[Tensor] | None = None,
@@ -76,8 +73,7 @@ def sweep(
 
     Args:
         models: same networks and options; hyper-parameters that are buffers (β, say) may differ.
-        train: one ``(n, *data)`` set for each model, as :func:`companion.training.fit` takes it,
-            all of one shape.
+        train: one ``(n, *data)`` for each model, as ``fit`` takes them, all of one shape.
         configs: one for each model.
         conditions: one ``(n, …)`` for each model, or nothing.
         at_once: at most so many models are stacked; by default as many as the sweep that is
@@ -110,8 +106,7 @@ def sweep(
     >>> len(logs), logs[0].rows[-1]["epoch"]
     (2, 2)
     """
-    train = _as_tensors(train)
-    conditions = None if conditions is None else _as_tensors(conditions)
+    train, conditions = as_tensors("sweep", train), as_tensors("sweep", conditions)
     config = _check(models, train, configs, conditions, at_once)
     device = Fabric(accelerator=config.device, devices=1).device
     folder, before = _open(directory, resume)
@@ -354,13 +349,6 @@ def _refuse_shared(model: Model) -> None:
                 "parameters cannot be stacked; train it with fit"
             )
         places[id(parameter)] = name
-
-
-def _as_tensors(sets: Sequence) -> list[Tensor]:
-    """Each of some data sets as a tensor; one that several runs share is read once."""
-    found = {id(x): x for x in sets}
-    found = {key: as_tensor("sweep", x) for key, x in found.items()}
-    return [found[id(x)] for x in sets]
 
 
 def _check(models, train, configs, conditions, at_once) -> TrainConfig:

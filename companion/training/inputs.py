@@ -1,6 +1,7 @@
 """What may be trained on: tensors, NumPy arrays, memory maps and datasets, each as one tensor."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from companion.models.base import Model
 from companion.training.memory import free, megabytes
 
+Samples = Tensor | np.ndarray | Dataset
 SHARE = 0.5  # of the free memory that a gathered dataset may take
 BLOCK = 2**24  # numbers that are looked at together
 
 
-def as_tensor(call: str, data: Any, limit: int | None = None) -> Tensor:
+def as_tensor(call: str, data: Samples, limit: int | None = None) -> Tensor:
     """Data of any form as one tensor, where they are: arrays and memory maps are not copied.
 
     The items of a dataset are gathered in memory, once. Of items that are tuples, say
@@ -51,6 +53,15 @@ def as_tensor(call: str, data: Any, limit: int | None = None) -> Tensor:
         kind = "one number" if data.dim() == 0 else f"layout {data.layout}"
         raise ValueError(f"{call}: data must be a dense tensor (n, …), got {kind}")
     return data.detach()[:limit]
+
+
+def as_tensors(call: str, sets: Sequence[Samples] | None) -> list[Tensor] | None:
+    """Each of some data sets as a tensor; one that stands there several times is read once."""
+    if sets is None:
+        return None
+    found = {id(data): data for data in sets}
+    found = {key: as_tensor(call, data) for key, data in found.items()}
+    return [found[id(data)] for data in sets]
 
 
 def _from_array(call: str, data: np.ndarray) -> Tensor:

@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau, StepLR
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
@@ -23,7 +21,7 @@ from companion.training import memory
 from companion.training.config import TrainConfig
 from companion.training.history import History, NonFiniteLossError
 from companion.training.identity import identity
-from companion.training.inputs import as_data
+from companion.training.inputs import Samples, as_data
 from companion.training.keeper import Keeper
 from companion.training.processes import check_processes, launch
 from companion.training.replay import Pass, Replay
@@ -38,8 +36,8 @@ Callback = Callable[[dict[str, float]], bool | None]
 
 def fit(
     model: Model,
-    train: Tensor | np.ndarray | Dataset,
-    valid: Tensor | np.ndarray | Dataset | None = None,
+    train: Samples,
+    valid: Samples | None = None,
     config: TrainConfig | None = None,
     *,
     condition: Tensor | None = None,
