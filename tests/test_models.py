@@ -225,7 +225,7 @@ def test_a_density_in_training_mode_is_warned_of(layer):
     with pytest.warns(UserWarning, match=r"sample: in training mode .*decoder.1.*model.eval"):
         model.sample(2)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         model.eval().log_prob(torch.zeros(2, 4))
 
 
