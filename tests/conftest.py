@@ -1,6 +1,7 @@
 """Every test starts from one seed, on two threads alone, on one beside others; long files first."""
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 
 SLOW = Path(__file__).with_name("slow.txt")
 LONG = 1.0  # seconds that a function's cases may take together before it is slow
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
 
 settings.register_profile("companion", deadline=None)
 settings.load_profile("companion")
@@ -19,6 +24,35 @@ torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, or a skip that says why; with COMPANION_REQUIRE_BROWSER a failure."""
+    from playwright.sync_api import sync_playwright  # only here: most tests need no browser
+
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = "no Chromium on this machine's PATH"
+        (pytest.fail if os.environ.get("COMPANION_REQUIRE_BROWSER") else pytest.skip)(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def screenshot():
+    """Save a picture of a page where COMPANION_SCREENSHOTS says, to be looked at."""
+
+    def save(page, name):
+        folder = os.environ.get("COMPANION_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return save
 
 
 def function(nodeid):

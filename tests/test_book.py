@@ -19,11 +19,6 @@ from companion import claims
 ROOT = Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
 CHAPTERS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 OURS = "explorable.js", "explorable.css", "lattice.js"
 EXPLORABLE = "application/vnd.companion.explorable+json"
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -220,20 +215,6 @@ def test_a_stale_notebook_stops_the_build(tmp_path, harm):
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        if os.environ.get("COMPANION_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"no browser at {CHROMIUM}, and COMPANION_REQUIRE_BROWSER=1 asks for one")
-        pytest.skip(f"no browser at {CHROMIUM}")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield opened
-        opened.close()
 
 
 MEASURE = """() => {
