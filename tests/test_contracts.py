@@ -85,7 +85,7 @@ def loss(request):
     return LOSSES[request.param]
 
 
-@pytest.mark.parametrize(("shape", "wrong"), BROADCASTING, ids=str)
+@pytest.mark.parametrize(("shape", "wrong"), BROADCASTING, ids=range(len(BROADCASTING)))
 def test_a_decoder_whose_output_would_broadcast_is_refused(loss, shape, wrong):
     encode, decode = networks(shape)
     x = data(shape, BATCH)
