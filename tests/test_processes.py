@@ -98,6 +98,8 @@ def environment(monkeypatch):
 
     monkeypatch.setattr(processes.os, "cpu_count", lambda: 4)
     monkeypatch.delattr(sys, "ps1", raising=False)
+    # a worker of pytest-xdist is no program of its own
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     return put
 
 

@@ -476,11 +476,11 @@ def test_a_callback_stops_all_stacks(tmp_path):
 def test_a_sweep_stacks_as_many_as_memory_takes(monkeypatch):
     model, x, cpu = make(), line(), torch.device("cpu")
     one = runs_at_once(model, x, config(), cpu)
-    monkeypatch.setattr("companion.sweep.free", lambda device: 0)
+    monkeypatch.setattr("companion.training.counter.free", lambda device: 0)
     assert runs_at_once(model, x, config(), cpu) == 1 < one
     need = []
     for batch in (64, 256):
-        monkeypatch.setattr("companion.sweep.free", lambda device: 10**9)
+        monkeypatch.setattr("companion.training.counter.free", lambda device: 10**9)
         need.append(runs_at_once(model, x, config(batch_size=batch), cpu))
     assert need[0] > 1.5 * need[1]  # activations count
     with pytest.raises(ValueError, match="at_once must be at least 1, got 0"):

@@ -257,5 +257,5 @@ def test_refusals():
         model(num_samples=0)
     with pytest.raises(ValueError, match="needs a Gaussian posterior"):
         model(estimator="sticking", posterior_flow=Shift())
-    with pytest.raises(ValueError, match="must return 4 numbers for 2 latents"):
+    with pytest.raises(ValueError, match=r"encoder must return \(1, 4\), got \(1, 3\)"):
         VAE(MLP(4, 3), MLP(2, 4), (4,), 2).posterior(torch.zeros(1, 4))

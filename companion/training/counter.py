@@ -103,7 +103,7 @@ def runs_at_once(
     backward of a step (:func:`companion.training.counter.step_cost`).
 
     >>> from companion.models import Autoencoder
-    >>> model = Autoencoder(nn.Linear(5, 2), nn.Linear(2, 5), (5,), 2)
+    >>> model = Autoencoder(torch.nn.Linear(5, 2), torch.nn.Linear(2, 5), (5,), 2)
     >>> runs_at_once(model, torch.zeros(8, 5), TrainConfig(), torch.device("cpu")) > 1000
     True
     """

@@ -160,7 +160,8 @@ def _check_can_start(config: TrainConfig) -> None:
             f"--nnodes={config.nodes} --nproc_per_node={n} --rdzv_backend=c10d "
             "--rdzv_endpoint=HOST:29500 PROGRAM"
         )
-    if hasattr(sys, "ps1") or not os.path.isfile(getattr(sys.modules["__main__"], "__file__", "")):
+    program = getattr(sys.modules["__main__"], "__file__", None) or "<none>"
+    if hasattr(sys, "ps1") or program.startswith("<"):
         raise ValueError(
             f"fit: devices={n} starts the same program {n} times, and a notebook or a prompt is "
             "none: put the training into a file and run `python FILE`, use `companion train "
