@@ -63,6 +63,11 @@ class Model(nn.Module):
     train stacked. ``latents`` may be set after training (:func:`companion.latents.fit_latents`) and
     is saved with the model.
 
+    A trained model is kept as torch keeps any module, ``torch.save(model.state_dict(), path)``, and
+    comes back by ``load_state_dict`` into one that is made in the same way; of a run in a directory,
+    :func:`companion.training.load_weights` takes ``best.pt``. ``encode``, ``decode``, ``sample``
+    and ``log_prob`` are what it is used by.
+
     ``log_prob`` and ``sample`` give plain numbers, without a graph, unless ``differentiable=True``
     asks for one; ``loss``, ``encode`` and ``decode`` always have theirs.
 

@@ -381,6 +381,30 @@ def test_a_sampling_free_step_over_a_vaes(benchmark, table, device, latent):
     table(f"{name}: exact expectation from one tangent / VAE step (1.5)", exact / plain)
 
 
+VOLUME = """
+import resource, torch
+from companion import jacobians
+from companion.networks import build
+from companion.networks.papers import CONVNET
+torch.set_num_threads(1), torch.manual_seed(0)
+decoder, z = build(CONVNET["celeba"])[1].eval(), torch.randn(8, 64)
+with torch.no_grad():
+    decoder(z[:1])
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+jacobians.log_volume(decoder, z)
+print((peak() - before) / 1e6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the process's kilobytes as Linux does")
+def test_the_memory_of_the_exact_volume(benchmark, table):
+    """What the exact log-volume holds at most beyond the loaded process."""
+    run = [sys.executable, "-W", "ignore", "-c", VOLUME]
+    gigabytes = measured(benchmark, lambda: float(subprocess.check_output(run)))
+    table("GB of the exact volume, CelebA's ConvNet, batch 8, 1 thread", gigabytes, 0.6, 0.3)
+
+
 def test_the_import(benchmark, table):
     def seconds(code):
         clock = (
