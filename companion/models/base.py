@@ -64,7 +64,7 @@ class Model(nn.Module):
     is saved with the model.
 
     A trained model is kept as torch keeps any module, ``torch.save(model.state_dict(), path)``, and
-    comes back by ``load_state_dict`` into one that is made in the same way; of a run in a directory,
+    comes back by ``load_state_dict`` into one that is made in the same way; of a run in a folder,
     :func:`companion.training.load_weights` takes ``best.pt``. ``encode``, ``decode``, ``sample``
     and ``log_prob`` are what it is used by.
 
