@@ -12,7 +12,7 @@ A rule lets through what the notebook can run, and looks at types: 2.0 and True 
 import ast
 import os
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
@@ -161,15 +161,25 @@ def guard(namespace: Mapping[str, Any], /, **rules: Rule | tuple) -> tuple:
     return namedtuple("Parameters", rules)(*(namespace[name] for name in rules))
 
 
-def unknown(name: str, known: Mapping[str, Any]) -> str:
+def unknown(name: str, known: Iterable[str], where: str = "this notebook") -> str:
     """Say that a parameter is unknown, which there are, and which one was probably meant.
 
     >>> unknown("sed", {"profile": "quick", "seed": 0})
     "unknown parameter 'sed'; this notebook has profile, seed (did you mean 'seed'?)"
     """
+    return (
+        f"unknown parameter {name!r}; {where} has {', '.join(known) or 'none'}{near(name, known)}"
+    )
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Ask for the known name that was probably meant, if one is near.
+
+    >>> near("sed", ["profile", "seed"]), near("sed", ["profile"])
+    (" (did you mean 'seed'?)", '')
+    """
     close = get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown parameter {name!r}; this notebook has {', '.join(known) or 'none'}{hint}"
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def assigned(source: str) -> dict[str, Any]:

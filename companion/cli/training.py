@@ -74,7 +74,7 @@ def _read(path: Path) -> dict[str, Any]:
     found.pop("about", None)  # what a run says about itself
     for name in found:
         if name not in FILE_KEYS:
-            raise Problem(f"{path}: {unknown(name, FILE_KEYS).replace('notebook', 'file')}", 2)
+            raise Problem(f"{path}: {unknown(name, FILE_KEYS, 'this file')}", 2)
     return found
 
 

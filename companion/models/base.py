@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import partial, wraps
 from inspect import signature
 from math import e, log, pi
@@ -17,6 +16,7 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from companion import jacobians
 from companion.contracts import LogProb, Map, Terms, as_float, bind
+from companion.parameters import near
 
 # what a loss or an estimator is given at every call
 NO_OPTIONS = ("x", "z", "encode", "decode", "condition", "probes", "index", "generator")
@@ -205,10 +205,8 @@ def check_options(call: str, options: Mapping, *functions: Callable) -> None:
     names = [name for name in dict.fromkeys(taken) if name not in NO_OPTIONS]
     for name in options:
         if name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
             there = ", ".join(names) or "none"
-            raise ValueError(f"{call}: no option {name!r}; there is {there}{hint}")
+            raise ValueError(f"{call}: no option {name!r}; there is {there}{near(name, names)}")
 
 
 @contextmanager

@@ -111,7 +111,7 @@ class Experiment:
         known = {one.name: one for one in fields(TrainConfig)}
         for name in self.train:
             if name not in known:
-                raise ValueError(f"train: {unknown(name, known).replace('notebook', 'table')}")
+                raise ValueError(f"train: {unknown(name, known, 'this table')}")
         replace(self.preset.config, **self.train)  # its values, now
 
     @property

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from tqdm.auto import tqdm
 from companion import jacobians, volume
 from companion.contracts import Terms, as_float
 from companion.models.base import Model, batch_norms, evaluating, refuse_uninitialised
+from companion.parameters import near
 from companion.passes import named
 from companion.training import memory
 from companion.training.config import TrainConfig
@@ -265,8 +265,7 @@ def check_monitor(config: TrainConfig, terms: Iterable[str]) -> None:
     """
     logged = (*terms, *VALIDATED)
     if config.monitor not in logged:
-        close = get_close_matches(config.monitor, logged, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = near(config.monitor, logged)
         raise ValueError(
             f"fit: monitor must be one of {', '.join(logged)}, got {config.monitor!r}{hint}"
         )

@@ -98,7 +98,7 @@ def surrogate(
     >>> out.surrogate.round()  # tr(f'g') = tr(1) = 2
     tensor([2., 2., 2., 2.])
     """
-    check_options(side, space, at, mode, fraction)
+    _check(side, space, at, mode, fraction)
     x, batch = as_float(x, call="volume.surrogate"), x.shape[0]
     latent = probes.shape[-1] if probes is not None and space == "latent" else None
 
@@ -153,8 +153,7 @@ def _num_first(index: slice, batch: int) -> int:
     return len(chosen)
 
 
-def check_options(side: str, space: str, at: str, mode: str, fraction: float) -> None:
-    """Refuse an option that :func:`surrogate` does not have."""
+def _check(side: str, space: str, at: str, mode: str, fraction: float) -> None:
     options = {"side": (side, Side), "space": (space, Space), "at": (at, At), "mode": (mode, Mode)}
     for name, (value, allowed) in options.items():
         if value not in get_args(allowed):
