@@ -13,13 +13,13 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
-from companion.contracts import FORWARD_MODE, Map
+from companion.contracts import FORWARD_MODE, FirstLayer, Map, hooked, plain_linear
 
 LINEAR_LAYERS = (
     F.linear, F.conv1d, F.conv2d, F.conv3d,
@@ -126,6 +126,41 @@ def over(
         return vectorised(vectors)
 
 
+def first_layer(function: Map, condition: Tensor | None = None) -> FirstLayer | None:
+    """The parts of an ``nn.Sequential`` that begins with ``nn.Linear``, flattened before or not.
+
+    Other maps may offer theirs as a method ``split_first_layer(condition)``, as
+    :class:`companion.networks.MLP` does. Where nothing is sure to be the same, say with hooks or
+    a parametrised weight, there is none.
+
+    >>> parts = first_layer(nn.Sequential(nn.Linear(2, 3), nn.Tanh()))
+    >>> parts.rest(parts.first(torch.zeros(1, 2))).shape
+    torch.Size([1, 3])
+    >>> first_layer(torch.tanh)
+    """
+    if isinstance(function, nn.Module) and hooked(function):
+        return None
+    if hasattr(type(function), "split_first_layer"):
+        return function.split_first_layer(condition)
+    if type(function) is not nn.Sequential or condition is not None:
+        return None
+    layers = list(function)
+    flat = layers[:1] if layers and type(layers[0]) is nn.Flatten else []
+    one, *rest = layers[len(flat) :] or [None]
+    if not plain_linear(one) or (flat and hooked(flat[0])):
+        return None
+
+    def before(x: Tensor) -> Tensor:
+        return flat[0](x) if flat else x
+
+    def after(h: Tensor) -> Tensor:
+        for layer in rest:
+            h = layer(h)
+        return h
+
+    return FirstLayer(lambda x: one(before(x)), lambda u: F.linear(before(u), one.weight), after)
+
+
 class _Pass(TorchFunctionMode):
     """What a layer runs as inside a pass."""
 
@@ -139,6 +174,8 @@ class _Pass(TorchFunctionMode):
             raise RuntimeError("uninitialised parameters")  # going on crashes the interpreter
         if self.forward and layer in LINEAR_LAYERS and len(args) >= 2 and "bias" not in kwargs:
             return self._linear(layer, args, kwargs)
+        if layer is F.silu and not torch.compiler.is_compiling():
+            return self._silu(*args, **kwargs)
         if torch.compiler.is_compiling() and layer in PLAIN_NORMS:
             return PLAIN_NORMS[layer](*args, **kwargs)
         return INSTEAD[layer](*args, **kwargs) if layer in INSTEAD else layer(*args, **kwargs)
@@ -155,6 +192,75 @@ class _Pass(TorchFunctionMode):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
             pushed = layer(tangent, weight, None, *rest, **kwargs)
         return forward_ad.make_dual(layer(value, weight, bias, *rest, **kwargs), pushed)
+
+    def _silu(self, x, inplace=False):
+        """Torch takes seven kernels for the slope wherever a gradient of it may be asked for."""
+        value, tangent = forward_ad.unpack_dual(x) if self.forward else (x, None)
+        if tangent is not None and self.detach and not inplace:
+            with torch.no_grad():
+                pushed = SILU_BACKWARD(tangent, value)
+            return forward_ad.make_dual(F.silu(value), pushed)
+        if not self.forward and not inplace and x.numel() >= LARGE:
+            return _SiLU.apply(x)
+        return F.silu(x, inplace)
+
+
+SILU_BACKWARD = torch.ops.aten.silu_backward
+LARGE = 2**16  # numbers; below, starting a Function costs more than the kernels that it saves
+
+
+class _SiLU(torch.autograd.Function):
+    """x σ(x), with one kernel for its slope and seven for the slope's."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return F.silu(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, w):
+        return _SiLUSlope.apply(w, *ctx.saved_tensors)
+
+    @staticmethod
+    def jvp(ctx, u):
+        return _SiLUSlope.apply(u, *ctx.saved_tensors)
+
+
+class _SiLUSlope(torch.autograd.Function):
+    """w s'(x) with s' = σ + x σ(1 − σ), and so s'' = σ(1 − σ)(2 + x − 2xσ)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(w, x):
+        return SILU_BACKWARD(w, x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, u):
+        w, x = ctx.saved_tensors
+        return _SiLUSlope.apply(u, x), _silu_bend(w * u, x)
+
+    @staticmethod
+    def jvp(ctx, w_dot, x_dot):
+        w, x = ctx.saved_tensors
+        return _SiLUSlope.apply(w_dot, x) + _silu_bend(w * x_dot, x)
+
+
+def _silu_bend(w, x):
+    sigmoid = torch.sigmoid(x)
+    bend = torch.addcmul(x + 2, x, sigmoid, value=-2)
+    return torch.ops.aten.sigmoid_backward(w, sigmoid) * bend
 
 
 def _attention(*args, **kwargs):

@@ -11,7 +11,7 @@ from torch.autograd.functional import jacobian as autograd_jacobian
 
 from companion import jacobians, passes
 from companion.models import mlae_loss
-from companion.networks import batch_norm
+from companion.networks import MLP, batch_norm
 
 
 class BackwardOnly(torch.autograd.Function):
@@ -116,6 +116,80 @@ def test_short_numbers_have_singular_values():
     expected = jacobians.log_volume(net, torch.zeros(1, 3))
     short = jacobians.log_volume(net.bfloat16(), torch.zeros(1, 3, dtype=torch.bfloat16))
     assert short.dtype == torch.float32 and torch.allclose(short, expected, atol=0.05)
+
+
+def test_large_silus_have_the_derivatives_of_small_ones(monkeypatch):
+    """Of all orders and in all modes: the whole in one kernel each beside torch's own formulas."""
+    x, w, u, v = (data((5,), seed=seed) for seed in range(4))
+
+    def derivatives():
+        def slope(x, w):
+            return passes.vjp(F.silu, x)[1](w)
+
+        def bend(x):
+            return torch.func.vjp(slope, x, w)[1](u)
+
+        third = torch.func.vjp(lambda x: bend(x)[0], x)[1](v)
+        forward = torch.func.jvp(slope, (x, w), (u, v))
+        stacked = torch.func.vmap(lambda one: slope(x, one))(torch.stack([w, u]))
+        stopped = passes.jvp(F.silu, x, w, detach=True)
+        return [F.silu(x), *bend(x), *third, *forward, stacked, *stopped]
+
+    expected = derivatives()
+    monkeypatch.setattr(passes, "LARGE", 0)
+    for a, b in zip(expected, derivatives(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-12)
+    with monkeypatch.context() as patch:
+        patch.setattr(passes, "_silu_bend", lambda w, x: 0 * w * x)
+        assert not torch.allclose(expected[1], derivatives()[1])
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def with_hook():
+    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+    net[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    return net
+
+
+SPLIT = {
+    "MLP": lambda: MLP(4, 2, [3]),
+    "MLP with a condition": lambda: MLP(4, 2, [3], condition_dim=4),
+    "MLP of one layer": lambda: MLP((2, 2), (2, 1), []),
+    "sequential": lambda: nn.Sequential(nn.Linear(4, 3), nn.SiLU(), nn.Linear(3, 2)),
+    "images": lambda: nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Tanh()),
+}
+WHOLE = {
+    "residual": lambda: MLP(4, 2, [3], residual=True),
+    "function": lambda: torch.tanh,
+    "empty": nn.Sequential,
+    "other first layer": lambda: nn.Sequential(nn.Tanh(), nn.Linear(4, 3)),
+    "subclass": lambda: Doubled(nn.Linear(4, 3)),
+    "hook": with_hook,
+    "parametrised": lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_a_map_is_its_first_layer_and_the_rest(name):
+    torch.manual_seed(0)
+    function = SPLIT[name]().double()
+    x, u = (
+        data((2, 2) if name in ("images", "MLP of one layer") else (4,), seed=i) for i in (0, 1)
+    )
+    condition = data((4,), seed=2) if "condition" in name else None
+    parts = passes.first_layer(function, condition)
+    expected = function(x) if condition is None else function(x, condition)
+    assert torch.equal(parts.rest(parts.first(x)), expected)
+    assert torch.allclose(parts.linear(u), torch.func.jvp(parts.first, (x,), (u,))[1])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_map_that_may_do_more_is_left_whole(name):
+    assert passes.first_layer(WHOLE[name]()) is None
 
 
 NORMS = {

@@ -101,9 +101,9 @@ def test_on_the_manifold_the_gradient_goes_through_the_reconstruction(monkeypatc
     assert torch.allclose(gradient(), expected, atol=1e-10)
 
     class Detached(one_pass._Jacobian):
-        def __init__(self, function, point, **options):
+        def __init__(self, function, point, rows, **options):
             on_manifold = point.shape[1] == 2  # the encoder's point, not the decoder's
-            super().__init__(function, point.detach() if on_manifold else point, **options)
+            super().__init__(function, point.detach() if on_manifold else point, rows, **options)
 
     monkeypatch.setattr(one_pass, "_Jacobian", Detached)  # what a careless detach would do
     assert (gradient() - expected).abs().max() > 0.05
@@ -138,6 +138,22 @@ def test_fraction_is_unbiased_and_zero_elsewhere():
         means.append(out.surrogate.mean().detach())
     means = torch.stack(means)
     assert abs(means.mean() - exact) < 3 * means.std() / len(means) ** 0.5
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda o: "-".join(o.values()))
+def test_networks_whose_first_layer_is_known_give_what_whole_ones_do(options, fraction):
+    encode, decode = pair(condition_dim=2)
+    x, c = data(), data((2,), seed=3)
+    more = {"num_probes": 2, "index": slice(int(fraction * BATCH)), **options}
+    outs = [
+        volume.surrogate(x, *maps, c, generator=torch.Generator().manual_seed(0), **more)
+        for maps in ((encode, decode), (lambda *a: encode(*a), lambda *a: decode(*a)))
+    ]
+    for a, b in zip(*outs, strict=True):
+        assert torch.allclose(a, b, rtol=1e-12)
+    ours, theirs = (gradients(out.surrogate, encode, decode) for out in outs)
+    assert largest_difference(ours, theirs) < 1e-12
 
 
 @pytest.mark.parametrize("fraction", [1.0, 0.5])

@@ -7,15 +7,15 @@ network's Jacobian, held constant, stands in for an inverse. A probe v with E[vv
 trace a product of vectors that automatic differentiation gives in one pass (MLAE eqs 11, 12, 18).
 """
 
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
 
 from companion import probes as _probes
 from companion.contracts import Map, Surrogate, as_float, bind
-from companion.passes import jvp, over, vjp
+from companion.passes import first_layer, jvp, over, vjp
 
 Side = Literal["encoder", "decoder"]
 Space = Literal["latent", "data"]
@@ -101,12 +101,10 @@ def surrogate(
     _check(side, space, at, mode, fraction)
     x, batch = as_float(x, call="volume.surrogate"), x.shape[0]
     latent = probes.shape[-1] if probes is not None and space == "latent" else None
-
-    def maps(c):  # not annotated: torch.compile would evaluate that
-        return (
-            bind(encode, c, "volume.surrogate: the encoder", (latent,)),
-            bind(decode, c, "volume.surrogate: the decoder", x.shape[1:]),
-        )
+    maps = (
+        _Map(encode, condition, "encoder", (latent,)),
+        _Map(decode, condition, "decoder", x.shape[1:]),
+    )
 
     def draw(like: Tensor) -> Tensor:
         if probes is None:
@@ -125,7 +123,7 @@ def surrogate(
         on, which = _on_first, _num_first(index, batch)
     else:
         on, which = _on_fraction, index
-    return on(x, maps, condition, which, draw, side, space, at, mode)
+    return on(x, maps, which, draw, side, space, at, mode)
 
 
 def num_chosen(fraction: float, batch: int) -> int:
@@ -163,35 +161,74 @@ def _check(side: str, space: str, at: str, mode: str, fraction: float) -> None:
         raise ValueError(f"volume.surrogate: fraction must be in (0, 1], got {fraction}")
 
 
-class _Jacobian:
-    """The Jacobian of one map at one point, as products that share the map's primal pass.
+class _Map(NamedTuple):
+    """An encoder or a decoder with its condition, what errors call it, and what it returns."""
 
-    ``pull=True`` prepares products from the left, ``tangent=v`` computes the one with v from the
-    right; either gives the map's value on the way. With ``detach`` products from the right are
-    constants.
+    function: Map
+    condition: Tensor | None
+    name: str
+    shape: Sequence[int | None]
+
+    def hold(self, function: Map, which: slice | Tensor = slice(None)) -> Map:
+        """A map of these samples, held to the contract."""
+        condition = self.at(which).condition
+        return bind(function, condition, f"volume.surrogate: the {self.name}", self.shape)
+
+    def at(self, which: slice | Tensor) -> "_Map":
+        same = self.condition is None or (isinstance(which, slice) and which == slice(None))
+        return self if same else self._replace(condition=self.condition[which])
+
+
+class _Jacobian:
+    """A map's value at all points, and its Jacobian at the first ``rows`` of them as products.
+
+    The products share the value's pass. ``pull=True`` prepares products from the left; with
+    ``halved`` only :meth:`dot`, which can stop at the map's first layer, is asked for.
+    ``tangent=v`` computes the product with v from the right. With ``detach`` products from the
+    right are constants.
     """
 
     def __init__(
         self,
-        function: Map,
+        map: _Map,
         point: Tensor,
+        rows: int,
         pull: bool = False,
+        halved: bool = False,
         tangent: Tensor | None = None,
         detach: bool = False,
-        name: str = "map",
     ):
-        self.function, self.point, self.tangent, self.detach = function, point, tangent, detach
-        self.name = name
-        if tangent is not None:
+        self.name, self.tangent, self.detach = map.name, tangent, detach
+        self.linear, rest = None, map.function
+        split = first_layer(map.function, map.condition) if pull and halved else None
+        if split is not None:
+            first, self.linear, rest = split
+            map = map._replace(condition=None)
+            point = first(point)
+        self.point, others = _parted(point, rows)
+        self.function = map.hold(rest, slice(rows))
+        if tangent is not None and detach and others is not None:
+            self.value, others = map.hold(rest)(point), None
+            with torch.no_grad():
+                self.pushed = self._jvp(tangent)[1]
+        elif tangent is not None:
             self.value, self.pushed = self._jvp(tangent)
         elif pull:
-            self.value, self._pull = vjp(function, point, name)
+            self.value, self._pull = vjp(self.function, self.point, self.name)
         else:
-            self.value = function(point)
+            self.value = self.function(self.point)
+        if others is not None:
+            self.value = torch.cat([self.value, map.hold(rest, slice(rows, None))(others)])
 
     def left(self, w: Tensor) -> Tensor:
         """wᵀJ, backward mode."""
         return self._over_probes(self._pull, w)
+
+    def dot(self, w: Tensor, u: Tensor) -> Tensor:
+        """(1/K) Σ wᵀJu, backward mode down to the first layer, which carries u to meet it."""
+        if self.linear is not None:
+            u = self.linear(u.flatten(0, 1)).unflatten(0, u.shape[:2])
+        return _mean_dot(self.left(w), u)
 
     def right(self, v: Tensor) -> Tensor:
         """Jv, forward mode."""
@@ -199,8 +236,11 @@ class _Jacobian:
 
     def right_transposed(self, v: Tensor) -> Tensor:
         """Jv by backward mode alone: w ↦ wᵀJ is linear in w, and its own transpose is v ↦ Jv."""
-        _, push = vjp(self._pull, torch.zeros_like(self.value), self.name)
+        _, push = vjp(self._pull, torch.zeros_like(self._first_value()), self.name)
         return self._over_probes(push, v)
+
+    def _first_value(self) -> Tensor:
+        return _parted(self.value, len(self.point))[0]
 
     def _jvp(self, v: Tensor) -> tuple[Tensor, Tensor]:
         def push(one: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,50 +259,56 @@ class _Jacobian:
         return over(product, vectors, name=self.name)
 
 
+def _parted(x: Tensor, rows: int) -> tuple[Tensor, Tensor | None]:
+    """The first rows and the others, if there are any."""
+    return (x, None) if len(x) == rows else x.split([rows, len(x) - rows])
+
+
 def _one_pass(
     x: Tensor,
-    encode: Map,
-    decode: Map,
+    maps: tuple[_Map, _Map],
+    m: int,
     draw: Callable[[Tensor], Tensor],
     side: str,
     space: str,
     at: str,
     mode: str,
 ) -> Surrogate:
-    """The surrogate on all samples. The trace is of outer·inner: f'g' or g'f', by the space."""
+    """All samples, and the surrogate ``(m,)`` of the first: the trace of f'g' or g'f', by space."""
+    encode, decode = maps
     stop_inner = (side == "encoder") == (space == "latent")
-    outer = {"pull": not (stop_inner and mode == "forward")}
-    z = encode(x) if at == "manifold" else None
+    outer = {"pull": not (stop_inner and mode == "forward"), "halved": stop_inner}
+    z = encode.hold(encode.function)(x) if at == "manifold" else None
 
     def inner(v: Tensor) -> dict:
         return {"pull": True} if mode == "backward" else {"tangent": v, "detach": stop_inner}
 
     if space == "latent":
         if at == "data":
-            f = _Jacobian(encode, x, name="encoder", **outer)
+            f = _Jacobian(encode, x, m, **outer)
             z = f.value
-        v = draw(z)
-        g = _Jacobian(decode, z, name="decoder", **inner(v))
+        v = draw(_parted(z, m)[0])
+        g = _Jacobian(decode, z, m, **inner(v))
         if at == "manifold":
-            f = _Jacobian(encode, g.value, name="encoder", **outer)
+            f = _Jacobian(encode.at(slice(m)), _parted(g.value, m)[0], m, **outer)
         trace = _trace(f, g, v, stop_inner, mode)
     else:
-        v = draw(x)
+        v = draw(_parted(x, m)[0])
         if at == "data":
-            f = _Jacobian(encode, x, name="encoder", **inner(v))
+            f = _Jacobian(encode, x, m, **inner(v))
             z = f.value
-        g = _Jacobian(decode, z, name="decoder", **outer)
+        g = _Jacobian(decode, z, m, **outer)
         if at == "manifold":
-            f = _Jacobian(encode, g.value, name="encoder", **inner(v))
+            f = _Jacobian(encode.at(slice(m)), _parted(g.value, m)[0], m, **inner(v))
         trace = _trace(g, f, v, stop_inner, mode)
     return Surrogate(z, g.value, trace)
 
 
 def _trace(outer: _Jacobian, inner: _Jacobian, v: Tensor, stop_inner: bool, mode: str) -> Tensor:
-    """(1/K) Σ vᵀ·outer·inner·v with one of the two products detached: ``(batch,)``."""
+    """(1/K) Σ vᵀ·outer·inner·v with one of the two products detached: ``(m,)``."""
     if stop_inner:
         u = (inner.right_transposed(v) if mode == "backward" else inner.right(v)).detach()
-        return _mean_dot(v, outer.right(u)) if mode == "forward" else _mean_dot(outer.left(v), u)
+        return _mean_dot(v, outer.right(u)) if mode == "forward" else outer.dot(v, u)
     w = outer.left(v).detach()
     return _mean_dot(inner.left(w), v) if mode == "backward" else _mean_dot(w, inner.right(v))
 
@@ -271,44 +317,22 @@ def _mean_dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).flatten(2).sum(-1).mean(0)  # (probe, batch, …) -> (batch,)
 
 
-def _on_fraction(
-    x: Tensor,
-    maps: Callable[[Tensor | None], tuple[Map, Map]],
-    condition: Tensor | None,
-    index: Tensor,
-    *rest_of_it,
-) -> Surrogate:
+def _on_fraction(x: Tensor, maps: tuple[_Map, _Map], index: Tensor, *rest_of_it) -> Surrogate:
     """The surrogate on the samples of ``index``: they go first, and all go back afterwards."""
     batch, m = x.shape[0], index.shape[0]
     chosen = torch.zeros(batch, dtype=torch.int8, device=x.device).index_fill(0, index, 1)
     others = torch.argsort(chosen, stable=True)[: batch - m]  # static shapes, for compile and vmap
     order = torch.cat([index, others])
-    conditions = None if condition is None else condition[order]
-    out = _on_first(x[order], maps, conditions, m, *rest_of_it)
+    ordered = tuple(one.at(order) for one in maps)
+    out = _on_first(x[order], ordered, m, *rest_of_it)
     back = torch.argsort(order)
     return Surrogate(*(part[back] for part in out))
 
 
-def _on_first(
-    x: Tensor,
-    maps: Callable[[Tensor | None], tuple[Map, Map]],
-    condition: Tensor | None,
-    m: int,
-    draw: Callable[[Tensor], Tensor],
-    *options: str,
-) -> Surrogate:
+def _on_first(x: Tensor, maps: tuple[_Map, _Map], m: int, *rest_of_it) -> Surrogate:
     """The surrogate on the first m samples, scaled by batch/m; the others only autoencode."""
-    batch = x.shape[0]
-    some, other = (None, None) if condition is None else (condition[:m], condition[m:])
-    part = _one_pass(x[:m], *maps(some), draw, *options)
+    batch, out = x.shape[0], _one_pass(x, maps, m, *rest_of_it)
     if m == batch:
-        return part
-    encode, decode = maps(other)
-    z = encode(x[m:])
-    x_hat = decode(z)
-    zeros = part.surrogate.new_zeros(batch - m)
-    return Surrogate(
-        torch.cat([part.z, z]),
-        torch.cat([part.x_hat, x_hat]),
-        torch.cat([part.surrogate * (batch / m), zeros]),
-    )
+        return out
+    scaled = torch.cat([out.surrogate * (batch / m), out.surrogate.new_zeros(batch - m)])
+    return out._replace(surrogate=scaled)
