@@ -640,6 +640,24 @@ for way, more in excess.items():
     print(f"an eighth, {way:16}: {more.mean():+.3f} ± {half:.3f} nats (95 %)")
 
 # %% [markdown]
+# Eight seeds of one small network decide little. So here is what came of three networks once, one of them
+# convolutional and on MNIST: each trained eight times with each kind of probes, on all of the batch, on an eighth
+# and on a sixteenth. (`companion rebuild batch_orthogonal` makes it again; it needs MNIST's test files.)
+
+# %% mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, for three networks, new and trained, eight seeds each. Right, one picture for each network: how much more the final loss is than with independent probes on the whole batch, against the share of the batch, for both kinds of probes, with 95 % intervals."}}
+from companion.explorables import batch_orthogonal
+
+show(*batch_orthogonal.picture())
+
+# %%
+for setting in batch_orthogonal.SETTINGS:
+    new, trained = np.median(batch_orthogonal.noise_ratio(setting), 1)
+    print(f"{setting}: left of the noise {new:.2g} new, {trained:.2g} trained")
+    for way, name in batch_orthogonal.KINDS.items():
+        ends = zip(*batch_orthogonal.interval(batch_orthogonal.excess(setting, way)), strict=True)
+        print(f"    {name:17} " + ", ".join(f"{mean:+.2f} ± {half:.2f}" for mean, half in ends))
+
+# %% [markdown]
 # A new network treats all samples nearly alike, so that nearly all noise is shared and cancels; training makes
 # them differ. Where intervals overlap, eight seeds do not decide. The price is one small QR for each block. (An
 # eighth is the first samples of a batch, which `fit` shuffles.)

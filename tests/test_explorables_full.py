@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from companion import explorables
-from companion.explorables import mnist_full, mnist_gpu, sinusoid, sinusoid_full
+from companion.explorables import (
+    batch_orthogonal,
+    mnist_full,
+    mnist_gpu,
+    sinusoid,
+    sinusoid_full,
+)
 from companion.training.assemble import parameters
 from companion.training.experiment import SCALES, Data
 from companion.training.presets import PRESETS
@@ -23,7 +29,7 @@ def saved(monkeypatch):
     def save(name, arrays, about):
         found[name] = (arrays, about)
 
-    for module in (sinusoid_full, mnist_full, mnist_gpu):
+    for module in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal):
         monkeypatch.setattr(module, "save_lattice", save)
     return found
 
@@ -143,6 +149,41 @@ def test_all_of_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, mo
     monkeypatch.setattr(mnist_gpu, "judge", lambda *_, **__: pytest.fail("scored twice"))
     mnist_gpu.build(tmp_path)
     assert all(np.array_equal(saved["mnist_gpu"][0][k], v) for k, v in arrays.items())
+
+
+def test_probes_orthogonal_across_the_batch_are_compared_over_eight_seeds():
+    shape = (3, 2, 3, 8)  # setting, kind, fraction, seed
+    arrays = batch_orthogonal.lattice()
+    assert {arrays[m].shape for m in batch_orthogonal.METRICS} == {shape}
+    assert arrays["noise"].shape == (3, 2, 2, 8)
+    figure, words = batch_orthogonal.picture()
+    assert len(figure.axes) == 4
+    for setting in batch_orthogonal.SETTINGS:
+        ratios = batch_orthogonal.noise_ratio(setting)
+        assert (ratios < 1).all() and (ratios[0] < ratios[1]).all()  # new networks gain most
+        assert (batch_orthogonal.excess(setting, "sphere")[0] == 0).all()
+        mean, half = batch_orthogonal.interval(batch_orthogonal.excess(setting, "sphere"))
+        assert f"{setting}, independent: +0.00 ± 0.00, {mean[1]:+.2f} ± {half[1]:.2f}" in words
+
+
+def test_the_comparison_of_probes_can_be_made_again_and_goes_on(saved, tmp_path, monkeypatch):
+    few = {k: v._replace(epochs=1) for k, v in batch_orthogonal.SETTINGS.items() if "8×8" in k}
+    x, valid, note = batch_orthogonal.load("digits")
+    for name, value in {
+        "SETTINGS": few,
+        "SEEDS": (0,),
+        "FRACTIONS": (1.0, 0.5),
+        "DRAWS": 2,
+    }.items():
+        monkeypatch.setattr(batch_orthogonal, name, value)
+    monkeypatch.setattr(batch_orthogonal, "load", lambda name: (x[:256], valid[:20], note))
+    batch_orthogonal.build(tmp_path / "runs")
+    arrays, about = saved.pop("batch_orthogonal")
+    assert arrays["nll"].shape == (2, 2, 2, 1) and arrays["noise"].shape == (2, 2, 2, 1)
+    assert about["settings"]["8×8 digits, d = 8"]["data"] == note
+    monkeypatch.setattr(batch_orthogonal, "train", lambda *_: pytest.fail("trained twice"))
+    batch_orthogonal.build(tmp_path / "runs")
+    assert np.array_equal(saved["batch_orthogonal"][0]["nll"], arrays["nll"])
 
 
 def test_a_retrained_number_is_compared_with_the_band():

@@ -209,6 +209,20 @@ def test_a_run_stops_when_nothing_gets_better():
     assert log.stopped and len(log.rows) == 5
 
 
+def test_epochs_without_the_monitored_number_are_passed_over(tmp_path):
+    """Not compared by another one: a training loss may be far below any validation loss."""
+    x, far = line(), line() + 3
+    options = {"epochs": 5, "validate_every": 2}
+    log = quiet_fit(make(), x, far, config(**options), directory=tmp_path)
+    validated = [row for row in log.rows if "valid_loss" in row]
+    assert [row["epoch"] for row in validated] == [2, 4, 5]  # the last one always
+    assert min(log.column("loss")) < min(row["valid_loss"] for row in validated)
+    best = min(validated, key=lambda row: row["valid_loss"])
+    assert load_weights(make(), tmp_path / "best.pt")["row"]["epoch"] == best["epoch"]
+    slow = quiet_fit(make(), x, far, config(**options, schedule="plateau", patience=0))
+    assert len(slow.rows) == 5
+
+
 def test_steps_halve_the_learning_rate():
     log = quiet_fit(make(), line(), None, config(schedule="steps", halve_every=2))
     assert log.column("learning_rate") == [5e-3, 2.5e-3, 2.5e-3, 1.25e-3]

@@ -17,7 +17,7 @@ PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
 PARALLEL = [*PYTEST, "-n", os.environ.get("JOBS", "2"), "--dist", "loadfile"]
 PARALLEL += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest files first
-EVERY = ["--doctest-modules", "companion", "tests"]
+EVERY = ["-p", "no:nbval", "--doctest-modules", "companion", "tests"]  # its import takes seconds
 NUMBERS = "not browser and not book and not kills and not nightly"  # what computes as it runs
 
 LINT = [[*PYTHON, "ruff", "format", "--check", "."], [*PYTHON, "ruff", "check", "."]]
@@ -63,7 +63,7 @@ TIERS = {  # each part: its commands, and what it adds to the environment
     "portable": PORTABLE,
     "nightly": {
         "retrained": ([[*PYTHON, "companion", "rebuild", "--check"]], {}),
-        "kills": ([[*PARALLEL, "-m", "kills or nightly", "tests"]], {}),
+        "kills": ([[*PARALLEL, "-p", "no:nbval", "-m", "kills or nightly", "tests"]], {}),
         "processes": ([[*PYTEST, "tests/test_processes.py"]], {}),
         "second-seed": (second_seed(), {}),
         **PORTABLE,

@@ -2,6 +2,7 @@
 
 from companion.explorables import (
     ablation,
+    batch_orthogonal,
     benchmark,
     bounds,
     digits,
@@ -44,8 +45,8 @@ MODULES = (
     ablation,
 )
 BY_NAME = {module.NAME: module for module in MODULES}
-# no sliders; an hour each, or ten minutes of a GPU
-LONG = {module.NAME: module for module in (sinusoid_full, mnist_full, mnist_gpu)}
+# no sliders; up to an hour each, or ten minutes of a GPU
+LONG = {m.NAME: m for m in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal)}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:

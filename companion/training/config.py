@@ -43,14 +43,15 @@ class TrainConfig:
             batch.
         nodes: machines.
         strategy: of Lightning Fabric: ``auto``, ``ddp`` or ``ddp_find_unused_parameters_true``.
-        validate_every: epochs between validations.
+        validate_every: epochs between validations; the last epoch has one too.
         validate_on: at most so many validation samples get an exact NLL.
         monitor: the logged number of which the smallest marks the best weights, and that
-            ``plateau`` and ``early_stop`` watch; the loss where it is not logged. By default the
-            loss on validation data: of what is logged it alone falls while any model learns. The
-            NLL of a model of a manifold is smallest where its map has collapsed, often before the
-            first epoch's end, and warns; where a weight is scheduled, losses of different epochs do
-            not compare and ``valid_reconstruction`` does.
+            ``plateau`` and ``early_stop`` watch; an epoch without it is passed over, and without
+            validation data it is the training loss. By default the loss on validation data: of what
+            is logged it alone falls while any model learns. The NLL of a model of a manifold is
+            smallest where its map has collapsed, often before the first epoch's end, and warns;
+            where a weight is scheduled, losses of different epochs do not compare and
+            ``valid_reconstruction`` does.
         early_stop: stop after so many epochs without a new best, or never.
         log_defect: also log the pseudo-inverse defect and the cosine between the surrogate's and
             the exact gradient, on ``defect_on`` validation samples.

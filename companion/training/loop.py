@@ -115,7 +115,9 @@ def fit(
             validate(model, valid[:2], config, _first(valid_condition, 2))
     gradients = _gradients(fabric, wrapped, optimizer, config, stream)
 
-    run = Run(model, optimizer.optimizer, scheduler, stream, config, started)
+    run = Run(
+        model, optimizer.optimizer, scheduler, stream, config, started, validates=valid is not None
+    )
     keeper = Keeper(run, directory, fabric)
     keeper.open(resume)
     bar = tqdm(
@@ -148,11 +150,14 @@ def fit(
             if not run.is_finite():
                 model.load_state_dict(run.good)
                 raise NonFiniteLossError(_diverged(row), run.history)
-            if valid is not None and (run.epoch + 1) % config.validate_every == 0:
+            done = run.epoch + 1
+            due = done % config.validate_every == 0 or done == config.epochs
+            if valid is not None and due:
                 row |= validate(model, valid, config, valid_condition)
             row, run.history.stopped = keeper.agree(row, callback)
-            if config.schedule == "plateau":
-                scheduler.step(run.monitored(row))
+            monitored = run.monitored(row)
+            if config.schedule == "plateau" and monitored is not None:
+                scheduler.step(monitored)
             keeper.after_epoch(row)
     return run.history
 

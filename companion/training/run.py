@@ -29,6 +29,7 @@ class Run:
     stream: Stream
     config: TrainConfig
     identity: dict = field(default_factory=dict)  # what its numbers depend on, before any step
+    validates: bool = False  # whether there are validation data
     history: History = field(default_factory=History)
     epoch: int = 0  # the running one, from 0
     sums: dict[str, Tensor] = field(default_factory=dict)  # of the running epoch's terms
@@ -61,9 +62,14 @@ class Run:
             bool(t.isfinite().all()) for t in (*self.model.parameters(), *self.sums.values())
         )
 
-    def monitored(self, row: dict[str, float]) -> float:
-        """The number that ``plateau`` and the choice of the best weights look at."""
-        return row.get(self.config.monitor, row["loss"])
+    def monitored(self, row: dict[str, float]) -> float | None:
+        """The number that ``plateau`` and the choice of the best weights look at.
+
+        The loss if no validation data give it; nothing in an epoch that did not measure it, since
+        two numbers do not compare.
+        """
+        known = self.validates or not self.config.monitor.startswith("valid_")
+        return row.get(self.config.monitor, None if known else row["loss"])
 
     def finish_epoch(self, row: dict[str, float]) -> bool:
         """Log the epoch and go to the next; says whether it was the best so far."""
@@ -71,7 +77,7 @@ class Run:
         self.epoch, self.sums = self.epoch + 1, {}
         self.good = copy.deepcopy(self.model.state_dict())
         value = self.monitored(row)
-        better = isfinite(value) and value < self.best
+        better = value is not None and isfinite(value) and value < self.best
         if better:
             self.best, self.best_epoch = value, self.epoch
         patience = self.config.early_stop

@@ -1,0 +1,29 @@
+"""The course's own: probes orthogonal across the batch, the noise of a step and what it costs."""
+
+from common import save
+
+from companion.explorables import batch_orthogonal
+from companion.explorables.base import load_lattice
+
+
+def main() -> None:
+    """Both kinds of probes at three shares of the batch, for three networks and eight seeds."""
+    about = load_lattice(batch_orthogonal.NAME)[1]
+    numbers = {}
+    for setting in batch_orthogonal.SETTINGS:
+        numbers[setting] = {
+            "noise": batch_orthogonal.noise_ratio(setting).round(5).tolist(),
+            **{
+                f"{metric}, {kind}": batch_orthogonal.excess(setting, kind, metric)
+                .round(3)
+                .tolist()
+                for metric in ("loss", *batch_orthogonal.METRICS)
+                for kind in batch_orthogonal.KINDS
+            },
+        }
+    parameters = {name: about[name] for name in ("settings", "training", "seeds", "sha256")}
+    save("own_batch_orthogonal", batch_orthogonal.picture()[0], "no paper", parameters, numbers)
+
+
+if __name__ == "__main__":
+    main()
