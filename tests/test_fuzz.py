@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from companion import volume
+from companion.cli import main
 from companion.models import (
     MLAE,
     Autoencoder,
@@ -150,3 +151,55 @@ def test_fit_trains_or_names_what_is_wrong(seed):
         assert all(map(torch.equal, before, model.parameters())), "the model has changed"
     else:
         assert all(p.isfinite().all() for p in model.parameters()) and log.rows
+
+
+ODD = [
+    "",
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "true",
+    "[1",
+    "β=3",
+    "../x",
+    "~nobody/x",
+    "a b",
+    "\x00",
+    "=",
+    "-p",
+]
+COMMANDS = {  # of each place what is right, then what may be typed instead
+    "run": [["02"], ["-p", "noise=0.2"], ["-p", "beta", "-1e-3"], ["--seed", "1"], ["-o", "out"]],
+    "train": [["digits"], ["--model", "vae"], ["--seed", "3"], ["-o", "out"], ["--devices", "1"]],
+    "figure": [["fig04_linear"]],
+    "rebuild": [["linear"], ["--check"]],
+    "claims": [["here"]],
+    "course": [["grade"], ["ps9"], ["here"]],
+    "data": [["prepare"], ["digits"], ["--size", "8"], ["--offline"]],
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_command_line_is_followed_or_answered_in_words(seed, tmp_path, monkeypatch, capsys):
+    """Nothing heavy runs: what is asked is whether words that people type are understood."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("companion.cli.execute._execute", lambda *_: None)
+    monkeypatch.setattr("runpy.run_path", lambda *_, **__: None)
+    monkeypatch.setattr("companion.explorables.linear.build", lambda: None, raising=False)
+    chance = random.Random(seed)
+    name = chance.choice(list(COMMANDS))
+    words = [name]
+    for part in COMMANDS[name]:
+        if part[0][0] != "-" or chance.random() < 0.5:
+            words += [pick(chance, word, *ODD) for word in part]
+    words += ["--dry-run"] * (name == "train")
+    try:
+        status = main(words)
+    except SystemExit as stop:  # of argparse
+        status = stop.code
+    told = capsys.readouterr().err
+    assert status in (0, 1, 2) and bool(told) == (status != 0), (words, told)
+    assert "Traceback" not in told and "report it" not in told, (words, told)
+    assert status == 0 or not any(tmp_path.iterdir()), words

@@ -177,7 +177,7 @@ def train(arguments: argparse.Namespace) -> int:
 def figure(arguments: argparse.Namespace) -> int:
     """Run the scripts of figures/, each as if called itself."""
     folder = notebooks_folder().parent / "figures"
-    pattern = "*[0-9]_*.py"  # figNN_name.py, tabNN_name.py, eqNN_name.py, secNN_name.py
+    pattern = "*[0-9]_*.py"  # a paper's figNN_, tabNN_, eqNN_, secNN_; nbNN_: our own
     names = arguments.names or [path.stem for path in sorted(folder.glob(pattern))]
     for script in [find(folder, name, pattern) for name in names]:
         print(script.stem)
