@@ -9,7 +9,7 @@ from helpers import data, gradients, largest_difference
 from torch import nn
 from torch.autograd.functional import jacobian as autograd_jacobian
 
-from companion import jacobians, passes
+from companion import jacobians, kernels, passes
 from companion.models import mlae_loss
 from companion.networks import MLP, batch_norm
 
@@ -136,11 +136,11 @@ def test_large_silus_have_the_derivatives_of_small_ones(monkeypatch):
         return [F.silu(x), *bend(x), *third, *forward, stacked, *stopped]
 
     expected = derivatives()
-    monkeypatch.setattr(passes, "LARGE", 0)
+    monkeypatch.setattr(kernels, "LARGE", 0)
     for a, b in zip(expected, derivatives(), strict=True):
         assert torch.allclose(a, b, rtol=1e-12)
     with monkeypatch.context() as patch:
-        patch.setattr(passes, "_silu_bend", lambda w, x: 0 * w * x)
+        patch.setattr(kernels, "_silu_bend", lambda w, x: 0 * w * x)
         assert not torch.allclose(expected[1], derivatives()[1])
 
 

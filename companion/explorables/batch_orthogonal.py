@@ -127,7 +127,7 @@ def picture() -> tuple[Figure, str]:
     first.axvline(1, color=plots.GREY, linewidth=0.8)
     for ax in (first, others[0]):
         ax.legend(frameon=False, fontsize=8)
-    others[0].set_ylabel("final loss, more than the usual way (nats)")
+    others[0].set_ylabel("excess of the final loss (nats)")
     shares = ", ".join(f"{s:g}" for s in FRACTIONS)
     says = f"Mean excess of the final loss with its 95 % interval, at shares {shares}"
     return figure, f"{says}. {'; '.join(words)}."
