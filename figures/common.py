@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import companion
+from companion.atomic import write
 from companion.contracts import as_float
 from companion.data import images
 from companion.models import MLAE
@@ -48,8 +49,8 @@ def save(
     record |= {"tolerance": tolerance} if tolerance else {}
     record |= {"times": times} if times else {}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    _replace(HERE / "out" / f"{name}.png", png(picture))
-    _replace(HERE / "data" / f"{name}.json", text.encode())
+    write(HERE / "out" / f"{name}.png", png(picture))
+    write(HERE / "data" / f"{name}.json", text)
     print(f"figures/out/{name}.png, figures/data/{name}.json")
 
 
@@ -65,10 +66,3 @@ def digits_model(seed: int, latent: int = 8) -> tuple[MLAE, Tensor, Tensor]:
     config = TrainConfig(seed=seed, device="cpu", **settings)
     fit(model, x, None, config, condition=labels, progress=False)
     return model.double().eval(), x.double(), labels.double()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -17,6 +17,7 @@ from helpers import data
 from resume_child import make_data, make_model, run
 from test_models import MODELS
 
+from companion import atomic
 from companion.models import MLAE, VAE, Autoencoder
 from companion.models.base import linear
 from companion.networks import MLP
@@ -271,12 +272,20 @@ def test_an_unreadable_file_is_named(stopped, content, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
-def test_a_full_disk_leaves_the_last_good_checkpoint(stopped):
+def test_a_full_disk_leaves_the_last_good_checkpoint(stopped, monkeypatch):
     path = stopped / "checkpoint.pt"
     before = path.read_bytes()
-    (stopped / "checkpoint.pt.partial").symlink_to("/dev/full")
-    with pytest.raises(CheckpointError, match="No space left on device.*the one before is untouch"):
-        train(stopped)
+
+    def full(_):
+        link = stopped / "checkpoint.pt.full.partial"
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/full")
+        return "full"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "token_hex", full)
+        with pytest.raises(CheckpointError, match="No space left on device.*the one before is unt"):
+            train(stopped)
     assert path.read_bytes() == before
     whole, _ = train(stopped / "whole")
     assert same(train(stopped)[0], whole)  # the disk has room again
@@ -354,6 +363,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(tmp_path, kills):
     cut, cut_log = run(str(tmp_path / "cut"), **settings)  # had ended: only reads
     assert died == kills
     assert same(whole, cut) and without_seconds(cut_log) == without_seconds(log)
+    assert not list(tmp_path.rglob("*.partial"))  # what a kill left is gone
 
 
 def options_of(name, **changes):

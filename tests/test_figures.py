@@ -18,7 +18,7 @@ def test_the_committed_numbers_are_the_scripts(script, monkeypatch):
     saved = {}
     import common
 
-    monkeypatch.setattr(common, "_replace", lambda path, content: saved.update({path: content}))
+    monkeypatch.setattr(common, "write", lambda path, content: saved.update({path: content}))
     runpy.run_path(str(script), run_name="__main__")
     picture, data = FIGURES / "out" / f"{script.stem}.png", FIGURES / "data" / f"{script.stem}.json"
     assert set(saved) == {picture, data} and saved[picture][1:4] == b"PNG" and picture.exists()

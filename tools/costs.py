@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from companion.atomic import write
 from companion.training.costs import measured_sampling, measured_step, run_cost, stages
 from companion.training.counter import step_cost
 from companion.training.presets import PRESETS
@@ -70,7 +71,7 @@ def main() -> None:
             found["rates"][family]["flop_per_second"] = rate(name, batch)
     if not asked.gpu:
         found["runs"] = {name: run_cost(name, preset)._asdict() for name, preset in PRESETS.items()}
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    write(asked.out, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from companion import atomic
 from companion.cli.saving import dead
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -95,7 +95,7 @@ def take_back(source: Path) -> bool:
         print(f"notebooks: {source.name} was edited too, so {target.name} waits", file=sys.stderr)
         return False
     config = load_jupytext_config(str(NOTEBOOKS))  # which metadata a source has
-    source.write_text(jupytext.writes(notebook, "py:percent", config=config), "utf-8", newline="\n")
+    atomic.write(source, jupytext.writes(notebook, "py:percent", config=config))
     print(f"{source.name} is made from {target.name}; now: make notebooks")
     return True
 
@@ -173,12 +173,9 @@ def clean(notebook: NotebookNode) -> None:
 
 
 def write(notebook: NotebookNode, target: Path) -> None:
-    """Put the notebook in place in one step."""
+    """Put the notebook in place, if it is sound."""
     nbformat.validate(notebook)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".made-") as scratch:
-        made = Path(scratch) / target.name
-        nbformat.write(notebook, made)
-        os.replace(made, target)
+    atomic.write(target, nbformat.writes(notebook).removesuffix("\n") + "\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from itertools import product
 from pathlib import Path
 
+from companion.atomic import write
 from companion.explorables import BY_NAME, Explorable
 from companion.plots import png
 
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     now = {name: draw(BY_NAME[name].EXPLORABLE) for name in asked.only}
     if not asked.compare:
-        asked.file.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write(asked.file, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
         return 0
     before = json.loads(asked.file.read_text("utf-8"))
     if asked.only != list(BY_NAME):

@@ -18,6 +18,7 @@ import matplotlib
 from PIL import Image
 
 from companion import plots, theory
+from companion.atomic import write
 from companion.explorables import BY_NAME, base
 from companion.explorables.base import Explorable
 
@@ -65,7 +66,7 @@ def draw_lattice(name: str, folder: Path) -> None:
         list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
     facts = json.dumps(description(explorable, points), ensure_ascii=False, indent=0)
     assign = f"(window.companionExplorables ??= {{}})[{name!r}] = {facts};\n"
-    script.write_text(stamp + assign, "utf-8")  # last: it says that all pictures are there
+    write(script, stamp + assign)  # last: it says that all pictures are there
 
 
 def draw(name: str, seed: int, values: dict[str, float], path: Path) -> None:

@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from companion import atomic
 from companion.cli.places import Problem, notebooks_folder
 
 STATE = ".companion.json"  # what each notebook said when it was copied
@@ -81,9 +81,9 @@ def refresh(source: Path, folder: Path) -> list[str]:
             kept += [copy.name] * (new != was)
             continue
         if mine != new:
-            put(original.read_bytes(), copy)
+            atomic.write(copy, original.read_bytes())
         known[copy.name] = new
-    put(json.dumps(known, indent=1).encode(), folder / STATE)
+    atomic.write(folder / STATE, json.dumps(known, indent=1))
     return kept
 
 
@@ -113,11 +113,3 @@ def cells_sum(notebook: Path) -> str:
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
     return hashlib.sha256(content).hexdigest()
-
-
-def put(content: bytes, target: Path) -> None:
-    """Write a file in one step."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".companion-") as scratch:
-        made = Path(scratch) / target.name
-        made.write_bytes(content)
-        os.replace(made, target)

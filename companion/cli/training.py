@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from companion import __version__
+from companion.atomic import write_json
 from companion.cli.places import Problem, installed
 from companion.parameters import unknown
 
@@ -107,7 +108,6 @@ def _run(experiment, arguments: argparse.Namespace) -> int:
 def _train(experiment, data, target: Path, arguments: argparse.Namespace, first: bool) -> int:
     """Train, and in the first process judge and keep what was found."""
     from companion import evaluation
-    from companion.training.checkpoint import write_json
     from companion.training.stages import fit_experiment
 
     began, progress, found = time.perf_counter(), sys.stderr.isatty(), {}
@@ -198,11 +198,8 @@ def _check_place(target: Path, resume: bool, asked: dict) -> None:
 @contextmanager
 def _begun(target: Path, settings: dict) -> Iterator[None]:
     """Say in a folder what its run is; leave nothing of one that fails before its first weights."""
-    from companion.training.checkpoint import write_json
-
     missing = [place for place in (target, *target.parents) if not place.exists()]
     try:
-        target.mkdir(parents=True, exist_ok=True)
         write_json(target / SETTINGS, settings)
         yield
     except BaseException:

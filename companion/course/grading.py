@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import nbformat
 
+from companion.atomic import writing
+
 try:
     from nbgrader.api import Gradebook
     from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
@@ -116,7 +118,7 @@ def feedback(name: str, course: Path) -> Path:
         raise ValueError(f"feedback: {name}: {problem}")
     most = {i: float(c.metadata.nbgrader.points) for i, c in _cells(released) if is_grade(c)}
     table = course / f"points-{name}.csv"
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with writing(table, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["student", *most, "total", "of", "waiting"])
         for student, row in sorted(points.items()):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from companion.atomic import writing
 from companion.data.archives import FormatError, damage, open_plain
 from companion.data.fetch import DataNotFoundError, RemoteFile, data_directory, fetch, places
 
@@ -251,20 +252,16 @@ def _from_archive(name: str, root: str | Path | None, download: bool) -> Path:
     except DataNotFoundError as error:
         hint = f"or put {path.name} alone, taken out of it, into {path.parent}"
         raise DataNotFoundError(f"{error}; {hint}") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     try:
-        with tarfile.open(archive) as tar, partial.open("wb") as out:
+        with tarfile.open(archive) as tar, writing(path) as out:
             member = tar.extractfile(f"data/{name}")
             while block := member.read(2**20):
                 out.write(block)
-        return partial.replace(path)
     except (KeyError, AttributeError, EOFError, OSError, tarfile.TarError) as error:
         raise TabularError(
             f"tabular.load: cannot take {name} out of {archive} ({error})"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    return path
 
 
 def read_array(path: Path, columns: int) -> np.ndarray:

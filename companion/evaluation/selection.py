@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from companion.atomic import write_json
 from companion.evaluation import features
 from companion.evaluation.features import Features
 from companion.evaluation.generation import Generation, score_samples
 from companion.models.base import Model
 from companion.training import History, TrainConfig
-from companion.training.checkpoint import write_json
 from companion.training.experiment import Data, Experiment
 from companion.training.stages import fit_experiment
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import platform
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from companion.atomic import write, write_json
 
 
 @dataclass(frozen=True)
@@ -139,15 +142,11 @@ def lattice_sum(name: str) -> str:
 
 
 def save_lattice(name: str, arrays: dict[str, np.ndarray], about: dict) -> None:
-    """Write a lattice and its description, with the versions, into the package, each atomically."""
+    """Write a lattice and its description, with the versions, into the package."""
     folder = Path(str(files("companion.explorables") / "lattices"))
-    folder.mkdir(exist_ok=True)
-    partial = folder / f"{name}.partial.npz"
-    np.savez_compressed(partial, **arrays)
+    np.savez_compressed(content := io.BytesIO(), **arrays)
     torch_version = importlib.metadata.version("torch").split("+")[0]
     about = about | {"versions": {"python": platform.python_version(), "torch": torch_version}}
-    about |= {"sha256": hashlib.sha256(partial.read_bytes()).hexdigest()}
-    text = folder / f"{name}.partial.json"
-    text.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / f"{name}.npz")
-    text.replace(folder / f"{name}.json")
+    about |= {"sha256": hashlib.sha256(content.getvalue()).hexdigest()}
+    write(folder / f"{name}.npz", content.getvalue())
+    write_json(folder / f"{name}.json", about)

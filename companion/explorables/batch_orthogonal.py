@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from companion import plots, volume
+from companion.atomic import write_json
 from companion.contracts import as_float
 from companion.data import images
 from companion.explorables.base import compare, load_lattice, save_lattice
 from companion.models import MLAE
 from companion.networks import MLP, ConvDecoder, ConvEncoder
 from companion.training import TrainConfig, fit
-from companion.training.checkpoint import write_json
 
 NAME = "batch_orthogonal"
 KINDS = {"sphere": "independent", "batch-orthogonal": "orthogonal across"}

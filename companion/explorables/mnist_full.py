@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from companion import plots
+from companion.atomic import write_json
 from companion.contracts import as_float
 from companion.evaluation import Features, features_for, judge
 from companion.explorables.base import compare, load_lattice, save_lattice
-from companion.training.checkpoint import write_json
 from companion.training.experiment import Data, Experiment, choose
 from companion.training.stages import fit_experiment
 

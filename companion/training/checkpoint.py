@@ -1,7 +1,5 @@
 """Files that a run can go on from: written whole or not at all, read without running code."""
 
-import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,6 +11,8 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
+from companion.atomic import sweep, writing
+
 VERSION = 1
 CHECKPOINT, BEST, LOCK = "checkpoint.pt", "best.pt", ".lock"
 
@@ -22,39 +22,19 @@ class CheckpointError(RuntimeError):
 
 
 def write(path: Path, state: dict) -> None:
-    """Replace a file by a new state: written beside it, synced to the disk, then renamed.
-
-    Whatever happens, ``path`` holds its old content or its new one, whole.
+    """Replace a file by a new state, see :func:`companion.atomic.writing`.
 
     Raises:
         CheckpointError: when the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with writing(path) as file:
             torch.save({"version": VERSION} | state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
         kept = "the one before is untouched" if path.exists() else "there is none yet"
         raise CheckpointError(
             f"training: cannot write the checkpoint {path} ({error}); {kept}"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write what a run says of itself, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict:
@@ -173,6 +153,8 @@ def check_random(state: Tensor, device: torch.device, path: Path) -> None:
 def alone(folder: Path) -> Iterator[None]:
     """Hold a folder for one run: two would mix their files. A killed process holds nothing.
 
+    What such a process left half-written goes away.
+
     Raises:
         CheckpointError: at once, when another run holds it, or when it cannot be written.
     """
@@ -187,6 +169,7 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise CheckpointError(f"training: cannot write to {folder} ({error})") from error
     try:
+        sweep(folder)
         yield
     finally:
         lock.release()
@@ -239,13 +222,3 @@ def _shown(found: dict, name: str) -> str:
     near = f"{value:.6g}" if isinstance(value, float) else ""
     short = near and float(near) != value and torch.tensor(float(near)).item() == value
     return "missing" if value is _NONE else near if short else str(value)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where folders can be synced."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -4,6 +4,8 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from companion.atomic import writing
+
 
 @dataclass
 class History:
@@ -22,18 +24,12 @@ class History:
         return [row["epoch"] for row in rows], [row[name] for row in rows]
 
     def save(self, path: Path) -> None:
-        """Write all rows as CSV, atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write all rows as CSV."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        partial = path.with_name(path.name + ".partial")
-        try:
-            with partial.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, names)
-                writer.writeheader()
-                writer.writerows(self.rows)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with writing(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
 
 
 class NonFiniteLossError(RuntimeError):
