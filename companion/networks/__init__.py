@@ -1,12 +1,12 @@
 """Networks that know no probability: they map tensors to tensors."""
 
 from companion.networks import flows
-from companion.networks.conv import ConvDecoder, ConvEncoder, batch_norm
+from companion.networks.conv import ConvDecoder, ConvEncoder
 from companion.networks.injective import EncoderDecoder, InjectiveFlow
 from companion.networks.mlp import MLP
 from companion.networks.spectral import spectral_norm
 from companion.networks.summary import count, summary
-from companion.networks.table import Pair, Table, build
+from companion.networks.table import Pair, Table, batch_norm, build
 
 __all__ = [
     "MLP",

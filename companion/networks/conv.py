@@ -5,23 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from companion.networks.mlp import ACTIVATIONS, MLP
-
-NORMS = ("none", "batch", "group")
-
-
-def batch_norm(channels: int, image: bool = True) -> nn.BatchNorm1d | nn.BatchNorm2d:
-    """Batch normalisation that torch.func can differentiate: it keeps no counter of batches.
-
-    Args:
-        channels: of an image, or the width of a fully connected layer.
-        image: which of the two.
-
-    >>> batch_norm(3).num_batches_tracked is None
-    True
-    """
-    layer = (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels)
-    layer.num_batches_tracked = None
-    return layer
+from companion.networks.table import NORMS, batch_norm
 
 
 class ConvEncoder(nn.Module):

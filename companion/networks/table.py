@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import pad
 
-from companion.networks.conv import NORMS, batch_norm
 from companion.networks.mlp import MLP
+
+NORMS = ("none", "batch", "group")
 
 
 class Context(NamedTuple):
@@ -47,6 +48,21 @@ class Pair(NamedTuple):
     decoder: nn.Module
     data_shape: tuple[int, ...]
     latent_dim: int
+
+
+def batch_norm(channels: int, image: bool = True) -> nn.BatchNorm1d | nn.BatchNorm2d:
+    """Batch normalisation that torch.func can differentiate: it keeps no counter of batches.
+
+    Args:
+        channels: of an image, or the width of a fully connected layer.
+        image: which of the two.
+
+    >>> batch_norm(3).num_batches_tracked is None
+    True
+    """
+    layer = (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels)
+    layer.num_batches_tracked = None
+    return layer
 
 
 def build(
