@@ -17,8 +17,6 @@ from companion.models import (
     AggregateVAE,
     Autoencoder,
     DenoisingAutoencoder,
-    HouseholderFlow,
-    PlanarFlow,
     RectangularFlow,
     RelaxedFlow,
     TaylorVAE,
@@ -152,8 +150,6 @@ MODELS = {
     "wasserstein autoencoder": (lambda: autoencoder(mmd=10.0), 0),
     "info vae": (lambda: AggregateVAE(variational(condition_dim=3), "mmd", 10.0), 3),
     "beta tc vae": (lambda: AggregateVAE(variational(), "total_correlation", 3.0), 0),
-    "vae householder": (lambda: variational(posterior_flow=HouseholderFlow(2, 4)), 0),
-    "vae planar": (lambda: variational(posterior_flow=PlanarFlow(2, 4)), 0),
     "vae vamp prior": (vamp, 0),
     "denoising": (
         lambda: DenoisingAutoencoder(MLP(4, 2, [8], 3), MLP(2, 4, [8], 3), (4,), 2, sigma=0.5), 3),

@@ -49,16 +49,6 @@ def test_the_manifold_is_drawn_through_its_points():
     assert np.allclose(segments[0], curve)
 
 
-def test_the_spectrum_and_the_codes_are_drawn():
-    ax = axes()
-    plots.spectrum(ax, [3.0, 0.2], [0.1, 0.05], "β = 1")
-    assert ax.lines[0].get_ydata().tolist() == [3.0, 0.2] and ax.get_ylim()[0] == 0.0
-    ax = axes()
-    plots.codes_against_normal(ax, np.random.default_rng(0).normal(size=(1000, 2)))
-    heights = [patch.get_height() for patch in ax.patches]
-    assert max(heights) < 0.6 and len(ax.lines) == 1
-
-
 def test_a_ribbon_is_as_thick_as_its_curve_is_dense():
     """A straight line of density 0 to 1: its quads reach width/2 times the density aside."""
     x = np.linspace(0, 1, 11)

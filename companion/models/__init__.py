@@ -12,7 +12,7 @@ from companion.models.gaussian import (
     posterior_size,
 )
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
-from companion.models.posteriors import HouseholderFlow, PlanarFlow, VampPrior
+from companion.models.posteriors import VampPrior
 from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
@@ -29,10 +29,8 @@ __all__ = [
     "AutoencoderTerms",
     "DenoisingAutoencoder",
     "DenoisingTerms",
-    "HouseholderFlow",
     "MLAETerms",
     "Model",
-    "PlanarFlow",
     "Posterior",
     "RectangularFlow",
     "RectangularTerms",

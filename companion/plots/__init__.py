@@ -18,14 +18,12 @@ from companion.plots.codes import (
 from companion.plots.contests import bargains, plain_logarithm, spreads
 from companion.plots.curves import (
     band,
-    codes_against_normal,
     evolution,
     learning_curve,
     linearisation,
     objective_gap,
     quartiles,
     spectra,
-    spectrum,
     trade_off,
 )
 from companion.plots.densities import marked_density, ribbon
@@ -54,7 +52,6 @@ __all__ = [
     "bargains",
     "blur",
     "circles",
-    "codes_against_normal",
     "codes_apart",
     "codes_by_class",
     "direction_costs",
@@ -89,7 +86,6 @@ __all__ = [
     "shares",
     "show",
     "spectra",
-    "spectrum",
     "spreads",
     "stretch_along",
     "strip",

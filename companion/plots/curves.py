@@ -61,54 +61,6 @@ def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> Axes:
     return twin
 
 
-def spectrum(ax: Axes, mean, std, label: str = "", color: str = BLUE) -> None:
-    """Singular values of the decoder, mean and standard deviation over codes (MLAE Fig. 7, left).
-
-    Args:
-        ax: axes to draw into.
-        mean: ``(latent,)`` largest first.
-        std: ``(latent,)``.
-        label: for the legend.
-        color: of the line.
-    """
-    mean, std = np.asarray(mean), np.asarray(std)
-    index = np.arange(1, len(mean) + 1)
-    ax.fill_between(index, mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
-    ax.plot(index, mean, "o-", color=color, markersize=3.5, linewidth=1.3, label=label)
-    ax.set(xlabel="index of the singular value", ylabel="singular value of g'(z)")
-    ax.set_ylim(0, 1.1 * float((mean + std).max()))
-    if label:
-        ax.legend(frameon=False, fontsize=8)
-
-
-def codes_against_normal(ax: Axes, codes) -> None:
-    """A histogram of all entries of the codes beside the standard normal density.
-
-    Args:
-        ax: axes to draw into.
-        codes: ``(n, latent)``.
-    """
-    grid = np.linspace(-4, 4, 200)
-    ax.hist(
-        np.asarray(codes).ravel(),
-        bins=60,
-        range=(-4, 4),
-        density=True,
-        color=BLUE,
-        alpha=0.5,
-        label="codes",
-    )
-    ax.plot(
-        grid,
-        np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi),
-        color=ORANGE,
-        linewidth=1.6,
-        label="N(0, 1)",
-    )
-    ax.set(xlabel="entry of z", ylabel="density")
-    ax.legend(frameon=False, fontsize=8)
-
-
 def learning_curve(ax: Axes, curve, label: str, color: str = BLUE) -> None:
     """One logged quantity over the epochs of a run: ``curve`` is ``(epochs, values)``."""
     ax.plot(*curve, color=color, linewidth=1.5, label=label)
