@@ -4,6 +4,7 @@ from common import save
 
 from companion import plots
 from companion.explorables import relaxed
+from companion.explorables.base import lattice_sum
 
 ETA, MU = 0.3, 3.0
 
@@ -22,7 +23,7 @@ def main() -> None:
         }
         for name in relaxed.METRICS
     }
-    parameters = {"eta": ETA, "mu": MU, "lattice": relaxed.load_lattice(relaxed.NAME)[1]["sha256"]}
+    parameters = {"eta": ETA, "mu": MU, "lattice": lattice_sum(relaxed.NAME)}
     save("eq09_injectivity", figure, "RIF eq. 9", parameters, numbers)
 
 

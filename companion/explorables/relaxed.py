@@ -1,7 +1,6 @@
 """A relaxed injective flow on the noisy sinusoid: squeezed codes, loops, and what η does."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +10,11 @@ from matplotlib.figure import Figure
 from companion import jacobians, plots
 from companion.data.toy import Sinusoid
 from companion.evaluation import evaluate, self_crossings
-from companion.explorables.base import (
-    Control,
-    Explorable,
-    check_point,
-    compare,
-    load_lattice,
-    save_lattice,
-)
+from companion.explorables.base import Control, Explorable
+from companion.explorables.study import Study
 from companion.models import Model, RelaxedFlow
 from companion.networks import MLP
-from companion.sweep import grid, sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig
 
 NAME = "relaxed"
 ETAS = (0.03, 0.1, 0.3, 1.0)
@@ -77,15 +69,6 @@ def make_config(seed: int) -> TrainConfig:
     return TrainConfig(epochs=EPOCHS, seed=seed, **options)
 
 
-def train(points: Sequence[dict], progress: bool = True) -> list[RelaxedFlow]:
-    """Train one model for each ``{"eta", "mu", "mu_in", "seed"}``, all at once."""
-    models = [make_model(**p) for p in points]
-    data = [make_data(p["seed"]) for p in points]
-    configs = [make_config(p["seed"]) for p in points]
-    sweep(models, data, configs, progress=progress)
-    return [model.eval() for model in models]
-
-
 def measure(model: Model, eta: float) -> Numbers:
     """Judge a trained model on test data that are the same for all models."""
     x = Sinusoid(NOISE).sample(NUM_TEST, torch.Generator().manual_seed(2000))
@@ -107,34 +90,21 @@ def measure(model: Model, eta: float) -> Numbers:
     )  # fmt: skip
 
 
-@cache
-def _lattice() -> dict[str, np.ndarray]:
-    return load_lattice(NAME)[0]
-
-
-def _at(**values: float) -> tuple[int, ...]:
-    return tuple(CONTROLS[k].values.index(CONTROLS[k].nearest(v)) for k, v in values.items())
-
-
-def numbers(seed: int, eta: float, mu: float, mu_in: float) -> Numbers:
-    """The numbers of one lattice point.
-
-    Raises:
-        ValueError: for a point that is not on the lattice.
-
-    >>> numbers(0, eta=0.1, mu=30.0, mu_in=100.0).reconstruction < 0.03
-    True
-    """
-    values = {"eta": eta, "mu": mu, "mu_in": mu_in}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
-    at, arrays = (*_at(**values), SEEDS.index(seed)), _lattice()
-    parts = (arrays[name][at].astype(float) for name in ("codes", "grid", "curve", "stretch"))
-    return Numbers(arrays["points"].astype(float), *parts, *(float(arrays[n][at]) for n in METRICS))
+numbers = STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
+    shared={"points": ()}, exact=("stretch",),
+    training={"steps": 640, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN},
+)  # fmt: skip
+build = STUDY.build
 
 
 def over_seeds(name: str, eta: float, mu: float, mu_in: float) -> np.ndarray:
-    """One metric of all seeds at one setting: ``(seed,)``."""
-    return _lattice()[name][_at(eta=eta, mu=mu, mu_in=mu_in)].astype(float)
+    """One metric of all seeds at one setting: ``(seed,)``.
+
+    >>> bool(over_seeds("reconstruction", 0.1, 30.0, 100.0).max() < 0.03)
+    True
+    """
+    return STUDY.at(name, eta=eta, mu=mu, mu_in=mu_in)
 
 
 def draw(result: Numbers, eta: float, mu: float, mu_in: float) -> Figure:
@@ -185,45 +155,13 @@ def train_live(
     seed: int, callback: Callable | None = None, *, eta: float, mu: float, mu_in: float = 0.0
 ) -> tuple[Figure, str]:
     """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
-    model = make_model(eta, mu, mu_in, seed)
-    fit(model, make_data(seed), None, make_config(seed), progress=False, callback=callback)
-    result = measure(model.eval(), eta)
+    result = STUDY.live(callback, seed=seed, eta=eta, mu=mu, mu_in=mu_in)
     return draw(result, eta, mu, mu_in), describe_numbers(result, eta, mu, mu_in)
-
-
-def build(progress: bool = True) -> None:
-    """Train every point of the lattice and write it into the package."""
-    shape = (len(ETAS), len(MUS), len(MUS_IN), len(SEEDS))
-    stored = {name: [] for name in ("codes", "grid", "curve", "stretch", *METRICS)}
-    for eta in ETAS:
-        for model in train(grid(eta=[eta], mu=MUS, mu_in=MUS_IN, seed=SEEDS), progress):
-            result = measure(model, eta)
-            for name, values in stored.items():
-                values.append(getattr(result, name))
-    arrays = {
-        name: np.stack(values).reshape(*shape, *np.shape(values[0])).astype(
-            np.float32 if name in METRICS or name == "stretch" else np.float16
-        )
-        for name, values in stored.items()
-    }  # fmt: skip
-    about = {
-        "made_by": f"companion rebuild {NAME}",
-        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
-        "seeds": list(SEEDS),
-        "training": {
-            "steps": 640,
-            "batch_size": 256,
-            "learning_rate": 5e-3,
-            "num_train": NUM_TRAIN,
-        },
-    }
-    save_lattice(NAME, {"points": result.points.astype(np.float16), **arrays}, about)
 
 
 def check(seed: int = 0, eta: float = 0.1, mu: float = 30.0, mu_in: float = 100.0) -> list[str]:
     """Retrain one point and compare it with the band of its seeds, widened by its own width."""
-    (model,) = train([{"eta": eta, "mu": mu, "mu_in": mu_in, "seed": seed}], progress=False)
-    return compare(measure(model, eta), {n: over_seeds(n, eta, mu, mu_in) for n in METRICS})
+    return STUDY.check(seed=seed, eta=eta, mu=mu, mu_in=mu_in)
 
 
 EXPLORABLE = Explorable(
