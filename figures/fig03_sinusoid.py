@@ -4,6 +4,7 @@ from common import save
 
 from companion import plots
 from companion.explorables import sinusoid
+from companion.explorables.base import lattice_sum
 
 NOISE, SEED, SHOWN = 0.1, 0, (0.01, 100.0)
 
@@ -20,10 +21,8 @@ def main() -> None:
     plots.trade_off(middle, **curves)
     numbers = {name: values.round(5).tolist() for name, values in curves.items()}
     parameters = {"noise": NOISE, "shown_seed": SEED, "seeds": list(sinusoid.SEEDS)}
-    about = sinusoid.load_lattice(sinusoid.NAME)[1]
-    save(
-        "fig03_sinusoid", figure, "MLAE Fig. 3", parameters | {"lattice": about["sha256"]}, numbers
-    )
+    parameters["lattice"] = lattice_sum(sinusoid.NAME)
+    save("fig03_sinusoid", figure, "MLAE Fig. 3", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from common import save
 
 from companion.explorables import sinusoid
+from companion.explorables.base import lattice_sum
 
 
 def main() -> None:
@@ -11,8 +12,7 @@ def main() -> None:
     for noise in sinusoid.NOISES:
         curves = sinusoid.trade_off(noise) | {"transition": sinusoid.transitions(noise)}
         numbers[f"noise {noise:g}"] = {k: v.round(5).tolist() for k, v in curves.items()}
-    about = sinusoid.load_lattice(sinusoid.NAME)[1]
-    parameters = {"seeds": list(sinusoid.SEEDS), "lattice": about["sha256"]}
+    parameters = {"seeds": list(sinusoid.SEEDS), "lattice": lattice_sum(sinusoid.NAME)}
     save("fig06_noise", sinusoid.noise_gallery()[0], "MLAE Fig. 6", parameters, numbers)
 
 

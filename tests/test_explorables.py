@@ -129,8 +129,7 @@ def test_what_is_computed_where_it_is_shown_does_not_rest_on_a_last_bit():
 
 def test_the_printed_figures_hold_the_same_numbers():
     record = json.loads((ROOT / "figures" / "data" / "fig03_sinusoid.json").read_text("utf-8"))
-    about = sinusoid.load_lattice(sinusoid.NAME)[1]
-    assert record["parameters"]["lattice"] == about["sha256"]
+    assert record["parameters"]["lattice"] == base.lattice_sum(sinusoid.NAME)
     curves = sinusoid.trade_off(record["parameters"]["noise"])
     assert np.allclose(record["numbers"]["reconstruction"], curves["reconstruction"], atol=1e-4)
 

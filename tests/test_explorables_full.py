@@ -16,6 +16,7 @@ from companion.explorables import (
     sinusoid,
     sinusoid_full,
 )
+from companion.training import fit
 from companion.training.assemble import parameters
 from companion.training.experiment import SCALES, Data
 from companion.training.presets import PRESETS
@@ -82,7 +83,7 @@ def test_the_diagram_can_be_built_and_goes_on(saved, tmp_path, monkeypatch):
     sinusoid_full.build(tmp_path / "runs", progress=False)  # nothing is left to train
     assert np.array_equal(saved["sinusoid_full"][0]["nll"], arrays["nll"])
     alone = sinusoid.make_model(10.0, 1)
-    sinusoid.fit(alone, sinusoid.make_data(0.1, 1), None, sinusoid.make_config(1), progress=False)
+    fit(alone, sinusoid.make_data(0.1, 1), None, sinusoid.make_config(1), progress=False)
     result = sinusoid.measure(alone.eval(), 0.1)
     assert result.reconstruction == pytest.approx(arrays["reconstruction"][0, 1, 1], rel=1e-2)
 

@@ -1,7 +1,6 @@
 """The noisy sinusoid under β and noise: what does one latent dimension keep (MLAE Figs 3, 6)?"""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +10,11 @@ from matplotlib.figure import Figure
 from companion import plots
 from companion.data.toy import Sinusoid
 from companion.evaluation import evaluate, normal_alignment, rank_correlation
-from companion.explorables.base import (
-    Control,
-    Explorable,
-    check_point,
-    compare,
-    load_lattice,
-    save_lattice,
-)
+from companion.explorables.base import Control, Explorable
+from companion.explorables.study import Study
 from companion.models import MLAE
 from companion.networks import MLP
-from companion.sweep import grid, sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig
 
 NAME = "sinusoid"
 BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 13))  # holds 0.01, 0.1, 1, 10, 100
@@ -74,20 +66,6 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
     return TrainConfig(epochs=epochs, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
 
 
-def train(
-    points: Sequence[dict],
-    epochs: int = EPOCHS,
-    progress: bool = True,
-    callback: Callable | None = None,
-) -> list[MLAE]:
-    """Train one model for each ``{"beta", "noise", "seed"}``, all at once; in eval mode after."""
-    models = [make_model(p["beta"], p["seed"]) for p in points]
-    data = [make_data(p["noise"], p["seed"]) for p in points]
-    configs = [make_config(p["seed"], epochs) for p in points]
-    sweep(models, data, configs, progress=progress, callback=callback)
-    return [model.eval() for model in models]
-
-
 def measure(model: MLAE, noise: float) -> Numbers:
     """Judge a trained model on test data that are the same for all models of one noise level."""
     toy = Sinusoid(noise)
@@ -105,38 +83,20 @@ def measure(model: MLAE, noise: float) -> Numbers:
     )  # fmt: skip
 
 
-@cache
-def _lattice() -> dict[str, np.ndarray]:
-    return load_lattice(NAME)[0]
-
-
-def numbers(seed: int, beta: float, noise: float) -> Numbers:
-    """The numbers of one lattice point.
-
-    Raises:
-        ValueError: for a point that is not on the lattice.
-
-    >>> numbers(0, beta=100.0, noise=0.1).reconstruction < 0.02
-    True
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "noise": noise})
-    at = (_at(NOISES, noise), _at(BETAS, beta), SEEDS.index(seed))
-    arrays = _lattice()
-    points = arrays["points"][at[0]].astype(float)
-    metrics = (float(arrays[name][at]) for name in METRICS)
-    return Numbers(
-        points, arrays["codes"][at].astype(float), arrays["curve"][at].astype(float), *metrics
-    )
-
-
-def _at(values: Sequence[float], value: float) -> int:
-    return int(np.abs(np.asarray(values) - value).argmin())
+numbers = STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
+    shared={"points": ("noise",)}, training=TRAINING, order=("noise", "beta"),
+)  # fmt: skip
+train, build = STUDY.train, STUDY.build
 
 
 def trade_off(noise: float) -> dict[str, np.ndarray]:
-    """NLL and reconstruction error of all runs at one noise level: each ``(beta, seed)``."""
-    arrays, at = _lattice(), _at(NOISES, noise)
-    return {"beta": np.asarray(BETAS), **{name: arrays[name][at].astype(float) for name in METRICS}}
+    """NLL and reconstruction error of all runs at one noise level: each ``(beta, seed)``.
+
+    >>> bool((trade_off(0.1)["reconstruction"][-1] < 0.02).all())
+    True
+    """
+    return {"beta": np.asarray(BETAS), **{name: STUDY.at(name, noise=noise) for name in METRICS}}
 
 
 def transitions(noise: float) -> np.ndarray:
@@ -244,43 +204,13 @@ def train_live(
     seed: int, callback: Callable | None = None, *, beta: float, noise: float = 0.1
 ) -> tuple[Figure, str]:
     """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
-    model = make_model(beta, seed)
-    fit(model, make_data(noise, seed), None, make_config(seed), progress=False, callback=callback)
-    result = measure(model.eval(), noise)
+    result = STUDY.live(callback, seed=seed, beta=beta, noise=noise)
     return draw(result, beta, noise), describe_numbers(result, beta, noise)
-
-
-def build(betas: Sequence[float] = BETAS, progress: bool = True) -> None:
-    """Train every point of the lattice and write it into the package."""
-    shape = (len(NOISES), len(betas), len(SEEDS))
-    arrays = {
-        "points": np.zeros((len(NOISES), NUM_SHOWN, 2), np.float16),
-        "codes": np.zeros((*shape, NUM_SHOWN), np.float16),
-        "curve": np.zeros((*shape, len(CODES), 2), np.float16),
-        **{name: np.zeros(shape, np.float32) for name in METRICS},
-    }
-    for n, noise in enumerate(NOISES):
-        points = grid(beta=betas, noise=[noise], seed=SEEDS)
-        results = [measure(model, noise) for model in train(points, progress=progress)]
-        arrays["points"][n] = results[0].points
-        for name in ("codes", "curve", *METRICS):
-            stacked = np.stack([getattr(r, name) for r in results])
-            arrays[name][n] = stacked.reshape(len(betas), len(SEEDS), *stacked.shape[1:])
-    about = {
-        "made_by": f"companion rebuild {NAME}",
-        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
-        "seeds": list(SEEDS),
-        "training": TRAINING,
-    }
-    save_lattice(NAME, arrays, about)
 
 
 def check(seed: int = 0, beta: float = 10.0, noise: float = 0.1) -> list[str]:
     """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    (model,) = train([{"beta": beta, "noise": noise, "seed": seed}], progress=False)
-    at = (_at(NOISES, noise), _at(BETAS, beta))
-    bands = {name: _lattice()[name][at].astype(float) for name in METRICS}
-    return compare(measure(model, noise), bands)
+    return STUDY.check(seed=seed, beta=beta, noise=noise)
 
 
 EXPLORABLE = Explorable(
