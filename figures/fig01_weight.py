@@ -4,6 +4,7 @@ from common import save
 
 from companion import plots
 from companion.explorables import taylor
+from companion.explorables.base import lattice_sum
 
 
 def main() -> None:
@@ -15,8 +16,7 @@ def main() -> None:
         plots.objective_gap(ax, taylor.WEIGHTS, **curves)
         ax.set_title(f"c = {c:g}")
         numbers[f"{c:g}"] = {name: values.round(3).tolist() for name, values in curves.items()}
-    about = taylor.load_lattice(taylor.NAME)[1]
-    parameters = {"weights": list(taylor.WEIGHTS), "lattice": about["sha256"]}
+    parameters = {"weights": list(taylor.WEIGHTS), "lattice": lattice_sum(taylor.NAME)}
     save("fig01_weight", figure, "SFVAE Figs 1 and C.2", parameters, numbers)
 
 

@@ -20,6 +20,7 @@ CONTROLS = {"scale": Control("scale", SCALES, 3.0), "size": Control("size", SIZE
 class Numbers(NamedTuple):
     data: np.ndarray  # (3,) the same for all of one size
     weights: np.ndarray  # (2,) of a trained model
+    grey: np.ndarray  # (2,) in fourths
     scale: float
     seed: float
 
@@ -39,7 +40,7 @@ def config(seed, epochs=2):
 
 def measure(model, size, scale, seed):
     weights = next(model.parameters()).detach().flatten()[:2].numpy()
-    return Numbers(np.full(3, size), weights, scale, float(seed))
+    return Numbers(np.full(3, size), weights, np.array([0.25, 1.0]), scale, float(seed))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def built(tmp_path_factory):
 
     study = Study(
         "toy", CONTROLS, SEEDS, Numbers, model, data, config, kept, ("scale", "seed"),
-        shared={"data": ("size",)}, exact=("weights",), order=("size", "scale"),
+        shared={"data": ("size",)}, exact=("weights",), levels={"grey": 4}, order=("size", "scale"),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base, "files", lambda _: folder)
@@ -67,6 +68,7 @@ def test_every_point_comes_back_as_it_was_measured(built):
     for (size, scale, seed), wanted in measured.items():
         found = study(seed, size=size, scale=scale)
         assert all(np.array_equal(ours, w) for ours, w in zip(found, wanted, strict=True))
+        assert study.arrays["grey"].dtype == np.uint8
         assert type(found.scale) is float and study(seed, scale, size).scale == scale
 
 

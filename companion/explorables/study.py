@@ -34,6 +34,7 @@ class Study:
         metrics: the names of those that are single numbers.
         shared: for numbers that are the same along some axes, the axes along which they differ.
         exact: names of arrays that need float32; others take half.
+        levels: for arrays that are multiples of 1/n: n; they are kept as bytes.
         training: what the lattice's description says of the trainings.
         order: of the axes in the lattice; the trainings of one value of the first are one sweep.
 
@@ -57,6 +58,7 @@ class Study:
     metrics: tuple[str, ...]
     shared: dict[str, tuple[str, ...]] = field(default_factory=dict)
     exact: tuple[str, ...] = ()
+    levels: dict[str, int] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
@@ -95,7 +97,7 @@ class Study:
             for axis, values in self.axes.items()
             if axis in self.shared.get(name, self.axes)
         ]
-        return self.arrays[name][tuple(index)].astype(float)
+        return self.arrays[name][tuple(index)].astype(float) / self.levels.get(name, 1)
 
     def train(
         self,
@@ -138,7 +140,8 @@ class Study:
     def _stacked(self, name: str, found: list[NamedTuple]) -> np.ndarray:
         """One number of all points as the lattice holds it."""
         kind = np.float32 if name in (*self.metrics, *self.exact) else np.float16
-        stacked = np.stack([getattr(one, name) for one in found])
+        kind = np.uint8 if name in self.levels else kind
+        stacked = np.stack([getattr(one, name) for one in found]) * self.levels.get(name, 1)
         whole = stacked.reshape(*map(len, self.axes.values()), *stacked.shape[1:])
         differs = self.shared.get(name, self.axes)
         return whole[tuple(slice(None) if a in differs else 0 for a in self.axes)].astype(kind)

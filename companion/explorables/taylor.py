@@ -12,19 +12,12 @@ from torch import Generator, Tensor
 from companion import plots
 from companion.contracts import as_float
 from companion.data import images
-from companion.explorables.base import (
-    Control,
-    Explorable,
-    check_point,
-    compare,
-    load_lattice,
-    save_lattice,
-)
+from companion.explorables.base import Control, Explorable
+from companion.explorables.study import Study
 from companion.models import TaylorVAE, posterior_size
 from companion.models.base import evaluating
 from companion.networks import MLP
-from companion.sweep import grid, sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig
 
 NAME = "taylor"
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -75,13 +68,9 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
     return TrainConfig(epochs=epochs, batch_size=128, learning_rate=5e-3, seed=seed, device="cpu")
 
 
-def train(points: Sequence[dict], epochs: int = EPOCHS, progress: bool = True) -> list[TaylorVAE]:
-    """Train one model for each ``{"taylor_weight", "variance", "seed"}``, all at once."""
-    models = [make_model(**point) for point in points]
-    x = as_float(digits().train.x)
-    configs = [make_config(point["seed"], epochs) for point in points]
-    sweep(models, [x] * len(points), configs, progress=progress)
-    return models
+def make_data() -> Tensor:
+    """The training digits of every run: ``(n, 1, 8, 8)``."""
+    return as_float(digits().train.x)
 
 
 def grid_codes(side: int = SIDE, span: float = SPAN) -> Tensor:
@@ -101,37 +90,21 @@ def measure(model: TaylorVAE) -> Numbers:
     return Numbers((shown * LEVELS).round().numpy() / LEVELS, *means)
 
 
-@cache
-def _lattice() -> dict[str, np.ndarray]:
-    return load_lattice(NAME)[0]
-
-
-def numbers(seed: int, taylor_weight: float, variance: float) -> Numbers:
-    """The numbers of one lattice point.
-
-    Raises:
-        ValueError: for a point that is not on the lattice.
-
-    >>> found = numbers(0, taylor_weight=1.0, variance=0.04)
-    >>> found.objective > found.elbo
-    True
-    """
-    point = {"taylor_weight": taylor_weight, "variance": variance}
-    check_point(NAME, CONTROLS, SEEDS, seed, point)
-    at = _at(taylor_weight, variance) + (SEEDS.index(seed),)
-    arrays = _lattice()
-    metrics = (float(arrays[name][at]) for name in METRICS)
-    return Numbers(arrays["map"][at].astype(float) / LEVELS, *metrics)
-
-
-def _at(taylor_weight: float, variance: float) -> tuple[int, int]:
-    pairs = ((WEIGHTS, taylor_weight), (VARIANCES, variance))
-    return tuple(int(np.abs(np.subtract(values, value)).argmin()) for values, value in pairs)
+numbers = STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
+    levels={"map": LEVELS},
+    training={"steps": 10 * EPOCHS, "batch_size": 128, "learning_rate": 5e-3},
+)  # fmt: skip
+build = STUDY.build
 
 
 def runs(name: str, variance: float) -> np.ndarray:
-    """One metric of all runs at one variance: ``(weight, seed)``."""
-    return _lattice()[name][:, _at(0.0, variance)[1]].astype(float)
+    """One metric of all runs at one variance: ``(weight, seed)``.
+
+    >>> bool((runs("objective", 0.04) > runs("elbo", 0.04))[-1].all())
+    True
+    """
+    return STUDY.at(name, variance=variance)
 
 
 def gallery(weights: Sequence[float], seed: int = 0, variance: float = 0.04) -> tuple[Figure, str]:
@@ -189,36 +162,14 @@ def train_live(
     seed: int, callback: Callable | None = None, *, taylor_weight: float, variance: float = 0.04
 ) -> tuple[Figure, str]:
     """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
-    model, x = make_model(taylor_weight, variance, seed), as_float(digits().train.x)
-    fit(model, x, None, make_config(seed), progress=False, callback=callback)
-    result = measure(model)
-    return draw(result, taylor_weight, variance), describe_numbers(result, taylor_weight, variance)
-
-
-def build(progress: bool = True) -> None:
-    """Train every point of the lattice and write it into the package."""
-    shape = (len(WEIGHTS), len(VARIANCES), len(SEEDS))
-    points = grid(taylor_weight=WEIGHTS, variance=VARIANCES, seed=SEEDS)
-    results = [measure(model) for model in train(points, progress=progress)]
-    pictures = np.stack([r.map for r in results]) * LEVELS
-    arrays = {"map": pictures.astype(np.uint8).reshape(*shape, *pictures.shape[1:])}
-    for name in METRICS:
-        arrays[name] = np.array([getattr(r, name) for r in results], np.float32).reshape(shape)
-    about = {
-        "made_by": f"companion rebuild {NAME}",
-        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
-        "seeds": list(SEEDS),
-        "training": {"steps": 10 * EPOCHS, "batch_size": 128, "learning_rate": 5e-3},
-    }
-    save_lattice(NAME, arrays, about)
+    point = {"taylor_weight": taylor_weight, "variance": variance}
+    result = STUDY.live(callback, seed=seed, **point)
+    return draw(result, **point), describe_numbers(result, **point)
 
 
 def check(seed: int = 0, taylor_weight: float = 0.5, variance: float = 0.04) -> list[str]:
     """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    point = {"taylor_weight": taylor_weight, "variance": variance, "seed": seed}
-    at = _at(taylor_weight, variance)
-    bands = {name: _lattice()[name][at].astype(float) for name in METRICS}
-    return compare(measure(train([point], progress=False)[0]), bands)
+    return STUDY.check(seed=seed, taylor_weight=taylor_weight, variance=variance)
 
 
 EXPLORABLE = Explorable(
