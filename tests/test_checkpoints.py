@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -552,3 +553,55 @@ def test_the_best_weights_are_no_run_and_a_log_is_no_weights(stopped):
         torch.save({"version": 1} | junk, stopped / "junk.pt")
         with pytest.raises(CheckpointError, match=r"junk.pt is of another architecture"):
             load_weights(make_model(), stopped / "junk.pt")
+
+
+OLD = Path(__file__).with_name("checkpoints")  # a run's and a sweep's, of version 1
+
+
+def exact_model(beta=10.0):
+    """Weights that no machine rounds otherwise."""
+    torch.manual_seed(0)
+    model = MLAE(MLP(2, 1, [4]), MLP(1, 2, [4]), (2,), 1, beta=beta)
+    for number, weight in enumerate(model.parameters()):
+        numbers = torch.arange(weight.numel()) * 7 + number
+        weight.data = (numbers % 16 - 8).reshape(weight.shape).float() / 8
+    return model
+
+
+EXACT = (torch.arange(48) * 5 % 32 - 16).reshape(24, 2).float() / 16
+OLD_CONFIG = {"epochs": 4, "batch_size": 8, "checkpoint_every": 1, "device": "cpu", "noise": 0.125}
+
+
+def train_as_old(kind, folder, stop_after=None):
+    """One run, or a sweep of two, as the old files have them; perhaps stopped after some steps."""
+    models, steps = [exact_model(beta) for beta in (10.0, 0.5)], []
+
+    def stop(*_):
+        steps.append(1)
+        if len(steps) == stop_after:
+            raise KeyboardInterrupt
+
+    options = {"directory": folder, "resume": True, "progress": False}
+    config = TrainConfig(**OLD_CONFIG)
+    if kind == "sweep":
+        logs = sweep(models, [EXACT] * 2, [config] * 2, callback=stop, **options)
+        return models, logs
+    handle = models[0].decoder.register_forward_hook(stop)
+    log = fit(models[0], EXACT, EXACT[:4], config, **options)
+    handle.remove()
+    return models[:1], [log]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("fit", "checkpoint"), ("sweep", "runs-0000-0001")])
+def test_a_file_of_an_earlier_form_goes_on(tmp_path, kind, name):
+    """They were written within the third epoch of a run, and after the second of a sweep."""
+    whole, logs = train_as_old(kind, tmp_path / "whole")
+    (tmp_path / "old").mkdir()
+    shutil.copy(OLD / f"{name}.pt", tmp_path / "old")
+    again, logs_again = train_as_old(kind, tmp_path / "old")
+    assert torch.load(tmp_path / "old" / f"{name}.pt", weights_only=True)["epoch"] == 4
+    for a, b in zip(whole, again, strict=True):
+        for p, q in zip(a.parameters(), b.parameters(), strict=True):
+            assert (p - q).abs().max() < 1e-5
+    for a, b in zip(logs, logs_again, strict=True):
+        assert b.column("loss") == pytest.approx(a.column("loss"), rel=1e-5)
