@@ -6,13 +6,13 @@ first axis, and `torch.func.vmap` runs the loss of all of them in one call. Wher
 take all, they are trained in stacks, one after the other.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
 from math import isfinite
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from lightning_fabric import Fabric
@@ -31,12 +31,12 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
 )
-from companion.training.checkpoint import alone, read, write
+from companion.training.checkpoint import alone, check_resumed
 from companion.training.counter import runs_at_once
-from companion.training.identity import as_once, check_identity, identities, settings_of
+from companion.training.identity import as_once, identities
 from companion.training.inputs import Samples, as_tensors, check_data
 from companion.training.replay import Replay
-from companion.training.run import check_stack, check_whole
+from companion.training.run import Run
 
 SECONDS = 10.0  # between checkpoints
 
@@ -124,20 +124,21 @@ def sweep(
         for first in range(0, total, size):
             runs = slice(first, min(first + size, total))
             given = None if conditions is None else conditions[runs]
-            stack = _Stack(models[runs], train[runs], configs[runs], given, device)
+            part = models[runs], train[runs], configs[runs], given
+            stack, run = _begun(*part, device, folder is not None)
             path = folder and folder / f"runs-{runs.start:04}-{runs.stop - 1:04}.pt"
             try:
-                stopped = _train(stack, path, bar, callback, (runs.start, runs.stop - 1))
+                _train(stack, run, path, bar, callback, (runs.start, runs.stop - 1))
             except torch.OutOfMemoryError as error:
                 raise torch.OutOfMemoryError(
                     f"sweep: {len(stack.models)} models at once are too many for {device}; "
                     f"pass a smaller at_once ({str(error).splitlines()[0]})"
                 ) from error
-            histories += stack.histories
+            histories += run.histories
             # its memory, and a recording's, goes before the next stack comes
             stack.gradients = None
-            del stack
-            if stopped:
+            del stack, run
+            if histories[-1].stopped:
                 break
     histories += [History(stopped=True) for _ in range(total - len(histories))]
     _refuse_non_finite(histories)
@@ -145,12 +146,11 @@ def sweep(
 
 
 class _Stack:
-    """Models of a sweep that train together, with everything that their steps move."""
+    """Models of a sweep that train together, their steps, and their weights as one state."""
 
     def __init__(self, models, train, configs, conditions, device: torch.device):
         self.models, self.config = [m.to(device).train() for m in models], configs[0]
         given = [None] * len(models) if conditions is None else [c.to(device) for c in conditions]
-        self.settings = identities(models, train, configs, conditions)
         self.streams = [
             Stream(m, x.to(device), c, run)
             for m, x, c, run in zip(self.models, train, given, configs, strict=True)
@@ -162,32 +162,11 @@ class _Stack:
         self.gradients = self._pass
         if self.config.replay and device.type == "cuda":
             self.gradients = Replay(self._pass, self.parameters.values(), self.buffers.values())
-        self.histories = [History() for _ in models]
-        self.epoch, self.start = 0, time.perf_counter()
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.histories[0].stopped or self.epoch >= self.config.epochs
-
-    def run_epoch(self) -> Iterator[None]:
-        """Take the steps of one epoch, then log it."""
-        sums: dict[str, Tensor] = {}
-        for steps in zip(*(stream.epoch() for stream in self.streams), strict=True):
-            for name, value in self._step(steps).items():
-                sums[name] = sums.get(name, 0) + value.detach()
-            yield
-        seconds, per_epoch = time.perf_counter() - self.start, self.streams[0].per_epoch
-        self.epoch += 1
-        columns = {name: (total / per_epoch).tolist() for name, total in sums.items()}
-        for run, history in enumerate(self.histories):
-            row = {name: column[run] for name, column in columns.items()}
-            history.rows.append({"epoch": self.epoch, "seconds": seconds} | row)
-
-    def _step(self, steps: Sequence[Step]) -> dict[str, Tensor]:
+    def step(self, steps: Sequence[Step], epoch: int) -> dict[str, Tensor]:
         """One step of all runs; returns the means of their terms, each ``(run,)``."""
         pairs = zip(self.models, self.streams, strict=True)
-        changed = [m.advance(s.progress, self.epoch) for m, s in pairs]
+        changed = [m.advance(s.progress, epoch) for m, s in pairs]
         for name in changed[0]:
             self.buffers[name].copy_(torch.stack([c[name] for c in changed]))
         terms = self.gradients(_together(steps))
@@ -209,72 +188,51 @@ class _Stack:
     @torch.no_grad()
     def unstack(self) -> None:
         """Put what was learned into the models."""
+        state = self.state_dict()
         for run, model in enumerate(self.models):
             for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-                tensor.copy_(self.parameters.get(name, self.buffers.get(name))[run])
+                tensor.copy_(state[name][run])
 
-    def state_dict(self) -> dict:
-        """Everything between two epochs, as tensors and plain values."""
-        return {
-            "settings": self.settings,
-            "parameters": {name: p.detach() for name, p in self.parameters.items()},
-            "buffers": self.buffers,
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "streams": [stream.state_dict() for stream in self.streams],
-            "epoch": self.epoch,
-            "rows": [history.rows for history in self.histories],
-            "stopped": self.histories[0].stopped,
-            "seconds": time.perf_counter() - self.start,
-        }
+    def state_dict(self) -> dict[str, Tensor]:
+        """All weights and buffers, stacked, by the names that they have in a model."""
+        return {name: p.detach() for name, p in self.parameters.items()} | self.buffers
 
-    @torch.no_grad()
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same runs."""
-        state = read(path)
-        self._check(state, path)
-        for name, value in (*self.parameters.items(), *self.buffers.items()):
-            value.copy_(state["parameters"].get(name, state["buffers"].get(name)))
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        for stream, place in zip(self.streams, state["streams"], strict=True):
-            stream.load_state_dict(place)
-        for history, rows in zip(self.histories, state["rows"], strict=True):
-            history.rows[:], history.stopped = rows, state["stopped"]
-        self.epoch = state["epoch"]
-        self.start = time.perf_counter() - state["seconds"]
-
-    def _check(self, state: dict, path: Path) -> None:
-        """Refuse another sweep's state, or one that is not whole, before any of it is used."""
-        of_runs = self.models, [s.x for s in self.streams], [s.config for s in self.streams]
-        old = "identity" not in settings_of(state, path)
-        check_identity(self.settings | (as_once(*of_runs) if old else {}), state, path)
-        check_whole(self.state_dict(), state, self.optimizer, path)
-        check_stack(self.streams, state, path)
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take them from another stack."""
+        for name, value in self.state_dict().items():
+            value.copy_(state[name])
 
 
-def _train(stack: _Stack, path: Path | None, bar: tqdm, callback, runs: tuple) -> bool:
-    """Train one stack to its end, or go on; says whether the callback wants no more."""
-    width = len(stack.models)
+def _begun(models, train, configs, conditions, device, is_kept: bool) -> tuple[_Stack, Run]:
+    """A stack, and the run that it is."""
+    identity = identities(models, train, configs, conditions) if is_kept else {}
+    stack = _Stack(models, train, configs, conditions, device)
+    once = as_once(models, train, configs) if is_kept else {}
+    moving = stack.optimizer, stack.scheduler, stack.streams
+    return stack, Run(stack, *moving, configs[0], identity, once)
+
+
+def _train(stack: _Stack, run: Run, path: Path | None, bar: tqdm, callback, runs: tuple) -> None:
+    """Train one stack to its end, or go on; the callback may want no more."""
+    width, written = len(stack.models), perf_counter()
     if path is not None and path.exists():
-        stack.load(path)
-        bar.update(stack.epoch * stack.streams[0].per_epoch * width)
+        run.load(path)
+        bar.update(run.epoch * run.stream.per_epoch * width)
     elif path is not None:
-        write(path, stack.state_dict())  # so that a resumed sweep stacks as many
-    written = time.perf_counter()
-    while not stack.ended:
-        for _ in stack.run_epoch():
+        run.save(path)  # so that a resumed sweep stacks as many
+    while not run.ended:
+        for steps in zip(*(stream.epoch() for stream in stack.streams), strict=True):
+            run.add(stack.step(steps, run.epoch))
             bar.update(width)
-        loss = [history.rows[-1]["loss"] for history in stack.histories]
-        row = {"epoch": stack.epoch, "loss": sum(loss) / width, "runs": runs}
-        if callback is not None and callback(row):
-            for history in stack.histories:
-                history.stopped = True
-        if path is not None and (stack.ended or time.perf_counter() - written > SECONDS):
-            write(path, stack.state_dict())
-            written = time.perf_counter()
+        rows = run.rows()
+        run.finish_epoch(rows)
+        loss = sum(row["loss"] for row in rows) / width
+        if callback is not None and callback({"epoch": run.epoch, "loss": loss, "runs": runs}):
+            run.stop()
+        if path is not None and (run.ended or perf_counter() - written > SECONDS):
+            run.save(path)
+            written = perf_counter()
     stack.unstack()
-    return stack.histories[0].stopped
 
 
 def _open(directory: str | Path | None, resume: bool) -> tuple[Path | None, int | None]:
@@ -283,11 +241,8 @@ def _open(directory: str | Path | None, resume: bool) -> tuple[Path | None, int 
         return None, None
     folder = Path(directory)
     there = sorted(folder.glob("runs-*-*.pt"))
-    if there and not resume:
-        raise FileExistsError(
-            f"sweep: {there[0]} is there already; pass resume=True to go on from it, or another "
-            "directory"
-        )
+    if there:
+        check_resumed("sweep", there[0], resume)
     folder.mkdir(parents=True, exist_ok=True)
     sizes = [1 + int(last) - int(first) for _, first, last in (p.stem.split("-") for p in there)]
     return folder, max(sizes, default=None)

@@ -243,7 +243,7 @@ def test_another_architecture_is_refused(stopped):
 def test_another_version_is_refused(stopped):
     path = stopped / "checkpoint.pt"
     torch.save(torch.load(path, weights_only=True) | {"version": 99}, path)
-    refused(stopped, "has version 99, this package reads version 1")
+    refused(stopped, "has version 99, this package reads version 1 to 2")
     torch.save([1, 2], path)
     refused(stopped, "has version None")
 
@@ -303,7 +303,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(tmp_path):
     with pytest.raises(RuntimeError, match="not finite in epoch 3"):
         train(tmp_path, model=model, checkpoint_every=1)
     weights = make_model()
-    assert load_weights(weights, tmp_path / "checkpoint.pt")["stream"]["done"] == 19
+    assert load_weights(weights, tmp_path / "checkpoint.pt")["streams"][0]["done"] == 19
     assert all(p.isfinite().all() for p in weights.parameters())
 
 
@@ -510,13 +510,14 @@ def test_no_broken_checkpoint_is_used_in_part(tmp_path, kind):
         stream = Stream(model, x, None, few)
         scheduler = make_scheduler(optimizer, few, stream.num_steps)
         sets = {"data": x, "condition": None, "validation": x[:8], "valid_condition": None}
-        loaded = Run(model, optimizer, scheduler, stream, few, identity(model, few, sets))
+        loaded = Run(model, optimizer, scheduler, [stream], few, identity(model, few, sets))
     else:
         models = [options_of("mlae") for _ in range(2)]
         sweep(models, [x, x], [few] * 2, directory=tmp_path, progress=False)
         path, cpu = next(tmp_path.glob("*.pt")), torch.device("cpu")
         fresh = [options_of("mlae") for _ in range(2)]
-        loaded = sys.modules["companion.sweep"]._Stack(fresh, [x, x], [few] * 2, None, cpu)
+        given = fresh, [x, x], [few] * 2, None, cpu
+        _, loaded = sys.modules["companion.sweep"]._begun(*given, is_kept=True)
     whole = torch.load(path, weights_only=True)
 
     def standing():
@@ -536,7 +537,7 @@ def test_no_broken_checkpoint_is_used_in_part(tmp_path, kind):
             pass
     for place in ({"done": 10**6}, {"position": -1}, {"order": torch.zeros(5056).byte()}):
         broken = copy.deepcopy(whole)
-        (broken["stream"] if kind == "fit" else broken["streams"][1]).update(place)
+        broken["streams"][-1].update(place)
         torch.save(broken, path)
         with pytest.raises(CheckpointError):
             loaded.load(path)

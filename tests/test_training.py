@@ -425,8 +425,10 @@ def test_a_sweep_refuses_shared_parameters():
         sweep(models, [line()] * 2, [config()] * 2, progress=False)
 
 
-def sweep_of(count=5, epochs=4, **options):
+def sweep_of(count=5, epochs=4, dropout=None, **options):
     models = [make(beta, seed) for seed, beta in enumerate([0.1, 1.0, 10.0, 3.0, 0.3][:count])]
+    for model in models if dropout else ():
+        model.encoder.body.insert(1, nn.Dropout(dropout))  # chance that only torch's state knows
     data = [line(seed=seed) for seed in range(count)]
     configs = [config(epochs=epochs, seed=seed) for seed in range(count)]
     return models, sweep(models, data, configs, progress=False, **options)
@@ -451,7 +453,7 @@ def test_a_sweep_in_stacks_is_the_same():
 @pytest.mark.parametrize("killed_after", [1, 3, 5, 8])
 def test_a_killed_sweep_goes_on_to_the_same_weights(tmp_path, monkeypatch, killed_after):
     monkeypatch.setattr("companion.sweep.SECONDS", 0.0)
-    straight, logs = sweep_of(at_once=2)
+    straight, logs = sweep_of(at_once=2, dropout=0.1)
     epochs = iter(range(1, 100))
 
     def kill(row):
@@ -459,12 +461,13 @@ def test_a_killed_sweep_goes_on_to_the_same_weights(tmp_path, monkeypatch, kille
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweep_of(at_once=2, directory=tmp_path, callback=kill)
-    resumed, resumed_logs = sweep_of(directory=tmp_path, resume=True)  # in stacks of two, as begun
+        sweep_of(at_once=2, directory=tmp_path, callback=kill, dropout=0.1)
+    kept = {"directory": tmp_path, "resume": True, "dropout": 0.1}
+    resumed, resumed_logs = sweep_of(**kept)  # in stacks of two, as begun
     assert all(map(torch.equal, states(straight), states(resumed)))
     for a, b in zip(logs, resumed_logs, strict=True):
         assert a.column("loss") == b.column("loss") and len(a.rows) == len(b.rows) == 4
-    again, _ = sweep_of(directory=tmp_path, resume=True, callback=pytest.fail)
+    again, _ = sweep_of(**kept, callback=pytest.fail)
     assert all(map(torch.equal, states(straight), states(again)))
     assert [path.suffix for path in tmp_path.glob("[!.]*")] == [".pt"] * 3
 

@@ -15,10 +15,10 @@ need a common directory only to resume; a run may go on with another number of p
 
 from companion.training.checkpoint import CheckpointError, load_weights
 from companion.training.config import TrainConfig
-from companion.training.history import History, NonFiniteLossError
 from companion.training.inputs import as_tensor, check_data
 from companion.training.loop import Callback, fit, make_optimizer, make_scheduler, validate
 from companion.training.memory import Budget, memory_budget
+from companion.training.run import History, NonFiniteLossError
 from companion.training.stream import Step, Stream
 
 __all__ = [

@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from companion.atomic import sweep, writing
+from companion.training.stream import Stream
 
-VERSION = 1
+VERSION = 2  # 1 had a form for runs and one for stacks; both are read
 CHECKPOINT, BEST, LOCK = "checkpoint.pt", "best.pt", ".lock"
 
 
@@ -54,9 +55,9 @@ def read(path: Path) -> dict:
             f"training: {path} is no readable checkpoint ({reason}); move it away to start over"
         ) from error
     version = state.get("version") if isinstance(state, dict) else None
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise CheckpointError(
-            f"training: {path} has version {version}, this package reads version {VERSION}"
+            f"training: {path} has version {version}, this package reads version 1 to {VERSION}"
         )
     return state
 
@@ -79,6 +80,19 @@ def load_weights(model: nn.Module, path: str | Path) -> dict:
     check_architecture(model, state.get("model"), Path(path))
     model.load_state_dict(state.pop("model"))
     return state
+
+
+def check_resumed(call: str, path: Path, resume: bool) -> None:
+    """Refuse to begin where there is a checkpoint, unless the run goes on from it.
+
+    Raises:
+        FileExistsError: naming the cure.
+    """
+    if not resume:
+        raise FileExistsError(
+            f"{call}: {path} is there already; pass resume=True to go on from it, or another "
+            "directory"
+        )
 
 
 def check_architecture(model: nn.Module, weights: dict, path: Path) -> None:
@@ -133,6 +147,63 @@ def _made(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"{type(value).__name__} of {len(value)}"
     return type(value).__name__
+
+
+def check_whole(ours: dict, state: dict, optimizer: torch.optim.Optimizer, path: Path) -> None:
+    """Refuse a state that is not made like that of the run at hand, whatever its log says.
+
+    Raises:
+        CheckpointError: naming the part.
+    """
+    sums = state.get("sums")
+    free = {name: state.get(name) for name in ("settings", "rows")}
+    free["sums"] = dict.fromkeys(sums if isinstance(sums, dict) else (), torch.zeros(()))
+    own = {"version": VERSION, "optimizer": moments(optimizer, state.get("optimizer"))}
+    check_like(ours | free | own, state, path)
+
+
+def moments(optimizer: torch.optim.Optimizer, theirs: Any) -> dict:
+    """An optimiser's state as it must be where it has moments for the same parameters as theirs."""
+    ours, known = optimizer.state_dict(), theirs.get("state") if isinstance(theirs, dict) else None
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state = {}
+    for place in known if isinstance(known, dict) else ():
+        if isinstance(place, int) and 0 <= place < len(parameters):
+            like = torch.empty_like(parameters[place], device="meta")
+            step = torch.zeros((), dtype=torch.get_default_dtype())
+            state[place] = {"step": step, "exp_avg": like, "exp_avg_sq": like}
+    return ours | {"state": state}
+
+
+def check_rows(rows: Any, path: Path) -> None:
+    """Refuse what is no log: one dict of plain values for each epoch.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {*map(type, row)} <= {str}
+        and {*map(type, row.values())} <= {int, float, str} and "epoch" in row and "loss" in row
+        for row in rows
+    ):  # fmt: skip
+        raise CheckpointError(f"training: {path} holds no log of a run in its rows")
+
+
+def check_place(stream: Stream, state: dict, epoch: int, rows: int, path: Path) -> None:
+    """Refuse a place that no run of these steps has.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    done, position = state["done"], state["position"]
+    whole = 0 <= position < stream.per_epoch and done == epoch * stream.per_epoch + position
+    if not (whole and 0 <= done <= stream.num_steps and rows == epoch):
+        raise CheckpointError(
+            f"training: {path} is nowhere in this run: step {done}, {position} of its epoch, "
+            f"epoch {epoch}, {rows} rows in its log"
+        )
+    check_random(state["order"], torch.device("cpu"), path)
+    check_random(state["chance"], stream.device, path)
 
 
 def check_random(state: Tensor, device: torch.device, path: Path) -> None:

@@ -1,5 +1,6 @@
 """One visible training loop, blind to which model it trains."""
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,13 +20,11 @@ from companion.parameters import near
 from companion.passes import named
 from companion.training import memory
 from companion.training.config import TrainConfig
-from companion.training.history import History, NonFiniteLossError
 from companion.training.identity import identity
 from companion.training.inputs import Samples, as_data
-from companion.training.keeper import Keeper
-from companion.training.processes import check_processes, launch
+from companion.training.processes import agree, check_processes, launch, mean_over_processes
 from companion.training.replay import Pass, Replay
-from companion.training.run import Run
+from companion.training.run import Folder, History, NonFiniteLossError, Run
 from companion.training.stream import Step, Stream
 
 # what `validate` logs
@@ -115,20 +114,16 @@ def fit(
             validate(model, valid[:2], config, _first(valid_condition, 2))
     gradients = _gradients(fabric, wrapped, optimizer, config, stream)
 
-    run = Run(
-        model, optimizer.optimizer, scheduler, stream, config, started, validates=valid is not None
-    )
-    keeper = Keeper(run, directory, fabric)
-    keeper.open(resume)
-    bar = tqdm(
-        total=stream.num_steps,
-        initial=stream.done,
-        disable=not progress or not fabric.is_global_zero,
-        desc="training",
-        leave=False,
-    )
-    with bar, keeper:
+    who = {"identity": started, "validates": valid is not None}
+    run = Run(model, optimizer.optimizer, scheduler, [stream], config, **who)
+    shown = {"disable": not progress or not fabric.is_global_zero, "leave": False}
+    shown |= {"total": stream.num_steps, "desc": "training"}
+    with (
+        Folder(run, directory, fabric, resume) as folder,
+        tqdm(initial=stream.done, **shown) as bar,
+    ):
         while not run.ended:
+            good = copy.deepcopy(model.state_dict())
             for step in stream.epoch():
                 model.advance(stream.progress, run.epoch)
                 terms = gradients(step)
@@ -141,25 +136,26 @@ def fit(
                     scheduler.step()
                 if not run.sums and callback is None:
                     check_monitor(config, terms._asdict())
-                run.add(terms)
+                run.add({n: t.detach().float().mean() for n, t in terms._asdict().items()})
                 bar.update()
-                keeper.after_step()
+                folder.after_step()
 
-            run.sums = keeper.mean_over_processes(run.sums)
-            row = run.row()
+            run.sums = mean_over_processes(fabric, run.sums)
+            (row,), (history,) = run.rows(), run.histories
             if not run.is_finite():
-                model.load_state_dict(run.good)
-                raise NonFiniteLossError(_diverged(row), run.history)
+                model.load_state_dict(good)
+                raise NonFiniteLossError(_diverged(row), history)
             done = run.epoch + 1
             due = done % config.validate_every == 0 or done == config.epochs
             if valid is not None and due:
                 row |= validate(model, valid, config, valid_condition)
-            row, run.history.stopped = keeper.agree(row, callback)
+            row, history.stopped = agree(fabric, row, callback)
             monitored = run.monitored(row)
             if config.schedule == "plateau" and monitored is not None:
                 scheduler.step(monitored)
-            keeper.after_epoch(row)
-    return run.history
+            run.finish_epoch([row])
+            folder.after_epoch(row)
+    return run.histories[0]
 
 
 def _gradients(

@@ -4,11 +4,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import psutil
 import torch
 from lightning_fabric import Fabric
-from torch import distributed
+from torch import Tensor, distributed
 
 from companion.parameters import present
 from companion.training.config import TrainConfig
@@ -86,6 +87,21 @@ def launch(fabric: Fabric) -> None:
         fabric.launch()
     finally:
         met.set()
+
+
+def mean_over_processes(fabric: Fabric, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The sums of one epoch's terms as one process would have them."""
+    if fabric.world_size == 1:
+        return sums
+    return {n: fabric.all_reduce(t.clone(), reduce_op="mean") for n, t in sums.items()}
+
+
+def agree(
+    fabric: Fabric, row: dict[str, float], callback: Callable[[dict], bool | None] | None
+) -> tuple[dict[str, float], bool]:
+    """The first process's row and its callback's decision to stop, for all processes."""
+    stop = bool(callback(row)) if callback and fabric.is_global_zero else False
+    return fabric.broadcast((row, stop))
 
 
 def _follow(parent: int) -> None:

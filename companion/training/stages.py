@@ -5,8 +5,8 @@ from pathlib import Path
 from companion.models import Model
 from companion.training.checkpoint import BEST, load_weights
 from companion.training.experiment import Data, Experiment
-from companion.training.history import History
 from companion.training.loop import fit
+from companion.training.run import History
 
 
 def fit_experiment(
