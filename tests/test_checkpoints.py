@@ -19,8 +19,7 @@ from resume_child import make_data, make_model, run
 from test_models import MODELS
 
 from companion import atomic
-from companion.models import MLAE, VAE, Autoencoder
-from companion.models.base import linear
+from companion.models import MLAE, VAE, Autoencoder, linear
 from companion.networks import MLP
 from companion.sweep import sweep
 from companion.training import (

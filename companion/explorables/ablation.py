@@ -21,7 +21,7 @@ from companion.explorables.base import (
 )
 from companion.explorables.price import as_bytes
 from companion.models import MLAE
-from companion.models.base import linear as rising
+from companion.models import linear as rising
 from companion.networks import build as networks_of
 from companion.networks.table import (
     BN,

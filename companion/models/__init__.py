@@ -2,7 +2,7 @@
 
 from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
 from companion.models.aggregate import AggregateVAE
-from companion.models.base import Model, by_epoch, constant, linear
+from companion.models.base import Model
 from companion.models.baselines import Autoencoder, AutoencoderTerms
 from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
 from companion.models.gaussian import (
@@ -15,6 +15,7 @@ from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.posteriors import VampPrior
 from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
+from companion.models.schedules import by_epoch, constant, linear
 from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import VAE, VAETerms, vae_loss

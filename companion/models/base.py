@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import wraps
 from inspect import signature
 from math import e, log, pi
 from numbers import Integral
@@ -20,7 +20,6 @@ from companion.parameters import near
 
 # what a loss or an estimator is given at every call
 NO_OPTIONS = ("x", "z", "encode", "decode", "condition", "probes", "index", "generator")
-Schedule = Callable[[float, int], float]  # (share of the training done, epoch) -> value
 
 
 def plain_numbers(method: Callable) -> Callable:
@@ -326,43 +325,3 @@ def refuse_uninitialised(call: str, module: nn.Module) -> None:
                 f"{call}: parameter '{name}' is uninitialised (nn.Lazy…); encode and decode a "
                 "batch first"
             )
-
-
-def constant(value: float) -> Schedule:
-    """A hyper-parameter that stays.
-
-    >>> constant(5.0)(0.3, 2)
-    5.0
-    """
-    return partial(_linear, value, value)
-
-
-def linear(start: float, end: float) -> Schedule:
-    """A hyper-parameter that goes evenly from start to end (MLAE App. E.4, change d1).
-
-    >>> linear(1.0, 10.0)(0.5, 7)
-    5.5
-    """
-    return partial(_linear, start, end)
-
-
-def by_epoch(values: dict[int, float]) -> Schedule:
-    """A hyper-parameter that jumps at given epochs; the first key must be 0.
-
-    Raises:
-        ValueError: when epoch 0 has no value.
-
-    >>> by_epoch({0: 1.0, 10: 5.0})(0.9, 9)
-    1.0
-    """
-    if 0 not in values:
-        raise ValueError(f"by_epoch: epoch 0 needs a value, got epochs {sorted(values)}")
-    return partial(_by_epoch, values)
-
-
-def _linear(start: float, end: float, progress: float, epoch: int) -> float:
-    return start if start == end else start + (end - start) * progress
-
-
-def _by_epoch(values: dict[int, float], progress: float, epoch: int) -> float:
-    return values[max(e for e in values if e <= epoch)]

@@ -10,14 +10,13 @@ from companion import probes, volume
 from companion.contracts import LogProb, Map, as_float, check_condition
 from companion.models.base import (
     Model,
-    Schedule,
     check_batch_coupling,
     check_options,
-    constant,
     manifold_log_prob,
     refuse_counters,
     standard_normal_nll,
 )
+from companion.models.schedules import Schedule, constant
 
 
 class MLAETerms(NamedTuple):

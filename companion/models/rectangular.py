@@ -10,12 +10,11 @@ from companion import jacobians, probes, volume
 from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import (
     Model,
-    Schedule,
     batch_norms,
     check_options,
-    constant,
     standard_normal_nll,
 )
+from companion.models.schedules import Schedule, constant
 from companion.networks.flows import Flow
 
 Estimator = Literal["conjugate", "exact", "one-pass", "two-step"]

@@ -9,11 +9,10 @@ from torch import Generator, Tensor, nn
 from companion.contracts import LogProb, Map, as_float, bind
 from companion.models.base import (
     Model,
-    Schedule,
     check_batch_coupling,
-    constant,
     manifold_log_prob,
 )
+from companion.models.schedules import Schedule, constant
 from companion.volume import bounds
 
 Objective = Literal["log", "scale"]

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from companion import probes
 from companion.contracts import LogProb, Map, as_float, bind
-from companion.models.base import Model, Schedule, batch_norms, constant
+from companion.models.base import Model, batch_norms
 from companion.models.gaussian import (
     Posterior,
     as_posterior,
@@ -23,6 +23,7 @@ from companion.models.linearised import (
     exact_log_likelihood,
     spread,
 )
+from companion.models.schedules import Schedule, constant
 from companion.models.vae import VAE
 
 Expectation = Literal["bound", "exact"]

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb, Map, as_float, bind
-from companion.models.base import Model, Schedule, constant, standard_normal_nll
+from companion.models.base import Model, standard_normal_nll
 from companion.models.gaussian import (
     Posterior,
     as_posterior,
@@ -19,6 +19,7 @@ from companion.models.gaussian import (
     posterior_size,
     squared_error,
 )
+from companion.models.schedules import Schedule, constant
 
 ESTIMATORS = ("elbo", "sticking", "iwae")
 POINTS = 4096  # how many codes `log_prob` decodes at once

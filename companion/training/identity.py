@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion.models.base import Model, Schedule
+from companion.models.base import Model
+from companion.models.schedules import Schedule
 from companion.training.checkpoint import BEST, CheckpointError, check_settings, crc
 from companion.training.config import TrainConfig
 

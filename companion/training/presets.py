@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from companion.models.base import Schedule, linear
+from companion.models.schedules import Schedule, linear
 from companion.networks import papers
 from companion.networks.table import Table
 from companion.training.assemble import WITH_SCALES
