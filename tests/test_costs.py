@@ -1,5 +1,6 @@
 """What a run costs: counts against torch's own and against arithmetic, and the book's record."""
 
+import importlib.util
 import json
 import sys
 from dataclasses import replace
@@ -11,18 +12,17 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from companion.experiments.sizes import SIZES
 from companion.models import MLAE, Autoencoder
 from companion.networks import MLP, ConvDecoder, ConvEncoder
-from companion.training.costs import (
-    SIZES,
-    measured_sampling,
-    measured_step,
-    run_cost,
-)
 from companion.training.counter import Counter, step_cost
 from companion.training.presets import PRESETS
 
-BOOK = Path(__file__).resolve().parents[1] / "book"
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+SPEC = importlib.util.spec_from_file_location("tools_costs", ROOT / "tools" / "costs.py")
+tool = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(tool)
 
 
 def mlp(model, **options):
@@ -76,14 +76,14 @@ def test_no_numbers_and_numbers_take_the_same_memory():
 
 def test_a_step_takes_time_and_samples_come(monkeypatch):
     model = Autoencoder(nn.Linear(64, 8), nn.Linear(8, 64), (64,), 8)
-    found = measured_step(model, 64, steps=4)
+    found = tool.measured_step(model, 64, steps=4)
     assert found.seconds > 0 and found.peak == 0
-    assert measured_sampling(model, 100) > 0
+    assert tool.measured_sampling(model, 100) > 0
     clock = count(step=2.0)  # each look at it takes two seconds
-    monkeypatch.setattr("companion.training.costs.perf_counter", lambda: next(clock))
+    monkeypatch.setattr(tool, "perf_counter", lambda: next(clock))
     steps = []
     handle = model.decoder.register_forward_hook(lambda *_: steps.append(1))
-    assert measured_step(model, 64, steps=50, limit=1.0).seconds == 2.0
+    assert tool.measured_step(model, 64, steps=50, limit=1.0).seconds == 2.0
     handle.remove()
     assert len(steps) == 3  # two that warm up, and one at least
 
@@ -91,7 +91,7 @@ def test_a_step_takes_time_and_samples_come(monkeypatch):
 def test_sizes_are_those_of_the_presets():
     assert set(SIZES) == {preset.data for preset in PRESETS.values()}
     with pytest.raises(ValueError, match="data must be one of mnist"):
-        run_cost("x", replace(PRESETS["mlae-power"], data="x"))
+        tool.run_cost("x", replace(PRESETS["mlae-power"], data="x"))
 
 
 @pytest.mark.filterwarnings("ignore:layer")
@@ -106,7 +106,7 @@ def test_the_books_record_is_what_is_counted():
         "two-stage-mnist-infogan",
         "taylor-mnist-collapse",
     ):
-        cost = run_cost(name, PRESETS[name])._asdict()
+        cost = tool.run_cost(name, PRESETS[name])._asdict()
         assert found["runs"][name] == pytest.approx(cost, rel=0.01), name
     two = PRESETS["two-stage-mnist-infogan"]
     assert found["runs"]["two-stage-mnist-infogan"]["steps"] == 500 * (

@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from companion import claims, cli
-from companion.cli import training
 from companion.contracts import as_float
-from companion.evaluation import features_for, judge, score_samples, selection
-from companion.evaluation.selection import COLUMNS
+from companion.evaluation import score_samples
+from companion.experiments import features_for, fit_experiment, judge, plan, selection
+from companion.experiments.selection import COLUMNS
+from companion.experiments.train import _gpu
 from companion.models.base import batch_norms
 from companion.training import TrainConfig
 from companion.training.assemble import MODELS, parameters
 from companion.training.experiment import SCALES, choose
 from companion.training.presets import PRESETS
-from companion.training.stages import fit_experiment
 
 TINY = """
 [train]
@@ -108,17 +108,15 @@ def test_what_a_model_has_beside_the_networks(tiny):
 
 def test_a_stopped_run_goes_on_to_the_same_weights(tiny, monkeypatch, capsys):
     assert train("wine", "-o", "whole") == 0
-    from companion.training import stages
-
-    fit = stages.fit
+    fit = plan.fit
 
     def stopped(*arguments, **options):
         fit(*arguments, callback=lambda row: 1 / 0 if row["epoch"] == 2 else None, **options)
 
-    monkeypatch.setattr(stages, "fit", stopped)
+    monkeypatch.setattr(plan, "fit", stopped)
     assert train("wine", "-o", "part") == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
-    monkeypatch.setattr(stages, "fit", fit)
+    monkeypatch.setattr(plan, "fit", fit)
     assert not (tiny / "part" / "results.json").exists()
     assert train("wine", "-o", "part") == 1
     assert "holds a run; --resume goes on with it" in capsys.readouterr().err
@@ -268,14 +266,12 @@ def test_every_settings_file_is_taken_or_refused_in_one_line(tiny, capsys):
 
 
 def test_a_run_that_fails_before_its_first_weights_leaves_nothing(tiny, monkeypatch, capsys):
-    from companion.training import stages
-
     def refused(*arguments, **options):
         (tiny / "new" / "run" / "log.csv").touch()
         raise ValueError("fit: no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "fit", refused)
+        patch.setattr(plan, "fit", refused)
         assert train("wine", "-o", "new/run") == 1
     assert capsys.readouterr().err == "companion train: fit: no\n"
     assert [path.name for path in tiny.iterdir()] == ["tiny.toml"]
@@ -316,6 +312,11 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(tiny, capsys):
     assert "all 33,545,923" in printed and "the paper's" in printed  # MLAE Table 7
     assert "memory without activations, " in printed and "162,770 samples" in printed
     assert '"epochs": 50' in printed and "NOT" not in printed
+    two = ["train", "mnist", "--model", "two-stage", "--profile", "full", "--dry-run"]
+    assert cli.main(two) == 0
+    printed = capsys.readouterr().out
+    assert "; second stage 4,528,321" in printed and printed.count("\ntraining: ") == 2
+    assert "gradients 53.3 MB, optimizer 106.6 MB" in printed  # of a first stage that trains
     assert [path.name for path in tiny.iterdir()] == ["tiny.toml"]
 
 
@@ -343,6 +344,6 @@ def test_two_processes_write_once(tiny):
 def test_results_name_the_gpu_and_what_it_held(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU, {device}")
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 123)
-    found = training._gpu(torch.device("cuda:0"))
+    found = _gpu(torch.device("cuda:0"))
     assert found == {"gpu": {"name": "a GPU, cuda:0", "peak_bytes": 123}}
-    assert training._gpu(torch.device("cpu")) == {}
+    assert _gpu(torch.device("cpu")) == {}

@@ -5,17 +5,29 @@ machine. On a machine with a GPU, `--gpu` times every preset's own steps there a
 """
 
 import argparse
+import gc
 import json
 import platform
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
 
 import torch
 
 from companion.atomic import write
-from companion.training.costs import measured_sampling, measured_step, run_cost, stages
-from companion.training.counter import step_cost
-from companion.training.presets import PRESETS
+from companion.contracts import Terms
+from companion.experiments.plan import plans
+from companion.experiments.sizes import SIZES, unread
+from companion.models.base import Model, evaluating
+from companion.training import TrainConfig, make_optimizer, memory_budget
+from companion.training.counter import any_step, step_cost
+from companion.training.experiment import Data, Experiment
+from companion.training.presets import PRESETS, Preset
+from companion.training.replay import WARM_UP, Replay
+from companion.training.stream import Step
 
 OUT = Path(__file__).resolve().parents[1] / "book" / "costs.json"
 # whose rate stands for a family's, and at what batch it is measured here
@@ -28,6 +40,133 @@ MEASURED = {
     "taylor": ("taylor-celeba", 64),
 }
 DRAWN = 500  # samples at once
+
+
+class Cost(NamedTuple):
+    """A whole run: training alone, without validation and without search."""
+
+    steps: int  # of all stages
+    flop: float
+    resident: int  # bytes of weights, Adam's moments, the last good state and the data
+    peak: int  # bytes on top, at the largest step
+
+
+class Measured(NamedTuple):
+    """Some steps of training on one device."""
+
+    seconds: float  # of a step: forward, backward and Adam's, the median
+    peak: int  # bytes on a GPU at the largest step, weights and moments too; 0 elsewhere
+
+
+class Stage(NamedTuple):
+    """A model that is trained, and how often on what."""
+
+    model: Model
+    batch: int
+    condition_dim: int
+    steps: int
+
+
+def stages(name: str, preset: Preset) -> Iterator[Stage]:
+    """What a preset trains at the paper's settings, one model after the other."""
+    experiment = Experiment(name, preset, preset.data, "full")
+    told = 10 * preset.conditional
+    for model, data, config in plans(experiment, _unread(experiment)):
+        yield Stage(model, config.batch_size, told, num_steps(config, len(data.train)))
+
+
+def run_cost(name: str, preset: Preset) -> Cost:
+    """Count a preset's whole run at the paper's settings, from one step of each stage."""
+    data = _unread(Experiment(name, preset, preset.data, "full"))
+    steps = flop = resident = peak = 0
+    for stage in stages(name, preset):
+        budget = memory_budget(stage.model, data.train, data.valid)
+        resident = resident or budget.total - budget.gradients
+        cost = step_cost(stage.model, stage.batch, stage.condition_dim)
+        steps, flop = steps + stage.steps, flop + stage.steps * cost.flop
+        peak = max(peak, cost.peak)
+    return Cost(steps, float(flop), resident, peak)
+
+
+def _unread(experiment: Experiment) -> Data:
+    """Data of the preset's sizes without numbers."""
+    if experiment.data not in SIZES:
+        raise ValueError(f"stages: data must be one of {', '.join(SIZES)}, got {experiment.data!r}")
+    return unread(experiment)
+
+
+def num_steps(config: TrainConfig, samples: int) -> int:
+    """Steps of a whole run."""
+    return config.epochs * (samples // min(config.batch_size, samples))
+
+
+def measured_step(
+    model: Model,
+    batch: int,
+    condition_dim: int = 0,
+    device: str = "cpu",
+    steps: int = 5,
+    limit: float = 5.0,
+) -> Measured:
+    """Time some steps of training, replayed on a GPU as ``fit`` does it, after some that warm up.
+
+    A step is forward and backward pass and Adam's update, with the chance that the loss needs; no
+    data are read, and nothing is clipped, logged or validated.
+
+    Args:
+        model: it is moved to the device and trained.
+        batch: samples of one step.
+        condition_dim: of the model's condition, or 0.
+        device: where; of several GPUs the current one.
+        steps: so many after those that warm up,
+        limit: or fewer, but at least one, once all have taken so many seconds.
+
+    Returns:
+        The median step, and on a GPU the bytes that it needed at most.
+    """
+    on_gpu = torch.device(device).type == "cuda"
+    before = _cleared() if on_gpu else 0
+    model.to(device).train()
+    optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), TrainConfig())
+
+    def run(step: Step) -> Terms:
+        optimizer.zero_grad()
+        terms = model.loss(step.x, step.condition, **step.draws)
+        terms.loss.mean().backward()
+        return terms
+
+    gradients, warm, seconds, began = run, 2, [], perf_counter()
+    if on_gpu:
+        gradients, warm = Replay(run, model.parameters(), model.buffers()), WARM_UP + 2
+    while len(seconds) <= warm or len(seconds) < steps + warm and perf_counter() - began < limit:
+        start = perf_counter()
+        gradients(any_step(model, batch, condition_dim, device))
+        optimizer.step()
+        if on_gpu:
+            torch.cuda.synchronize()
+        seconds.append(perf_counter() - start)
+    peak = torch.cuda.max_memory_allocated() - before if on_gpu else 0
+    return Measured(median(seconds[warm:]), peak)
+
+
+def _cleared() -> int:
+    """Bytes that are taken on the GPU, once what nobody needs is gone; from here a peak counts."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
+
+
+def measured_sampling(model: Model, n: int, condition_dim: int = 0, device: str = "cpu") -> float:
+    """Samples per second, the better of two draws of ``n``; the model is moved to the device."""
+    condition = torch.zeros(n, condition_dim, device=device) if condition_dim else None
+    seconds = []
+    with evaluating(model.to(device)), torch.no_grad():
+        for _ in range(2):
+            start = perf_counter()
+            model.sample(n, condition)[0].cpu()  # waits for it
+            seconds.append(perf_counter() - start)
+    return n / min(seconds)
 
 
 def rate(name: str, batch: int) -> float:

@@ -23,11 +23,9 @@ from companion.evaluation.generation import (
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
 from companion.evaluation.recognition import Recogniser, Recognition
-from companion.evaluation.selection import Candidate, Selection, features_for, judge, select
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
-    "Candidate",
     "Classifier",
     "Collapse",
     "Denoising",
@@ -39,7 +37,6 @@ __all__ = [
     "Recogniser",
     "Recognition",
     "Score",
-    "Selection",
     "Spectrum",
     "SpreadQuality",
     "active_dimensions",
@@ -49,12 +46,10 @@ __all__ = [
     "decoder_spectrum",
     "denoising_error",
     "evaluate",
-    "features_for",
     "gaussian_w2",
     "identity",
     "inception",
     "inception_score",
-    "judge",
     "loss_slope",
     "nearest_far",
     "noise_effect",
@@ -63,7 +58,6 @@ __all__ = [
     "rank_correlation",
     "samplers",
     "score_samples",
-    "select",
     "self_crossings",
     "spread_quality",
     "variance_spectrum",

@@ -14,10 +14,10 @@ from torch import Tensor
 from companion import plots
 from companion.atomic import write_json
 from companion.contracts import as_float
-from companion.evaluation import Features, features_for, judge
+from companion.evaluation import Features
+from companion.experiments import features_for, fit_experiment, judge
 from companion.explorables.base import compare, load_lattice, save_lattice
 from companion.training.experiment import Data, Experiment, choose
-from companion.training.stages import fit_experiment
 
 NAME = "mnist_full"
 MODELS = {  # family and options
