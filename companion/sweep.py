@@ -158,7 +158,7 @@ class _Stack:
         self.parameters, self.buffers = stack_module_state(self.models)
         self.loss = vmap(_Loss(self.models[0]).means, randomness="different")
         self.optimizer = make_optimizer(self.parameters.values(), self.config)
-        self.scheduler = make_scheduler(self.optimizer, self.config, self.streams[0].num_steps)
+        self.scheduler = make_scheduler(self.optimizer, self.config, self.streams[0])
         self.gradients = self._pass
         if self.config.replay and device.type == "cuda":
             self.gradients = Replay(self._pass, self.parameters.values(), self.buffers.values())
@@ -333,4 +333,6 @@ def _check(models, train, configs, conditions, at_once) -> TrainConfig:
         raise ValueError("sweep: compile and precision are for fit only")
     if first.schedule == "plateau":
         raise ValueError("sweep: schedule plateau differs between runs; use one-cycle or constant")
+    if first.early_stop is not None:
+        raise ValueError("sweep: early_stop differs between runs; use None, or train with fit")
     return first

@@ -507,7 +507,7 @@ def test_no_broken_checkpoint_is_used_in_part(tmp_path, kind):
         path, model = tmp_path / "checkpoint.pt", options_of("vae", learn_variance=True)
         optimizer = make_optimizer(model.parameters(), few)
         stream = Stream(model, x, None, few)
-        scheduler = make_scheduler(optimizer, few, stream.num_steps)
+        scheduler = make_scheduler(optimizer, few, stream)
         sets = {"data": x, "condition": None, "validation": x[:8], "valid_condition": None}
         loaded = Run(model, optimizer, scheduler, [stream], few, identity(model, few, sets))
     else:

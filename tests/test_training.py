@@ -415,6 +415,17 @@ def test_a_sweep_refuses_models_of_another_kind():
         sweep([make(), make(side="decoder")], [line()] * 2, [config()] * 2, progress=False)
     with pytest.raises(ValueError, match="compile and precision are for fit only"):
         sweep([make()], [line()], [config(precision="64-true")])
+    with pytest.raises(ValueError, match="sweep: early_stop differs between runs"):
+        sweep([make()], [line()], [config(early_stop=2)])
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "steps", "constant"])
+def test_a_sweep_moves_its_rate_as_fit_does(schedule):
+    settings = config(epochs=4, schedule=schedule, halve_every=2)
+    alone = quiet_fit(make(), line(), None, settings)
+    (log,) = sweep([make()], [line()], [settings], progress=False)
+    assert log.column("learning_rate") == alone.column("learning_rate")
+    assert log.column("loss") == pytest.approx(alone.column("loss"), rel=1e-4)
 
 
 def test_a_sweep_refuses_shared_parameters():

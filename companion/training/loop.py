@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
@@ -108,7 +108,7 @@ def fit(
         for t in (train, condition, valid, valid_condition)
     )
     stream = Stream(model, train, condition, config, fabric.global_rank, fabric.world_size)
-    scheduler = make_scheduler(optimizer, config, stream.num_steps, stream.per_epoch)
+    scheduler = make_scheduler(optimizer, config, stream)
     if valid is not None:
         with _untouched(model):  # what only validation needs fails now, not after an epoch
             validate(model, valid[:2], config, _first(valid_condition, 2))
@@ -245,14 +245,14 @@ def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Adam:
     return Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def make_scheduler(optimizer: Adam, config: TrainConfig, num_steps: int, per_epoch: int = 1):
+def make_scheduler(optimizer: Adam, config: TrainConfig, stream: Stream) -> LRScheduler:
     """All schedules move with every step, but plateau with every epoch."""
     if config.schedule == "one-cycle":
-        return OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=num_steps + 1)
+        return OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=stream.num_steps + 1)
     if config.schedule == "plateau":
         return ReduceLROnPlateau(optimizer, factor=0.5, patience=config.patience)
     if config.schedule == "steps":
-        return StepLR(optimizer, config.halve_every * per_epoch, gamma=0.5)
+        return StepLR(optimizer, config.halve_every * stream.per_epoch, gamma=0.5)
     return ConstantLR(optimizer, factor=1.0)
 
 
