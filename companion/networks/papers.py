@@ -16,6 +16,7 @@ from companion.networks.table import (
     RELU,
     SIGMOID,
     TANH,
+    Part,
     Row,
     Table,
     block,
@@ -208,6 +209,13 @@ RIF = {
     ]),
 }  # fmt: skip
 
+
+def _dense(latent_dim: int, widths: list[int], activation: Part) -> Table:
+    rows: list[Row] = [(linear(width), activation) for width in widths]
+    decoder = [*rows[::-1], (linear(1, 28, 28),)]
+    return Table((1, 28, 28), latent_dim, [*rows, (CODE,)], decoder)
+
+
 # SFVAE App. B: CelebA and 3D Chairs after Higgins et al.; MNIST fully connected. Section 5's
 # comparison on MNIST and Omniglot has two hidden layers of 200 with tanh.
 SFVAE = {
@@ -226,24 +234,8 @@ SFVAE = {
         (conv_t(32, 4, 2), RELU),
         (conv_t(3, 4, 2),),
     ]),
-    "mnist": Table((1, 28, 28), 2, [
-        (linear(512), RELU),
-        (linear(256), RELU),
-        (CODE,),
-    ], [
-        (linear(256), RELU),
-        (linear(512), RELU),
-        (linear(1, 28, 28),),
-    ]),
-    "mnist-tanh": Table((1, 28, 28), 50, [
-        (linear(200), TANH),
-        (linear(200), TANH),
-        (CODE,),
-    ], [
-        (linear(200), TANH),
-        (linear(200), TANH),
-        (linear(1, 28, 28),),
-    ]),
+    "mnist": _dense(2, [512, 256], RELU),
+    "mnist-tanh": _dense(50, [200, 200], TANH),
 }  # fmt: skip
 
 
