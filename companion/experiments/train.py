@@ -54,7 +54,8 @@ def train(
             :func:`companion.experiments.selection.features_for`.
         first: whether this process, of several, writes and speaks.
         progress: show progress bars.
-        reading: how the data are read, see :meth:`Experiment.load`.
+        reading: how the data are read, see
+            :meth:`companion.training.experiment.Experiment.load`.
 
     Raises:
         ImportError: before anything is trained, when the features need what is not installed.

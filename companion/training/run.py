@@ -232,8 +232,8 @@ class Folder:
         resume: go on with what is there.
 
     Raises:
-        CheckpointError: on entering, as :meth:`Run.load`, and when another run writes to the
-            folder.
+        CheckpointError: on entering, as :meth:`companion.training.run.Run.load`, and when another
+            run writes to the folder.
         FileExistsError: on entering, when it has a checkpoint and ``resume`` is not set.
     """
 
