@@ -134,7 +134,13 @@ def few(monkeypatch, name, **search):
 
 def test_a_search_chooses_by_validation_and_judges_the_best(tiny, monkeypatch, capsys):
     few(monkeypatch, "mlae-mnist-convnet", beta=(0.01, 10.0), num_probes=(1,))
-    assert train("mnist", "--select", "-o", "run") == 0
+    fit, trained = plan.fit, []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            plan, "fit", lambda *a, **o: (trained.append(o["directory"]), fit(*a, **o))[1]
+        )
+        assert train("mnist", "--select", "-o", "run") == 0
+    assert len(trained) == 2  # not the best again: of several processes but one knows it
     printed = capsys.readouterr().out
     assert printed.count("<- chosen") == 1 and "Fréchet distance of N samples" in printed
     results = json.loads((tiny / "run" / "results.json").read_text())

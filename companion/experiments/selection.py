@@ -47,10 +47,6 @@ class Selection(NamedTuple):
         """The one with the smallest score."""
         return min(self.candidates, key=lambda one: one.score)
 
-    def of(self, experiment: Experiment) -> Experiment:
-        """The experiment with the chosen setting."""
-        return next(one for values, one in experiment.candidates() if values == self.best.values)
-
     def plain(self) -> dict[str, Any]:
         """For a file."""
         found = [one._asdict() for one in self.candidates]
@@ -130,7 +126,7 @@ def select(
     *,
     progress: bool = True,
     judges: bool = True,
-) -> Selection | None:
+) -> tuple[Selection, Experiment, Model, History] | None:
     """Train every setting that the experiment's paper searches and choose by validation data.
 
     Each setting trains in a folder of its own below ``directory`` and keeps its score there; a
@@ -144,6 +140,10 @@ def select(
         progress: show progress bars.
         judges: whether this process scores; of several processes the first does.
 
+    Returns:
+        The search, with the best setting's experiment, its trained model and its log; nothing in a
+        process that does not score.
+
     Raises:
         ValueError: when the preset searches nothing.
 
@@ -152,16 +152,19 @@ def select(
     if not experiment.preset.search:
         raise ValueError(f"select: {experiment.name} has nothing to choose from")
     column = COLUMNS[experiment.preset.select or "validation loss"]
-    found = []
+    found, best = [], None
     for values, one in experiment.candidates():
         folder = Path(directory) / folder_name(values)
         model, history = fit_experiment(one, data, folder, resume=True, progress=progress)
         if judges:
             found.append(Candidate(values, _score(one, data, model, history, folder, seen, column)))
+            if found[-1] is min(found, key=lambda candidate: candidate.score):
+                best = one, model, history
     if not judges:
         return None
     what = f"Fréchet distance of {column} samples" if column else "validation loss"
-    return Selection(f"{what} to choose by", seen().name if column else "nats", tuple(found))
+    by = seen().name if column else "nats"
+    return Selection(f"{what} to choose by", by, tuple(found)), *best
 
 
 def _score(

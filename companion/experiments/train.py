@@ -88,20 +88,15 @@ def _trained(
     search: bool, resume: bool, progress: bool, judges: bool = True,
 ) -> tuple[Experiment, Model, History, dict] | None:  # fmt: skip
     """The experiment, or the best of its search; its model, its log, and what the search found."""
-    found = {}
-    if search:
-        selection = select(experiment, data, target, seen, progress=progress, judges=judges)
-        if not judges:
-            return None
-        print(selection, flush=True)
-        experiment, target = selection.of(experiment), target / selection.best.name
-        found["selection"] = selection.plain()
-    resume = resume or search
-    return (
-        experiment,
-        *fit_experiment(experiment, data, target, resume=resume, progress=progress),
-        found,
-    )
+    if not search:
+        kept = {"resume": resume, "progress": progress}
+        return experiment, *fit_experiment(experiment, data, target, **kept), {}
+    found = select(experiment, data, target, seen, progress=progress, judges=judges)
+    if found is None:
+        return None
+    selection, *best = found
+    print(selection, flush=True)
+    return *best, {"selection": selection.plain()}
 
 
 @contextmanager
