@@ -145,9 +145,7 @@ def fit(
             if not run.is_finite():
                 model.load_state_dict(good)
                 raise NonFiniteLossError(_diverged(row), history)
-            done = run.epoch + 1
-            due = done % config.validate_every == 0 or done == config.epochs
-            if valid is not None and due:
+            if run.validates_now:
                 row |= validate(model, valid, config, valid_condition)
             row, history.stopped = agree(fabric, row, callback)
             monitored = run.monitored(row)

@@ -91,6 +91,13 @@ class Run:
         """Whether nothing is left to do."""
         return self.histories[0].stopped or self.epoch >= self.config.epochs
 
+    @property
+    def validates_now(self) -> bool:
+        """Whether the running epoch ends with a validation; the last one always does."""
+        done = self.epoch + 1
+        due = done % self.config.validate_every == 0 or done == self.config.epochs
+        return self.validates and due
+
     def stop(self) -> None:
         """Let this epoch be the last."""
         for history in self.histories:
