@@ -95,7 +95,11 @@ numbers = STUDY = Study(
     shared={"points": ()}, exact=("stretch",),
     training={"steps": 640, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN},
 )  # fmt: skip
-build = STUDY.build
+
+
+def build(progress: bool = True) -> None:
+    """Train every model of the lattice and write it into the package."""
+    STUDY.build(progress)
 
 
 def over_seeds(name: str, eta: float, mu: float, mu_in: float) -> np.ndarray:

@@ -95,7 +95,11 @@ numbers = STUDY = Study(
     levels={"map": LEVELS},
     training={"steps": 10 * EPOCHS, "batch_size": 128, "learning_rate": 5e-3},
 )  # fmt: skip
-build = STUDY.build
+
+
+def build(progress: bool = True) -> None:
+    """Train every model of the lattice and write it into the package."""
+    STUDY.build(progress)
 
 
 def runs(name: str, variance: float) -> np.ndarray:
