@@ -138,7 +138,9 @@ def test_the_books_hours_are_work_over_rate(monkeypatch):
     shown = costs.compared(*benches)
     missing = [[label for label, *both in shown if both[i] == "–"] for i in (0, 1)]
     assert len(shown) == len(costs.RATIOS) and missing[1] == [
-        "15 sinusoids one by one / as a sweep"
+        "compiled, surrogate on an eighth, probes across the batch",
+        "MLAE step / the authors' public way",
+        "15 sinusoids one by one / as a sweep",
     ]
     assert all("replayed" in name or "networks" in name for name in missing[0])
 

@@ -18,12 +18,15 @@ HEAD = (
 BENCHMARKS = Path(__file__).parents[2] / "tests" / "benchmarks"
 # what is compared, and which row of a CPU's and of a GPU's benchmark says how
 RATIOS = (
-    ("MLAE step / autoencoder step", "{0}, 1 thread: MLAE step / autoencoder step, eager"),
-    ("the same, both compiled", "{0}: the same, compiled / compiled"),
+    ("MLAE step / autoencoder step", "{0}, MLP, batch 512, 1 thread: MLAE / autoencoder, eager"),
+    ("the same, both compiled", "{0}, MLP, batch 512, 1 thread: MLAE / autoencoder, compiled"),
+    ("compiled, surrogate on an eighth, probes across the batch",
+     "{0}, MLP, batch 512, 1 thread: the same, compiled, an eighth, batch-orthogonal"),
+    ("MLAE step / the authors' public way",
+     "{0}, MLP, batch 512, 1 thread: eager MLAE / the authors' public way, K = 1"),
     ("the same, both replayed", "{0}, replayed: MLAE step / autoencoder step"),
     ("the same, both compiled and replayed",
      "{0}, compiled and replayed: MLAE step / autoencoder step"),
-    ("compiled, surrogate on a quarter of the batch", "{0}: compiled, on 0.25 of the batch"),
     ("the first at d = 256 / at d = 2", "{0}: the ratio at d = 256 / the ratio at d = 2"),
     ("conjugate gradients / one pass at d = 128",
      "{0}: conjugate-gradient step / one-pass step at d = 128"),
