@@ -129,6 +129,8 @@ def test_paths_are_those_of_the_caller_and_may_hold_anything(tmp_path, monkeypat
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
 @pytest.mark.parametrize("how, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_leaves_nothing(notebooks, tmp_path, how, status):
+    if signal.getsignal(how) == signal.SIG_IGN:  # what it starts would ignore it, too
+        pytest.skip(f"{how.name} is ignored here, as in a background job")
     (notebooks / "02_toy.ipynb").write_text(
         toy("open('begun', 'w').close()\nimport time; time.sleep(600)"), "utf-8"
     )
