@@ -19,7 +19,7 @@ from threading import RLock
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Map = Callable[..., Tensor]
 FORWARD_MODE = RLock()  # torch's forward mode is one for all threads: two at once give nonsense
@@ -47,18 +47,6 @@ class Terms(Protocol):
     loss: Tensor
 
     def _asdict(self) -> dict[str, Tensor]: ...
-
-
-class FirstLayer(NamedTuple):
-    """A map in two parts, so that f(x) = rest(first(x)), and the first one's Jacobian.
-
-    A product wᵀf'(x)u needs no pass back through the first layer: w comes back to its output, u
-    goes forward to it. On wide data that saves one of a network's largest matrix products.
-    """
-
-    first: Map
-    linear: Map  # u ↦ first'(x)u, which depends on no x
-    rest: Map
 
 
 def as_float(x: Tensor, dtype: torch.dtype | None = None, call: str = "as_float") -> Tensor:
@@ -145,24 +133,6 @@ def bind(
         return out
 
     return held
-
-
-def plain_linear(layer: object) -> bool:
-    """Whether it is ``nn.Linear`` and does nothing else.
-
-    >>> plain_linear(nn.Linear(1, 1)), plain_linear(nn.Tanh())
-    (True, False)
-    """
-    return type(layer) is nn.Linear and not hooked(layer)
-
-
-def hooked(module: nn.Module) -> bool:
-    """Whether calling it does more than its ``forward``.
-
-    >>> hooked(nn.Tanh())
-    False
-    """
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def check_condition(

@@ -32,19 +32,23 @@ def silu_slope(w: Tensor, x: Tensor) -> Tensor:
         return torch.ops.aten.silu_backward(w, x)
 
 
-class _SiLU(torch.autograd.Function):
-    """x σ(x), with one kernel for its slope and seven for the slope's."""
+class _OfInputs(torch.autograd.Function):
+    """Its derivatives need its inputs."""
 
     generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x):
-        return F.silu(x)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
+
+
+class _SiLU(_OfInputs):
+    """x σ(x), with one kernel for its slope and seven for the slope's."""
+
+    @staticmethod
+    def forward(x):
+        return F.silu(x)
 
     @staticmethod
     def backward(ctx, w):
@@ -55,19 +59,12 @@ class _SiLU(torch.autograd.Function):
         return _SiLUSlope.apply(u, *ctx.saved_tensors)
 
 
-class _SiLUSlope(torch.autograd.Function):
+class _SiLUSlope(_OfInputs):
     """w s'(x) with s' = σ + x σ(1 − σ), and so s'' = σ(1 − σ)(2 + x − 2xσ)."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(w, x):
         return silu_slope(w, x)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx, u):
@@ -149,9 +146,7 @@ def _batch_norm(
         y = y * (running_var.reshape(_channels(x)) + eps).rsqrt()
     else:
         y = _standardise(x, (0, *range(2, x.dim())), eps)
-        if (
-            running_mean is not None
-        ):  # torch's own moves them, which a transform permits to no other
+        if running_mean is not None:  # torch's own moves it, as a transform permits to no other
             F.batch_norm(x.detach(), running_mean, running_var, None, None, True, momentum, eps)
     return _affine(y, weight, bias, _channels(x))
 

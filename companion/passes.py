@@ -8,8 +8,9 @@ them, all probes see the same random masks, and what is left raises a :class:`Pa
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from traceback import walk_tb
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,8 @@ from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
 from companion import kernels
-from companion.contracts import FORWARD_MODE, FirstLayer, Map, hooked, plain_linear
+from companion.contracts import FORWARD_MODE, Map
+from companion.networks.mlp import MLP, with_condition
 
 LINEAR_LAYERS = (
     F.linear, F.conv1d, F.conv2d, F.conv3d,
@@ -126,39 +128,60 @@ def over(
         return vectorised(vectors)
 
 
-def first_layer(function: Map, condition: Tensor | None = None) -> FirstLayer | None:
-    """The parts of an ``nn.Sequential`` that begins with ``nn.Linear``, flattened before or not.
+class FirstLayer(NamedTuple):
+    """A map in two parts, so that f(x) = rest(first(x)), and the first one's Jacobian.
 
-    Other maps may offer theirs as a method ``split_first_layer(condition)``, as
-    :class:`companion.networks.MLP` does. Where nothing is sure to be the same, say with hooks or
-    a parametrised weight, there is none.
+    A product wᵀf'(x)u needs no pass back through the first layer: w comes back to its output, u
+    goes forward to it. On wide data that saves one of a network's largest matrix products.
+    """
+
+    first: Map
+    linear: Map  # u ↦ first'(x)u, which depends on no x
+    rest: Map
+
+
+def first_layer(function: Map, condition: Tensor | None = None) -> FirstLayer | None:
+    """The parts of an ``MLP``, or of an ``nn.Sequential`` that begins with ``nn.Linear``.
+
+    Where the parts are not sure to be the whole, say with hooks, a parametrised weight, or a class
+    of the user's own, there are none.
 
     >>> parts = first_layer(nn.Sequential(nn.Linear(2, 3), nn.Tanh()))
     >>> parts.rest(parts.first(torch.zeros(1, 2))).shape
     torch.Size([1, 3])
     >>> first_layer(torch.tanh)
     """
-    if isinstance(function, nn.Module) and hooked(function):
+    if type(function) is MLP and function.skip is None:
+        layers, modules = [*function.body], [function, function.body]
+        size, shape = function.condition_dim, function.out_shape
+        flatten = partial(torch.flatten, start_dim=1)
+    elif type(function) is nn.Sequential and condition is None:
+        layers, modules, size, shape = [*function], [function], 0, None
+        flatten = layers.pop(0) if layers and type(layers[0]) is nn.Flatten else nn.Identity()
+        modules.append(flatten)
+    else:
         return None
-    if hasattr(type(function), "split_first_layer"):
-        return function.split_first_layer(condition)
-    if type(function) is not nn.Sequential or condition is not None:
+    if not layers or type(layers[0]) is not nn.Linear or any(map(_hooked, [*modules, layers[0]])):
         return None
-    layers = list(function)
-    flat = layers[:1] if layers and type(layers[0]) is nn.Flatten else []
-    one, *rest = layers[len(flat) :] or [None]
-    if not plain_linear(one) or (flat and hooked(flat[0])):
-        return None
+    one, *others = layers
 
-    def before(x: Tensor) -> Tensor:
-        return flat[0](x) if flat else x
+    def linear(u: Tensor) -> Tensor:
+        u = flatten(u)
+        return F.linear(u, one.weight[:, : u.shape[-1]])  # the condition's columns come last
 
-    def after(h: Tensor) -> Tensor:
-        for layer in rest:
+    def rest(h: Tensor) -> Tensor:
+        for layer in others:
             h = layer(h)
-        return h
+        return h if shape is None else h.reshape(len(h), *shape)
 
-    return FirstLayer(lambda x: one(before(x)), lambda u: F.linear(before(u), one.weight), after)
+    return FirstLayer(
+        lambda x: one(with_condition(flatten(x), condition, size, "MLP")), linear, rest
+    )
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether calling it does more than its ``forward``."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 class _Pass(TorchFunctionMode):

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from companion.contracts import FirstLayer, check_condition, plain_linear
+from companion.contracts import check_condition
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "softplus": nn.Softplus}
 
@@ -59,29 +58,9 @@ class MLP(nn.Module):
         self.skip = nn.Linear(widths[0], prod(self.out_shape), bias=False) if residual else None
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        h = self._flat(x, condition)
+        h = with_condition(x.flatten(1), condition, self.condition_dim, "MLP")
         y = self.body(h) if self.skip is None else self.body(h) + self.skip(h)
         return y.reshape(len(y), *self.out_shape)  # (batch, *out_shape)
-
-    def split_first_layer(self, condition: Tensor | None = None) -> FirstLayer | None:
-        """For :func:`companion.passes.first_layer`; a residual network has two first layers."""
-        one, *others = self.body
-        if self.skip is not None or not plain_linear(one):
-            return None
-
-        def linear(u: Tensor) -> Tensor:
-            u = u.flatten(1)
-            return F.linear(u, one.weight[:, : u.shape[1]])
-
-        def rest(h: Tensor) -> Tensor:
-            for layer in others:
-                h = layer(h)
-            return h.reshape(len(h), *self.out_shape)
-
-        return FirstLayer(lambda x: one(self._flat(x, condition)), linear, rest)
-
-    def _flat(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        return with_condition(x.flatten(1), condition, self.condition_dim, "MLP")
 
 
 def with_condition(flat: Tensor, condition: Tensor | None, size: int, name: str) -> Tensor:

@@ -190,7 +190,7 @@ class _Jacobian:
 
     def __init__(
         self,
-        map: _Map,
+        of: _Map,
         point: Tensor,
         rows: int,
         pull: bool = False,
@@ -198,17 +198,17 @@ class _Jacobian:
         tangent: Tensor | None = None,
         detach: bool = False,
     ):
-        self.name, self.tangent, self.detach = map.name, tangent, detach
-        self.linear, rest = None, map.function
-        split = first_layer(map.function, map.condition) if pull and halved else None
+        self.name, self.tangent, self.detach = of.name, tangent, detach
+        self.linear, rest = None, of.function
+        split = first_layer(of.function, of.condition) if pull and halved else None
         if split is not None:
             first, self.linear, rest = split
-            map = map._replace(condition=None)
+            of = of._replace(condition=None)
             point = first(point)
         self.point, others = _parted(point, rows)
-        self.function = map.hold(rest, slice(rows))
+        self.function = of.hold(rest, slice(rows))
         if tangent is not None and detach and others is not None:
-            self.value, others = map.hold(rest)(point), None
+            self.value, others = of.hold(rest)(point), None
             with torch.no_grad():
                 self.pushed = self._jvp(tangent)[1]
         elif tangent is not None:
@@ -218,7 +218,7 @@ class _Jacobian:
         else:
             self.value = self.function(self.point)
         if others is not None:
-            self.value = torch.cat([self.value, map.hold(rest, slice(rows, None))(others)])
+            self.value = torch.cat([self.value, of.hold(rest, slice(rows, None))(others)])
 
     def left(self, w: Tensor) -> Tensor:
         """wᵀJ, backward mode."""
@@ -236,11 +236,9 @@ class _Jacobian:
 
     def right_transposed(self, v: Tensor) -> Tensor:
         """Jv by backward mode alone: w ↦ wᵀJ is linear in w, and its own transpose is v ↦ Jv."""
-        _, push = vjp(self._pull, torch.zeros_like(self._first_value()), self.name)
+        value, _ = _parted(self.value, len(self.point))
+        _, push = vjp(self._pull, torch.zeros_like(value), self.name)
         return self._over_probes(push, v)
-
-    def _first_value(self) -> Tensor:
-        return _parted(self.value, len(self.point))[0]
 
     def _jvp(self, v: Tensor) -> tuple[Tensor, Tensor]:
         def push(one: Tensor) -> tuple[Tensor, Tensor]:
