@@ -4,13 +4,13 @@ from itertools import combinations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
-from companion.explorables import linear as explorable
 from companion.models import mlae_loss
 from companion.theory import linear
+from figures.explorables import linear_model as explorable
 
 SPECTRA = st.lists(st.floats(0.05, 5.0), min_size=2, max_size=5)
 BETAS = st.floats(0.05, 8.0)
@@ -46,6 +46,8 @@ def test_the_loss_is_the_models():
 
 
 @given(SPECTRA, st.integers(1, 4), BETAS)
+@example([1.0, 1 / 3], 2, 1.5)  # an eigenvalue is σ²: it alone is a free direction
+@example([1 / 3, 1 / 3, 1.0], 2, 1.5)
 def test_every_critical_point_has_no_gradient_and_its_value(eigenvalues, latent, beta):
     latent = min(latent, len(eigenvalues))
     for point in linear.critical_points(eigenvalues, latent, beta):

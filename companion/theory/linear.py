@@ -106,7 +106,8 @@ def critical_points(eigenvalues: Sequence[float], latent: int, beta: float) -> l
 def representative(eigenvalues: Sequence[float], beta: float, point: CriticalSet) -> Tensor:
     """One encoder of a critical set, for Σ = diag of the ascending spectrum: ``(latent, dim)``.
 
-    Each free direction mixes an eigenvector with λ ≥ σ² and one with λ ≤ σ² to a variance of σ².
+    Each free direction is an eigenvector with λ = σ², or mixes one with λ > σ² and one with λ < σ²
+    to a variance of σ².
 
     >>> point = critical_points((1.0, 0.05), latent=1, beta=1.0)[2]
     >>> A = representative((1.0, 0.05), 1.0, point)
@@ -117,11 +118,14 @@ def representative(eigenvalues: Sequence[float], beta: float, point: CriticalSet
     rows = [torch.eye(len(spectrum), dtype=torch.float64)[i] for i in point.kept]
     others = [i for i in range(len(spectrum)) if i not in point.kept]
     for _ in range(point.num_free):
-        low, high = others.pop(0), others.pop()
+        level = [i for i in others if spectrum[i] == variance]
+        low, high = (level or others)[0], (level[:1] or others)[-1]
+        others = [i for i in others if i not in (low, high)]
         spread = spectrum[high] - spectrum[low]
         share = (variance - spectrum[low]) / spread if spread > 0 else 0.0
         row = torch.zeros(len(spectrum), dtype=torch.float64)
-        row[low], row[high] = (1 - share) ** 0.5, share**0.5
+        row[high] += share**0.5
+        row[low] += (1 - share) ** 0.5
         rows.append(row)
     basis = torch.stack(rows)  # (latent, dim), orthonormal, with diagonal compression of Σ
     scale = (basis.square() @ torch.tensor(spectrum, dtype=torch.float64)).rsqrt()
