@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # for editors; __getattr__ finds the same
         taylor_loss,
         vae_loss,
     )
-    from companion.training import TrainConfig, fit
+    from companion.training import TrainConfig, fit, sweep
     from companion.volume import surrogate
 
 __version__ = "0.1.0"
@@ -56,6 +56,7 @@ __all__ = [
     "rectangular_loss",
     "relaxed_loss",
     "surrogate",
+    "sweep",
     "taylor_loss",
     "vae_loss",
 ]

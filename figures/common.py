@@ -12,9 +12,9 @@ import companion
 from companion.atomic import write
 from companion.contracts import as_float
 from companion.data import images
+from companion.lab.frame import png
 from companion.models import MLAE
 from companion.networks import MLP
-from companion.plots import png
 from companion.training import TrainConfig, fit
 
 HERE = Path(__file__).parent

@@ -1,8 +1,7 @@
 """MLAE eq. 27 as a picture: an interval of codes, the curve that it becomes, the density there."""
 
-from common import save
-
-from companion.explorables import interval
+from figures.common import save
+from figures.explorables import interval
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
 """2SVAE Fig. 1: γ falls while it is learned; noise on codes; the codes' spectra of both stages."""
 
-from common import save
-
-from companion import plots
-from companion.explorables import directions
+from figures import plots
+from figures.common import save
+from figures.explorables import directions
 
 SAMPLE, ROWS = 0, (0, 1, 2, 4, 7, 15)
 

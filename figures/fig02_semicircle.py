@@ -1,27 +1,36 @@
 """MLAE Fig. 2: the semicircle, with the log-volume's gradient taken on and off the manifold."""
 
-from common import save
-
-from companion.explorables import semicircle
 from companion.theory.semicircle import critical_radii
+from figures.common import save
+from figures.explorables import semicircle_curvature
 
 
 def main() -> None:
     """The paper's pair of pictures with settings of ours, since it names none."""
     beta, radius = 2.0, 0.2
-    numbers, x = {}, semicircle.make_data()
-    for side in semicircle.SIDES:
-        one = semicircle.path(side, beta, radius)
+    numbers, x = {}, semicircle_curvature.make_data()
+    for side in semicircle_curvature.SIDES:
+        one = semicircle_curvature.path(side, beta, radius)
         numbers[side] = {
-            "ending": semicircle.ending(one.circles, x),
+            "ending": semicircle_curvature.ending(one.circles, x),
             "log_radius": round(float(one.circles[-1, 1]), 3),
             "nll": round(float(one.nll[-1]), 3),
             "reconstruction": round(float(one.reconstruction[-1]), 4),
         }
-    numbers["predicted_edge"] = round(critical_radii(x, semicircle.CENTRE, beta).barrier, 4)
-    settings = {"beta": beta, "radius": radius, "centre": semicircle.CENTRE, "std": semicircle.STD}
-    parameters = settings | {"steps": semicircle.STEPS, "frames": semicircle.FRAMES}
-    picture = semicircle.render(0, beta, radius)
+    numbers["predicted_edge"] = round(
+        critical_radii(x, semicircle_curvature.CENTRE, beta).barrier, 4
+    )
+    settings = {
+        "beta": beta,
+        "radius": radius,
+        "centre": semicircle_curvature.CENTRE,
+        "std": semicircle_curvature.STD,
+    }
+    parameters = settings | {
+        "steps": semicircle_curvature.STEPS,
+        "frames": semicircle_curvature.FRAMES,
+    }
+    picture = semicircle_curvature.render(0, beta, radius)
     save("fig02_semicircle", picture, "MLAE Fig. 2", parameters, numbers)
 
 

@@ -1,10 +1,9 @@
 """MLAE Fig. 3: one latent dimension on a noisy sinusoid, from too small to large enough a β."""
 
-from common import save
-
-from companion import plots
-from companion.explorables import sinusoid
-from companion.explorables.base import lattice_sum
+from companion.lab.explorable import lattice_sum
+from figures import plots
+from figures.common import save
+from figures.explorables import sinusoid
 
 NOISE, SEED, SHOWN = 0.1, 0, (0.01, 100.0)
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from common import digits_model, save
 
-from companion import plots, volume
+from companion import volume
+from figures import plots
+from figures.common import digits_model, save
 
 BATCHES, DRAWS, SEED = (1, 16, 128), 5, 0
 COUNTS = {"data": (1, 4, 16, 64), "latent": (1, 2, 4, 6, 8)}

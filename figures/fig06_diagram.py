@@ -1,9 +1,8 @@
 """MLAE Fig. 6 in full: the transition at three noise levels, fourteen β and twenty seeds."""
 
-from common import save
-
-from companion.explorables import sinusoid_full
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import sinusoid_full
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
 """MLAE Fig. 6: with more noise around the sinusoid, where does the transition come?"""
 
-from common import save
-
-from companion.explorables import sinusoid
-from companion.explorables.base import lattice_sum
+from companion.lab.explorable import lattice_sum
+from figures.common import save
+from figures.explorables import sinusoid
 
 
 def main() -> None:

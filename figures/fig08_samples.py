@@ -1,9 +1,8 @@
 """MLAE Fig. 8 on the 8×8 digits: conditional samples at β = 0.1, 1, 10 and 100, T = 1."""
 
-from common import save
-
-from companion.explorables import digit_figures, digits
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import digit_figures, digits
 
 
 def main() -> None:

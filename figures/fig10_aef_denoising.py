@@ -1,14 +1,14 @@
 """AEF Table 2 and Fig. 10: error of denoising in feature space, on 8×8 digits."""
 
-from common import save
-
-from companion.explorables import base, within_flows
-from companion.explorables.digit_flows import DENOISERS, SIGMAS
+from companion.lab import explorable
+from figures.common import save
+from figures.explorables import within_flows
+from figures.explorables.digit_flows import DENOISERS, SIGMAS
 
 
 def main() -> None:
     """The picture of the committed lattice, with the errors of all seeds at each σ."""
-    parameters = {"lattice": base.lattice_sum(within_flows.NAME), "sigmas": list(SIGMAS)}
+    parameters = {"lattice": explorable.lattice_sum(within_flows.NAME), "sigmas": list(SIGMAS)}
     numbers = {
         f"{kind}, {n} latents": [[round(float(e), 5) for e in seeds] for seeds in errors]
         for n, part in zip(within_flows.DENOISED, within_flows.lattice()["denoising"], strict=True)

@@ -1,9 +1,8 @@
 """2SVAE Fig. 10: noise along every latent direction, ordered by its posterior variance."""
 
-from common import save
-
-from companion import plots
-from companion.explorables import directions
+from figures import plots
+from figures.common import save
+from figures.explorables import directions
 
 SAMPLES = (0, 1, 2)
 

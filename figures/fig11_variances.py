@@ -1,10 +1,10 @@
 """2SVAE Fig. 11: the posterior variances lie near zero or near one."""
 
 import numpy as np
-from common import save
 
-from companion import plots
-from companion.explorables import directions, variance
+from figures import plots
+from figures.common import save
+from figures.explorables import decoder_variance, directions
 
 GAMMA, SEED = 0.003, 0
 
@@ -12,8 +12,8 @@ GAMMA, SEED = 0.003, 0
 def main() -> None:
     """Real digits beside three manifolds whose dimension is known."""
     panels = {"8×8 digits": directions.lattice()["variances"]}
-    for r in variance.DIMENSIONS:
-        panels[f"manifold, r = {r}"] = variance.numbers(SEED, GAMMA, r).spectrum
+    for r in decoder_variance.DIMENSIONS:
+        panels[f"manifold, r = {r}"] = decoder_variance.numbers(SEED, GAMMA, r).spectrum
     figure = plots.figure(len(panels), size=(2.9, 2.6))
     for ax, (name, values) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         ax.hist(values, np.linspace(0, 1.05, 22), color=plots.BLUE)

@@ -1,9 +1,8 @@
 """The course's own: probes orthogonal across the batch, the noise of a step and what it costs."""
 
-from common import save
-
-from companion.explorables import batch_orthogonal
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import batch_orthogonal
 
 
 def main() -> None:

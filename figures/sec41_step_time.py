@@ -6,9 +6,8 @@ where a step's kernels are started one by one, of a GPU.
 
 import json
 
-from common import HERE, save
-
-from companion import plots
+from figures import plots
+from figures.common import HERE, save
 
 SIZES = (2, 8, 32, 128)
 MACHINES = {"cpu": "one CPU thread", "h200": "a GPU"}  # file and title

@@ -1,9 +1,8 @@
 """MLAE §5.1 on the 8×8 digits: how far the codes are from N(0, 1), against β."""
 
-from common import save
-
-from companion.explorables import digit_figures, digits
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import digit_figures, digits
 
 
 def main() -> None:

@@ -4,11 +4,11 @@ Ours are what notebook 06 recorded when it ran.
 """
 
 import numpy as np
-from common import HERE, save
 from nbformat import read
 
-from companion import plots
-from companion.claims import collect
+from companion.lab.claims import collect
+from figures import plots
+from figures.common import HERE, save
 
 PAPER = {  # POWER, GAS, HEPMASS, MINIBOONE: mean and spread over five runs
     "rectangular flow": [(0.083, 0.015), (0.110, 0.021), (0.779, 0.191), (1.001, 0.051)],

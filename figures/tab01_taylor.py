@@ -1,16 +1,16 @@
 """SFVAE Table 1: the linearised spread of a VAE's outputs against that of samples."""
 
 import torch
-from common import save
 from torch import Generator
 
-from companion import plots
 from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import spread_quality
 from companion.models import VAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
+from figures import plots
+from figures.common import save
 
 COUNTS, LATENT, VARIANCE, TRUE = (1, 5, 10, 25, 50, 70, 100, 235), 16, 0.04, 5000
 

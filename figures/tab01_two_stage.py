@@ -1,10 +1,10 @@
 """The comparison of 2SVAE's Table 1 on a toy: γ fixed, learned, with a second stage, and rivals."""
 
 import numpy as np
-from common import save
 
-from companion import plots
-from companion.explorables import stages
+from figures import plots
+from figures.common import save
+from figures.explorables import two_stages
 
 
 def main() -> None:
@@ -17,14 +17,14 @@ def main() -> None:
     figure = plots.figure(len(columns), size=(3.6, 2.9))
     panels, numbers = figure.subplots(1, len(columns), sharey=True), {}
     for ax, (name, label) in zip(panels, columns.items(), strict=True):
-        values = stages.over_seeds(name)
-        plots.strip(ax, stages.ARMS, values, label)
+        values = two_stages.over_seeds(name)
+        plots.strip(ax, two_stages.ARMS, values, label)
         median = np.median(values, 1).round(5).tolist()
-        numbers[name] = dict(zip(stages.ARMS, median, strict=True))
-    panels[0].set_ylim(len(stages.ARMS) - 0.5, -0.5)
+        numbers[name] = dict(zip(two_stages.ARMS, median, strict=True))
+    panels[0].set_ylim(len(two_stages.ARMS) - 0.5, -0.5)
     parameters = {
-        "seeds": list(stages.SEEDS),
-        "lattice": stages.load_lattice("stages")[1]["sha256"],
+        "seeds": list(two_stages.SEEDS),
+        "lattice": two_stages.load_lattice("stages")[1]["sha256"],
     }
     save("tab01_two_stage", figure, "2SVAE Table 1, on a toy", parameters, numbers)
 

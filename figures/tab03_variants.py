@@ -6,9 +6,10 @@ from statistics import median
 
 import numpy as np
 import torch
-from common import digits_model, save
 
-from companion import plots, volume
+from companion import volume
+from figures import plots
+from figures.common import digits_model, save
 
 SIDES, SPACES = ("encoder", "decoder"), ("latent", "data")
 MODES, BATCH, DRAWS, ROUNDS, SEED = ("mixed", "backward", "forward"), 64, 10, 7, 0

@@ -2,15 +2,15 @@
 
 import numpy as np
 import torch
-from common import save
 
-from companion import plots
 from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import posterior_collapse
 from companion.models import VAE, TaylorVAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
+from figures import plots
+from figures.common import save
 
 LATENT, STEPS, VARIANCE, SEEDS = 200, 30, 0.04, (0, 1, 2)
 KINDS = {

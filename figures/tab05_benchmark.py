@@ -1,10 +1,9 @@
 """MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, with their spread."""
 
-from common import save
-
-from companion import plots
-from companion.explorables import benchmark, contenders
-from companion.explorables.benchmark import COLUMNS
+from figures import plots
+from figures.common import save
+from figures.explorables import benchmark, contenders
+from figures.explorables.benchmark import COLUMNS
 
 BETA, GAMMA = 10.0, 0.05
 

@@ -1,9 +1,8 @@
 """MLAE Table 5's direction on real MNIST digits: three models, four samplers, three trainings."""
 
-from common import save
-
-from companion.explorables import mnist_full
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import mnist_full
 
 
 def main() -> None:

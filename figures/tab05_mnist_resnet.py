@@ -1,9 +1,8 @@
 """MLAE Table 5, MNIST with ResNets: three models at the paper's settings, trained on a GPU."""
 
-from common import save
-
-from companion.explorables import mnist_gpu
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import mnist_gpu
 
 
 def main() -> None:

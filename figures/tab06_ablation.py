@@ -1,9 +1,8 @@
 """MLAE Table 6 on the 8×8 digits: one change at a time, samples with normal and mixture codes."""
 
-from common import save
-
-from companion.explorables import ablation
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.common import save
+from figures.explorables import ablation
 
 
 def main() -> None:

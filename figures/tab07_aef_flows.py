@@ -1,10 +1,11 @@
 """AEF Table 7: which flow does the work, the prior's, the core encoder's or the posterior's."""
 
 import numpy as np
-from common import save
 
-from companion import plots
-from companion.explorables import base, within_flows
+from companion.lab import explorable
+from figures import plots
+from figures.common import save
+from figures.explorables import within_flows
 
 NAMES = ("no flows", "core or posterior", "prior", "both")
 
@@ -26,7 +27,7 @@ def main() -> None:
     figure.axes[1].set_ylabel("squared Fréchet distance of features")
     figure.axes[0].legend(frameon=False)
     parameters = {
-        "lattice": base.lattice_sum(within_flows.NAME),
+        "lattice": explorable.lattice_sum(within_flows.NAME),
         "latents": 8,
         "flows": list(NAMES),
     }

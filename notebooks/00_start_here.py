@@ -16,8 +16,8 @@
 # the thick line is the decoder for codes between −2.5 and 2.5.
 
 # %% mystnb={"image": {"alt": "Noisy sinusoid under a small and a large beta: at small beta a short line near the centre, with colours that change across the data; at large beta the line follows the curve."}}
-from companion.explorables import sinusoid
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import sinusoid
 
 show(*sinusoid.gallery((0.01, 100.0), seed=0, noise=0.1))
 
@@ -37,7 +37,7 @@ device = "cpu"
 beta = 10.0  # weight of the reconstruction error
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -65,7 +65,7 @@ prediction = "along"  # "along" or "across"
 # kernel, on the web page of this course, it moves too.)
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=(0.1,))
 
@@ -103,7 +103,7 @@ log = fit(model, x, x_valid, config, progress=False)
 samples = model.sample(500, generator=torch.Generator().manual_seed(seed)).detach().cpu()
 
 # %% mystnb={"image": {"alt": "Left: validation error falling over the epochs of training. Right: data in grey and samples of the model as orange points on its one-dimensional manifold."}}
-from companion import plots
+from figures import plots
 
 figure = plots.figure(2)
 left, right = figure.subplots(1, 2)
@@ -118,7 +118,7 @@ show(figure, f"Error falls to {log.column('valid_reconstruction')[-1]:.3f}; samp
 # The model generates by decoding standard normal codes: all samples lie on its line.
 
 # %%
-from companion.claims import record
+from companion.lab.claims import record
 
 record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconstruction")[-1])
 

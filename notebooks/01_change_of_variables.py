@@ -13,8 +13,8 @@
 # one too. How dense is it, and *per what*: per unit of length, or per unit of area?
 
 # %%
-from companion.explorables import interval
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import interval
 
 begin = {"centre": 1.5, "width": 1.0, "stretch": 0.4, "bend": 1.0}
 show(interval.render(0, **begin), interval.describe(0, **begin))
@@ -41,7 +41,7 @@ stretch = 0.4  # k: the decoder's speed at code z is exp(kz)
 bend = 1.0  # ω: its direction there is (cos ωz, sin ωz)
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -95,7 +95,7 @@ print("log-volume at z = −2, −1, 0, 1, 2:", by_hand.numpy().round(3))
 prediction = 1.5  # 1.5, 3 or 10
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(interval.EXPLORABLE, **begin | {"stretch": stretch, "bend": bend})
 
@@ -178,8 +178,8 @@ def density_on_sphere(z):
 
 
 # %%
-from companion import plots
-from companion.plots import surfaces
+from figures import plots
+from figures.plots import surfaces
 
 side = torch.linspace(0, 1, 73, dtype=torch.float64)
 radius, turn = torch.meshgrid(torch.tan(1.569 * side), 2 * torch.pi * side, indexing="ij")
@@ -230,7 +230,7 @@ print(
 )
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 claim("mlae-a-mass-on-manifold", [mass_of_curve, mass_of_sphere])
 
@@ -388,8 +388,8 @@ for name, encode in encoders.items():
 # %%
 from dataclasses import replace
 
-from companion.explorables import sinusoid
 from companion.training import fit
+from figures.explorables import sinusoid
 
 betas, seeds = (10.0, 0.1), range({"quick": 2}.get(profile, 5))
 epochs = {"quick": 25}.get(profile, sinusoid.EPOCHS)

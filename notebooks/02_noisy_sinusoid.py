@@ -16,8 +16,8 @@
 # The same network, data (with noise σ = 0.1) and loss, three weights β of the reconstruction error:
 
 # %% mystnb={"image": {"alt": "Noisy sinusoid under three values of beta: at small beta the code colours run across the curve, at large beta along it."}}
-from companion.explorables import sinusoid, sinusoid_full
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import sinusoid, sinusoid_full
 
 show(*sinusoid.gallery((0.01, 1.0, 100.0), seed=0, noise=0.1))
 
@@ -39,7 +39,7 @@ beta = 10.0  # weight of the reconstruction error
 noise = 0.1  # standard deviation of the data around the curve
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -127,7 +127,7 @@ log = fit(model, train_data, None, config, progress=False)
 result = sinusoid.measure(model.cpu().eval(), noise)
 
 # %% mystnb={"image": {"alt": "Data coloured by code and the decoder's curve of the model that was just trained."}}
-from companion import plots
+from figures import plots
 
 figure = plots.figure()
 plots.manifold(figure.subplots(), result.points, result.codes, result.curve, sinusoid.CODES)
@@ -157,7 +157,7 @@ print(
 print(f"exact NLL {result.nll:.2f}: the surrogate only looks like a number of latent dimensions")
 
 # %%
-from companion.claims import record
+from companion.lab.claims import record
 
 record(
     nll=result.nll,
@@ -176,7 +176,7 @@ record(
 prediction = "curve"  # "curve" or "noise": what is kept at the smallest β?
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=noise)
 
@@ -218,7 +218,7 @@ print(
 # parameters are stacked and one call of `vmap` runs every network.
 
 # %%
-from companion.sweep import grid
+from companion.training import grid
 
 betas = {"quick": (0.01, 0.1, 10.0), "full": sinusoid.PAPER_BETAS}.get(profile, sinusoid.BETAS)
 seeds = range({"quick": 3, "standard": 5, "full": 20}[profile])
@@ -244,7 +244,7 @@ print(f"error at the smallest β over error at the largest: {error[0] / error[-1
 record(mean_alignment=alignment, mean_reconstruction=error, sweep_betas=list(betas))
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 at_ten = [b == 10.0 for b in betas]
 claim("mlae-fig3-small-beta", alignment[0])

@@ -13,8 +13,8 @@
 # reconstruction error stop it? And what does it mean to "evaluate the encoder off the manifold"?
 
 # %%
-from companion.explorables import semicircle as explorable
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import semicircle_curvature as explorable
 
 show(explorable.render(0, beta=2.0, radius=0.1), explorable.describe(0, beta=2.0, radius=0.1))
 
@@ -37,7 +37,7 @@ beta = 2.0  # = 1/(2σ²) = 1/(2γ)
 radius = 0.1  # at the start
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -117,7 +117,7 @@ p = p.detach()
 prediction = "yes"  # "yes" or "no": at radius 0.1, does β = 100 stop the collapse?
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(explorable.EXPLORABLE, beta=beta, radius=radius)
 
@@ -143,7 +143,7 @@ for r in (1.0, 1e-2, 1e-4, 1e-8):
     )
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 far = semicircle.circle(explorable.CENTRE, 1e-300, x)
 nll, error = semicircle.terms(far, x)
@@ -174,7 +174,7 @@ inside = [(b, e.barrier) for b, e in zip(betas, edges, strict=True) if e]
 line = tuple(np.transpose(inside))
 
 # %% mystnb={"image": {"alt": "Where descent ends over beta and the starting radius: on the manifold a well below the predicted edge, off the manifold none."}}
-from companion import plots
+from figures import plots
 
 figure = plots.figure(2, size=(4.3, 4.2))
 for ax, side, name in zip(figure.subplots(1, 2), words, ("on", "off"), strict=True):
@@ -240,7 +240,7 @@ ax.set(ylabel="σx/σy of the data", title="off the manifold, from a wide arc")
 show(figure, f"The arc flattens or curls up as predicted for {agree:.0%} of the grid.")
 
 # %%
-from companion.claims import record
+from companion.lab.claims import record
 
 print(f"as predicted: {agree:.0%}")
 record(flattening_as_predicted=float(agree))
@@ -288,8 +288,8 @@ prediction = "off, encoder"  # any of: off/on, encoder/decoder
 # %%
 from dataclasses import replace
 
-from companion.explorables import sinusoid
 from companion.training import fit
+from figures.explorables import sinusoid
 
 epochs = {"quick": 12}.get(profile, 50)
 

@@ -14,9 +14,9 @@
 # already trained follow?
 
 # %%
-from companion import plots
-from companion.explorables import linear as explorable
-from companion.plots import show
+from companion.lab.frame import show
+from figures import plots
+from figures.explorables import linear_model as explorable
 
 show(explorable.render(0, beta=1.0), explorable.describe(0, beta=1.0))
 
@@ -39,7 +39,7 @@ beta = 1.0  # = 1/(2σ²) = 1/(2γ)
 small = 0.05  # the smaller variance; the larger is 1
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -103,7 +103,7 @@ assert steepest < 1e-10
 print(f"largest gradient at a critical point: {steepest:.1e}")
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 claim("mlae-c-critical-gradient", steepest)
 claim("mlae-c-lemma-complete", all(point.num_free == 0 for point in points))
@@ -129,7 +129,7 @@ print(f"a factor of {threshold.vanishes / threshold.appears:.0f}; you predicted 
 claim("mlae-c-one-threshold", threshold.tie / threshold.vanishes)
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(explorable.EXPLORABLE, beta=beta, small=small)
 
@@ -169,7 +169,7 @@ edges = betas[np.argmax(up > 0.5)], betas[np.argmax(down > 0.5)]
 show(figure, f"The way up switches at β = {edges[0]:.3g}, the way down at β = {edges[1]:.3g}.")
 
 # %%
-from companion.claims import record
+from companion.lab.claims import record
 
 step = betas[1] / betas[0]
 print(
@@ -239,7 +239,7 @@ claim("mlae-c-free-decoder", float(np.mean(free[0.03])))
 # sinusoid the curve and not its noise?
 
 # %% mystnb={"image": {"alt": "Share of the large direction in the code over beta: a loop for the tied linear model, always the large direction for the free one, a gradual change for the sinusoid."}}
-from companion.explorables import sinusoid
+from figures.explorables import sinusoid
 
 figure = plots.figure(3, size=(3.3, 3.1))
 tied, loose, curved = figure.subplots(1, 3, sharey=True)

@@ -13,8 +13,8 @@
 # where an exact answer needs one for each latent dimension. How wrong is that, and when does it matter?
 
 # %%
-from companion.explorables import traces
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import trace_probes as traces
 
 show(traces.render(0, kind=2, num_probes=1), traces.describe(0, kind=2, num_probes=1))
 
@@ -41,7 +41,7 @@ num_probes = 1  # K, where the slider starts
 kind = "sphere"  # gaussian, rademacher, sphere or orthogonal: where the slider starts
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -99,7 +99,7 @@ for name, value in by_hand.items():
 prediction = {"gaussian"}  # any of "gaussian", "rademacher", "sphere", "orthogonal"
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(traces.EXPLORABLE, kind=traces.KINDS.index(kind), num_probes=num_probes, size=8, spectrum=1)
 
@@ -194,7 +194,7 @@ in_latent = {
 independent = np.stack([distance(1, num_probes=k, kind="sphere") for k in latent_counts])
 
 # %% mystnb={"image": {"alt": "Relative distance of the estimated gradient from the exact one against the number of probes, for three batch sizes: in data space it falls slowly to zero at 64 probes, in latent space it is lower and zero at 8."}}
-from companion import plots
+from figures import plots
 
 figure = plots.figure(2)
 left, right = figure.subplots(1, 2)
@@ -209,7 +209,7 @@ show(figure, f"Distance with one probe in latent space: {words}.")
 # batch helps as each sample has its own probe; a full set is exact.
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 shared = [k for k in latent_counts[:-1] if k in data_counts]
 ratios = [
@@ -568,7 +568,7 @@ for share in (0.0, 0.5, 1.0, 2.0):
 left_of_noise = {"new": 0.5, "trained": 0.5}
 
 # %%
-from companion.sweep import sweep
+from companion.training import sweep
 
 eight, stages = range(seed, seed + 8), (0, 1, 3, 8, 16)  # seeds; epochs of each leg
 
@@ -645,7 +645,7 @@ for way, more in excess.items():
 # and on a sixteenth. (`companion rebuild batch_orthogonal` makes it again; it needs MNIST's test files.)
 
 # %% mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, for three networks, new and trained, eight seeds each. Right, one picture for each network: how much more the final loss is than with independent probes on the whole batch, against the share of the batch, for both kinds of probes, with 95 % intervals."}}
-from companion.explorables import batch_orthogonal
+from figures.explorables import batch_orthogonal
 
 show(*batch_orthogonal.picture())
 

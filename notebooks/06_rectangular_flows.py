@@ -14,8 +14,8 @@
 # iteration. MLAE borrows it from the encoder. What does each cost, and what does each get wrong?
 
 # %%
-from companion.explorables import rectangular
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import conjugate_gradients as rectangular
 
 hasty = {"latent": 32, "spread": 100.0, "budget": 0.25}
 show(rectangular.render(0, **hasty), rectangular.describe(0, **hasty))
@@ -43,7 +43,7 @@ latent = 4  # d, of the trained models at quick and standard
 tolerance = 1e-4  # of conjugate gradients, relative, of the slider and of those models
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -111,7 +111,7 @@ print(f"rounds for each sample: {out.iterations.tolist()}, d = {d}")
 # With a full set of probes nothing is random any more, and the gradient is the exact one.
 
 # %%
-from companion.claims import claim, record
+from companion.lab.claims import claim, record
 
 full = {"num_probes": d, "kind": "basis", "max_iterations": 4 * d}
 exact = gradient(jacobians.log_volume(decode, z, differentiable=True))
@@ -156,7 +156,7 @@ print(f"singular values of J from {singular[0]:.2f} to {singular[-1]:.2f}")
 prediction = 4  # 1, 2 or 4 times
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(
     rectangular.EXPLORABLE,
@@ -207,7 +207,7 @@ for n in (1, 2, 4, 6, 8, 12):
 # the first picture shows.
 
 # %% mystnb={"image": {"alt": "The share of the gradient that is found in each direction after a quarter of d rounds and after 4 d rounds, at d = 32."}}
-from companion import plots
+from figures import plots
 
 figure = plots.figure(2, size=(3.8, 3.0))
 errors = []
@@ -397,8 +397,7 @@ def make(method, dim, d, seed):
 # $d$ rounds without looking (`stop_early=False`).
 
 # %%
-from companion.sweep import sweep
-from companion.training import TrainConfig
+from companion.training import TrainConfig, sweep
 
 METHODS = ("conjugate", "exact", "one-pass", "two-step", "mlae")
 

@@ -14,8 +14,8 @@
 # moving slowly?
 
 # %%
-from companion.explorables import bounds as tightness
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import frobenius_bounds as tightness
 
 show(tightness.render(0, ratio=5.0), tightness.describe(0, ratio=5.0))
 
@@ -42,7 +42,7 @@ eta = 0.3  # η, the smallest stretch that costs nothing
 mu = 3.0  # μ, weight of the reconstruction error: MLAE's β
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(), profile=PROFILES, seed=seed_number, device=device_name,
@@ -135,7 +135,7 @@ shift = d / 2 * (torch.digamma(torch.tensor(d / 2)) + torch.log(torch.tensor(2 /
 gaussian = unit + shift  # (d/2) E log(‖v‖²/d) of a Gaussian v
 
 # %%
-from companion.claims import claim, record
+from companion.lab.claims import claim, record
 
 answer = "bound" if gaussian.min() >= 0 else "no bound"
 print(f"smallest distance {unit.min():.3f} for a unit v, {gaussian.min():.3f} for a Gaussian v")
@@ -173,7 +173,7 @@ for epsilon in (1.0, 0.1, 0.01):
 # Now spread the singular values. Which bound suffers first, and what does λ do?
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(tightness.EXPLORABLE, ratio=5.0, scale=scale, latent=8)
 
@@ -229,7 +229,7 @@ print(f"largest difference to the package: {(terms.loss - by_hand).abs().max():.
 # One latent dimension on the sinusoid of notebook 02, where all bounds are exact:
 
 # %% mystnb={"image": {"alt": "Decoder's curve with a small loop where it turns, and the stretch along the code, which falls below the threshold there."}}
-from companion.explorables import relaxed
+from figures.explorables import relaxed_flow as relaxed
 
 at = {"eta": relaxed.CONTROLS["eta"].nearest(eta), "mu": relaxed.CONTROLS["mu"].nearest(mu)}
 show(relaxed.render(0, **at, mu_in=0.0), relaxed.describe(0, **at, mu_in=0.0))
@@ -325,7 +325,7 @@ for name, schedule in schedules.items():
 # %%
 from dataclasses import replace
 
-from companion.sweep import sweep
+from companion.training import sweep
 
 data = [relaxed.make_data(s) for s in range(3)] * 3
 configs = [replace(relaxed.make_config(s), device=device, epochs=10) for s in range(3)] * 3
@@ -369,7 +369,7 @@ for model in toys.values():
     fit(model, train, None, config, progress=False)
 
 # %% mystnb={"image": {"alt": "Six regularised autoencoders on the noisy sinusoid: data coloured by code and the decoder's curve."}}
-from companion import plots
+from figures import plots
 
 figure = plots.figure(3, 2, size=(3.0, 2.3))
 for ax, (name, model) in zip(figure.subplots(2, 3).flat, toys.items(), strict=True):
@@ -450,7 +450,7 @@ families = {
 }
 
 # %%
-from companion.sweep import grid
+from companion.training import grid
 
 seeds = range({"quick": 1}.get(profile, 5))
 epochs = {"quick": 20, "standard": 120, "full": 400}[profile]

@@ -14,9 +14,9 @@
 # the whole a better thing to train than a VAE's bound?
 
 # %%
-from companion import plots
-from companion.explorables import digit_flows, within_flows
-from companion.plots import show
+from companion.lab.frame import show
+from figures import plots
+from figures.explorables import digit_flows, within_flows
 
 show(within_flows.render(0, core=0), within_flows.describe(0, core=0))
 
@@ -44,7 +44,7 @@ core = "center"  # center, corner, random or linear
 latent = 2  # 2, 8 or 32
 
 # %%
-from companion.parameters import PROFILES, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -185,7 +185,7 @@ totals = {s: float(torch.trapezoid((-(normal + s * log(3))).exp(), grid)) for s 
 print(f"the loss subtracts it: total probability {totals[-1]:.4f}; adds it: {totals[1]:.4f}")
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 claim("aef-eq3-sign", abs(totals[1] - 1))
 claim("aef-exact-inverse", float((back - y).detach().abs().max()))
@@ -245,7 +245,7 @@ print(f"β = 1/2σ² rose from {1 / (2 * scales[0] ** 2):.1f} to {1 / (2 * scale
 prediction = "center"  # "center", "corner" or "random"
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(
     within_flows.EXPLORABLE,

@@ -16,8 +16,8 @@
 # Data on a curved surface in 30 dimensions, with everything else the same, under three γ:
 
 # %% mystnb={"image": {"alt": "Data on a surface with a VAE's reconstructions and samples at three decoder variances: at the largest they shrink, at the smallest they cover the data."}}
-from companion.explorables import variance
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import decoder_variance as variance
 
 show(*variance.gallery((1.0, 0.1, 0.003)))
 
@@ -40,7 +40,7 @@ device = "cpu"
 gamma = 1.0  # decoder variance of the objective and the slider; SFVAE's γ is another thing
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -89,7 +89,7 @@ print(f"largest difference to the package: {(terms.loss - likelihood - kl).abs()
 # (eq. 8). Which factor stands before the error?
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 factor = (2 * terms.neg_log_likelihood - variance.DIM * log_normal) * gamma / error
 claim("2svae-eq8-factor", factor.mean().item())
@@ -167,8 +167,8 @@ def losses(squeeze, gammas, num=500):
 
 
 # %%
-from companion import plots
 from companion.evaluation import loss_slope
+from figures import plots
 
 gammas = torch.logspace(-8, -3, 6, dtype=torch.float64)
 right, wrong = losses(1.0, gammas), losses(0.5, gammas)
@@ -213,7 +213,7 @@ claim("2svae-footnote4", bool(bowl.min() == float("inf")))
 prediction = "r"  # how many latent dimensions carry information at a small γ: "fewer", "r", "all"?
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(variance.EXPLORABLE, seed=seed, gamma=gamma, dimension=2, way=1)
 
@@ -257,7 +257,7 @@ claim("2svae-eq8-slope", list(r_over.values()))
 from dataclasses import replace
 
 from companion.evaluation import active_dimensions, variance_spectrum
-from companion.sweep import sweep
+from companion.training import sweep
 
 points = [(r, s) for r in variance.DIMENSIONS for s in range(5)]
 options = {"learn_variance": True, "decoder_variance": 0.3}
@@ -310,7 +310,7 @@ print(f"r = 1: error of draws over γ at the smallest γ: {drawn[1][0] / varianc
 # directions will change the picture?
 
 # %%
-from companion.explorables import directions
+from figures.explorables import directions
 
 explore(directions.EXPLORABLE, seed=0, direction=1, sample=1)
 
@@ -368,7 +368,7 @@ print(f"largest eigenvalue of the digits' covariance {top:.2f}; at γ = 1 {used}
 # the same `fit` trains it:
 
 # %%
-from companion.explorables import stages
+from figures.explorables import two_stages as stages
 
 first = stages.make_first(seed, learn_variance=True, decoder_variance=0.01)
 both = stages.make_second(first, seed)

@@ -16,8 +16,8 @@
 # Digits in two latent dimensions, trained without a single sample, under three weights γ of one term:
 
 # %% mystnb={"image": {"alt": "Three maps of decoded digits over two latent dimensions, for three weights; the objective exceeds the true bound more with a larger weight."}}
-from companion.explorables import taylor
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import taylor_vae as taylor
 
 show(*taylor.gallery((0.0, 0.5, 1.0), seed=0, variance=0.04))
 
@@ -42,7 +42,7 @@ gamma = 0.5  # SFVAE's γ: the weight of the correction, from 0 to 1; not the de
 variance = 0.04  # c, the observation variance; c = 1/(2β) of MLAE's β
 
 # %%
-from companion.parameters import PROFILES, between, device_name, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
     globals(),
@@ -72,9 +72,9 @@ z = torch.linspace(-4, 4, 400)[:, None]
 mean, scale = torch.tensor([[0.5]]), torch.tensor([[0.6]])
 
 # %%
-from companion import plots
 from companion.models.gaussian import Posterior
 from companion.models.linearised import linearise
+from figures import plots
 
 with torch.no_grad():
     line, values = linearise(bent, Posterior(mean, scale)), bent(z)[:, 0]
@@ -155,7 +155,7 @@ log_p = torch.distributions.Normal(0.0, 1.5**0.5).log_prob(one).item()
 print(f"log p(x) {log_p:.3f}, the true bound {exact:.3f}, the paper's objective {objective:.3f}")
 
 # %%
-from companion.claims import claim, record
+from companion.lab.claims import claim, record
 
 claim("sfvae-3-objective-is-a-bound", objective <= log_p + 1e-6)
 record(linear_objective=objective, linear_exact=exact, linear_log_likelihood=log_p)
@@ -203,7 +203,7 @@ show(figure, f"At the end the objective is {-losses[-1] - log.rows[-1]['elbo']:.
 prediction = 0.5  # 0, 0.25, 0.5, 0.75, 0.9 or 1
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(taylor.EXPLORABLE, seed=seed, taylor_weight=gamma, variance=variance)
 
@@ -352,7 +352,7 @@ for tangents in ("two", "one"):
 # column should `exact`, just as free of noise, resemble?
 
 # %%
-from companion.sweep import sweep
+from companion.training import sweep
 
 runs, steps = {"quick": (2, 6)}.get(profile, (5, 40))
 

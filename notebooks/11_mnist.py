@@ -16,10 +16,10 @@
 # These are the data, real handwritten digits:
 
 # %%
-from companion import plots
 from companion.contracts import as_float
 from companion.data import images
-from companion.plots import show
+from companion.lab.frame import show
+from figures import plots
 
 real = images.load("digits")
 
@@ -53,7 +53,7 @@ epochs = 0  # passes over the data; 0 is what the profile says
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/11 if empty
 
 # %%
-from companion.parameters import (
+from companion.lab.parameters import (
     PROFILES,
     between,
     device_name,
@@ -85,8 +85,8 @@ guard(
 prediction = "one mean image"  # "one mean image", "no digits" or "good but alike"
 
 # %%
-from companion.explorables import digits
-from companion.widgets import explore
+from companion.lab.widgets import explore
+from figures.explorables import digits
 
 explore(digits.EXPLORABLE, beta=beta, gamma=gamma)
 
@@ -118,7 +118,7 @@ print(f"real digits: {digits.lattice()['variety_real']:.2f}; you predicted: {pre
 # smaller in 8×8 numbers by 8/28, so that is where we count from.
 
 # %% mystnb={"image": {"alt": "Left: spectra of MLAE's decoder by β. Right: number of large singular values against the price of an error, for MLAE and VAE."}}
-from companion.explorables import digit_figures
+from figures.explorables import digit_figures
 
 figure, words = digit_figures.spectra()
 show(figure, words)
@@ -126,7 +126,7 @@ show(figure, words)
 # %%
 import numpy as np
 
-from companion.claims import claim
+from companion.lab.claims import claim
 
 # %%
 count, entropy = digits.curves("count")["beta"], digits.curves("entropy")["beta"]
@@ -209,10 +209,11 @@ shape, latent = tuple(x.shape[1:]), 16
 # %%
 from dataclasses import replace
 
-from companion.explorables.ablation import small_table
-from companion.networks import MLP, build, papers
-from companion.training.assemble import MODELS
-from companion.training.experiment import choose
+from companion.experiments import papers
+from companion.experiments.assemble import MODELS
+from companion.experiments.experiment import choose
+from companion.networks import MLP, build
+from figures.explorables.ablation import small_table
 
 # %%
 names = {"convnet": "mlae-mnist-convnet", "resnet": "mlae-mnist-resnet"}
@@ -403,7 +404,7 @@ words = [f"{k}: largest {v[0]:.2f}, smallest {v[-1]:.3f}" for k, v in spectra.it
 show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
 
 # %%
-from companion.claims import record
+from companion.lab.claims import record
 
 record(test_reconstruction=held_out.reconstruction, test_nll=held_out.nll, learned_gamma=learned)
 record(code_w2=list(distances.values()), code_w2_chance=chance, num_test=len(x_test))
@@ -424,7 +425,7 @@ record(recognised=list(shares.values()), shown=list(shares), classifier=judge.te
 prediction = "BatchNorm"  # "networks", "BatchNorm", "weight decay", "β (epoch)" or "K"
 
 # %%
-from companion.explorables import ablation
+from figures.explorables import ablation
 
 explore(ablation.EXPLORABLE)
 

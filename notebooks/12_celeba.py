@@ -19,9 +19,9 @@
 # %%
 import torch
 
-from companion import plots
 from companion.data.faces import FACTORS, LABEL, Faces
-from companion.plots import show
+from companion.lab.frame import show
+from figures import plots
 
 # %% mystnb={"image": {"alt": "Ten rows of seven synthetic faces; along each row one factor changes."}}
 ways = torch.linspace(-1.8, 1.8, 7)
@@ -55,7 +55,7 @@ dataset = "auto"  # auto (by profile), synthetic-faces or celeba
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/12 if empty
 
 # %%
-from companion.parameters import PROFILES, between, device_name, folder, guard, seed_number
+from companion.lab.parameters import PROFILES, between, device_name, folder, guard, seed_number
 
 guard(
     globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
@@ -74,8 +74,8 @@ guard(
 prediction = "the same"  # "MLAE", "VAE" or "the same"
 
 # %%
-from companion.explorables import faces
-from companion.widgets import explore
+from companion.lab.widgets import explore
+from figures.explorables import face_models as faces
 
 explore(faces.EXPLORABLE, beta=beta, gamma=gamma)
 
@@ -158,8 +158,9 @@ shape = tuple(x.shape[1:])
 # Same encoder, same decoder; only a VAE's encoder returns two numbers for each latent dimension.
 
 # %%
+from companion.experiments import papers
 from companion.models import MLAE, VAE
-from companion.networks import MLP, build, papers
+from companion.networks import MLP, build
 
 # %%
 latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
@@ -186,9 +187,10 @@ makers = {
 # %%
 from dataclasses import replace
 
+from companion.experiments.presets import PRESETS
+
 # %%
 from companion.training import TrainConfig, fit
-from companion.training.presets import PRESETS
 
 epochs = {"quick": 30, "standard": 8, "full": 50}[profile]
 config = TrainConfig(
@@ -382,7 +384,7 @@ for name in models:
 # learned γ *alone* makes samples worse. Each over the lattice's three trainings:
 
 # %%
-from companion.claims import claim
+from companion.lab.claims import claim
 
 # %%
 normal, mixture = faces.curves("normal"), faces.curves("mixture")
@@ -518,7 +520,7 @@ if synthetic:
         print(f"{name:12} " + ", ".join(f"{FACTORS[i]} {span[i]:.2f}" for i in largest))
 
 # %%
-from companion.claims import record
+from companion.lab.claims import record
 
 short = dict(zip(makers, ("mlae", "vae", "vae_learned"), strict=True))
 record(**{f"frechet_{short[name]}_{kind}": v for (name, kind), v in table.items()})

@@ -16,8 +16,8 @@
 # Here are nine of the nineteen contenders, before a word about them:
 
 # %%
-from companion.explorables import benchmark
-from companion.plots import show
+from companion.lab.frame import show
+from figures.explorables import benchmark
 
 # %% mystnb={"image": {"alt": "Samples of nine models of 8×8 digits with two ways to draw codes, and their Fréchet distances."}}
 show(benchmark.render(0, beta=10.0, gamma=0.05), benchmark.describe(0, beta=10.0, gamma=0.05))
@@ -49,7 +49,7 @@ runs = (
 test_files_only = False  # split MNIST's 10,000 test images when the training files are not there
 
 # %%
-from companion.parameters import (
+from companion.lab.parameters import (
     PROFILES,
     between,
     device_name,
@@ -75,7 +75,7 @@ guard(
 # the papers' searches, not tuned here.
 
 # %%
-from companion.explorables.contenders import CONTENDERS
+from figures.explorables.contenders import CONTENDERS
 
 for name, one in CONTENDERS.items():
     price = f"priced by {one.price}" if one.price else "no price set"
@@ -113,7 +113,7 @@ print(f"500 other real digits have a distance of {floor:.1f}: no sample need be 
 prediction = "ahead"  # "ahead", "behind" or "level"
 
 # %%
-from companion.widgets import explore
+from companion.lab.widgets import explore
 
 explore(benchmark.EXPLORABLE, beta=beta, gamma=gamma)
 
@@ -215,8 +215,8 @@ show(figure, words)
 # %%
 from dataclasses import replace
 
-from companion.explorables import contenders
 from companion.training import fit
+from figures.explorables import contenders
 
 fresh = {}
 for key in (mlae, vae):
@@ -244,7 +244,7 @@ for key, result in fresh.items():
 # there, or the next cell says which file to put where.
 
 # %%
-from companion.training.experiment import choose
+from companion.experiments.experiment import choose
 
 if datasets == "auto":
     datasets = "mnist cifar10 celeba" if profile == "full" else "mnist"
@@ -350,7 +350,7 @@ print(f"accuracy {first['generation']['accuracy']:.1%}")
 # rebuild mnist_full` makes it again; it needs the files.)
 
 # %% mystnb={"image": {"alt": "Fréchet distances of MNIST samples of three models, by where codes come from, with the range of three trainings."}}
-from companion.explorables import mnist_full
+from figures.explorables import mnist_full
 
 show(*mnist_full.picture())
 
@@ -366,7 +366,7 @@ print(f"MLAE over VAE, N: {(mlae_n / vae_n).round(2).tolist()}")
 print(f"GMM over N, all nine trainings: {helped.round(2).tolist()}")
 
 # %%
-from companion.claims import claim, record
+from companion.lab.claims import claim, record
 
 claim("mlae-tab5-mnist-ahead-of-autoencoder", (mlae_n / ae_n).round(3).tolist())
 claim("mlae-tab5-mnist-level-with-vae", (mlae_n / vae_n).round(3).tolist())
@@ -386,8 +386,8 @@ claim("mlae-tab5-mnist-gmm-helps", helped.round(3).tolist())
 # each model has a judge of its own, trained on the same digits (*real* says how much that moves a distance).
 
 # %% mystnb={"image": {"alt": "Samples of MLAE, a VAE and an autoencoder trained on all of MNIST, and their Fréchet distances by where codes come from."}}
-from companion.explorables import mnist_gpu
-from companion.explorables.base import load_lattice
+from companion.lab.explorable import load_lattice
+from figures.explorables import mnist_gpu
 
 show(*mnist_gpu.picture())
 

@@ -13,8 +13,7 @@ from companion.models import AEF, aef_loss, aef_map, core_mask
 from companion.models.aef import Affine
 from companion.networks import MLP, flows
 from companion.networks.preprocess import ActNorm, Logit, Preprocess, bits_per_dimension
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 DIM, LATENT = 6, 2
 

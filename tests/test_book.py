@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from helpers import judge
 
-from companion import claims
+from companion.lab import claims
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
@@ -182,8 +182,8 @@ def test_the_panel_shows_what_the_explorable_renders():
     import numpy as np
     from PIL import Image
 
-    from companion.explorables import BY_NAME
-    from companion.plots import png
+    from companion.lab.frame import png
+    from figures.explorables import BY_NAME
 
     for name, module in BY_NAME.items():
         path = BOOK / "_static" / "explorables" / name / "0-0-0.png"

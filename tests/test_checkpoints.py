@@ -21,7 +21,6 @@ from test_models import MODELS
 from companion import atomic
 from companion.models import MLAE, VAE, Autoencoder, linear
 from companion.networks import MLP
-from companion.sweep import sweep
 from companion.training import (
     CheckpointError,
     Stream,
@@ -31,6 +30,7 @@ from companion.training import (
     make_optimizer,
     make_scheduler,
     memory_budget,
+    sweep,
 )
 from companion.training.checkpoint import LOCK
 from companion.training.identity import identity
@@ -516,7 +516,7 @@ def test_no_broken_checkpoint_is_used_in_part(tmp_path, kind):
         path, cpu = next(tmp_path.glob("*.pt")), torch.device("cpu")
         fresh = [options_of("mlae") for _ in range(2)]
         given = fresh, [x, x], [few] * 2, None, cpu
-        _, loaded = sys.modules["companion.sweep"]._begun(*given, is_kept=True)
+        _, loaded = sys.modules["companion.training.sweeps"]._begun(*given, is_kept=True)
     whole = torch.load(path, weights_only=True)
 
     def standing():

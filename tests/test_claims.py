@@ -11,8 +11,8 @@ import pytest
 import torch
 from nbformat import read
 
-from companion import claims
 from companion.cli import main
+from companion.lab import claims
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 ENTRY = '[a]\npaper = "MLAE"\nplace = "eq. 1"\nsays = "so"\nmeasures = "this"\n'

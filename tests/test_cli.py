@@ -21,10 +21,11 @@ from companion.cli import execute, health, places
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = (
     'profile = "quick"\nseed = 0\ndevice = "cpu"\nbeta = 10.0  # = 1/2σ²\ndirectory = ""',
-    "from companion.parameters import PROFILES, device_name, folder, guard, positive, seed_number\n"
+    "from companion.lab.parameters import PROFILES, device_name, folder, guard\n"
+    "from companion.lab.parameters import positive, seed_number\n"
     "guard(globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=positive,\n"
     "      directory=folder)",
-    "from companion.claims import record\nrecord(double=2 * beta, seed=seed)",
+    "from companion.lab.claims import record\nrecord(double=2 * beta, seed=seed)",
 )
 
 
@@ -301,7 +302,7 @@ def test_figure_runs_the_scripts(notebooks, tmp_path, capsys):
 def test_rebuild_fails_where_a_point_lies_outside(monkeypatch, capsys, line, code):
     calls = []
     rebuild = lambda name, check: calls.append((name, check)) or [line]  # noqa: E731
-    monkeypatch.setattr("companion.explorables.rebuild", rebuild)
+    monkeypatch.setattr("figures.explorables.rebuild", rebuild)
     assert cli.main(["rebuild", "toy", "--check"]) == code
     assert calls == [("toy", True)] and capsys.readouterr().out == line + "\n"
 

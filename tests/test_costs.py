@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from companion.experiments.presets import PRESETS
 from companion.experiments.sizes import SIZES
 from companion.models import MLAE, Autoencoder
 from companion.networks import MLP, ConvDecoder, ConvEncoder
 from companion.training.counter import Counter, step_cost
-from companion.training.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from companion.cli import main
 from companion.data import own
-from companion.training.experiment import SCALES, choose
+from companion.experiments.experiment import SCALES, choose
 
 
 def table(folder, text, name="my.csv", encoding="utf-8"):

@@ -10,9 +10,8 @@ from companion.data.manifold import Manifold
 from companion.evaluation import active_dimensions, loss_slope, noise_effect, variance_spectrum
 from companion.models import VAE, posterior_size
 from companion.networks import MLP
-from companion.sweep import sweep
 from companion.theory.linear import linear_vae
-from companion.training import TrainConfig
+from companion.training import TrainConfig, sweep
 
 
 def ppca(eigenvalues, latent, gamma):

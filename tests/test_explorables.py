@@ -14,8 +14,10 @@ import pytest
 from helpers import alike
 from nbformat import read
 
-from companion import explorables, plots, widgets
-from companion.explorables import base, bounds, rectangular, sinusoid
+from companion.lab import explorable as lab
+from companion.lab import widgets
+from figures import explorables, plots
+from figures.explorables import conjugate_gradients, frobenius_bounds, sinusoid
 
 EXPLORABLES = [module.EXPLORABLE for module in explorables.BY_NAME.values()]
 ROOT = Path(__file__).parents[1]
@@ -120,25 +122,27 @@ def test_results_of_two_machines_are_alike_in_words_and_in_numbers():
 
 def test_what_is_computed_where_it_is_shown_does_not_rest_on_a_last_bit():
     """All singular values equal: every probe of eq. 7 meets the log-volume, none falls below it."""
-    for latent in bounds.LATENTS:
-        assert not bounds.measured(latent, 1.0).any()
-        assert "below the log-volume in 0% of cases" in bounds.describe(0, 1.0, latent=latent)
-    for line in rectangular.check():
+    for latent in frobenius_bounds.LATENTS:
+        assert not frobenius_bounds.measured(latent, 1.0).any()
+        assert "below the log-volume in 0% of cases" in frobenius_bounds.describe(
+            0, 1.0, latent=latent
+        )
+    for line in conjugate_gradients.check():
         assert line.endswith(": ok")
 
 
 def test_the_printed_figures_hold_the_same_numbers():
     record = json.loads((ROOT / "figures" / "data" / "fig03_sinusoid.json").read_text("utf-8"))
-    assert record["parameters"]["lattice"] == base.lattice_sum(sinusoid.NAME)
+    assert record["parameters"]["lattice"] == lab.lattice_sum(sinusoid.NAME)
     curves = sinusoid.trade_off(record["parameters"]["noise"])
     assert np.allclose(record["numbers"]["reconstruction"], curves["reconstruction"], atol=1e-4)
 
 
 def test_a_lattice_whose_sum_is_wrong_is_refused(tmp_path, monkeypatch):
     (tmp_path / "lattices").mkdir()
-    monkeypatch.setattr(base, "files", lambda _: tmp_path)
-    base.save_lattice("toy", {"a": np.arange(3)}, {"made_by": "a test"})
-    arrays, about = base.load_lattice("toy")
+    monkeypatch.setattr(lab, "LATTICES", tmp_path / "lattices")
+    lab.save_lattice("toy", {"a": np.arange(3)}, {"made_by": "a test"})
+    arrays, about = lab.load_lattice("toy")
     path = tmp_path / "lattices" / "toy.npz"
     assert arrays["a"].tolist() == [0, 1, 2]
     assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -147,7 +151,7 @@ def test_a_lattice_whose_sum_is_wrong_is_refused(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match="lattice toy: toy.npz has SHA-256 .* companion rebuild toy"
     ):
-        base.load_lattice("toy")
+        lab.load_lattice("toy")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_the_sinusoid_lattice_says_what_the_paper_says():
 
 def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
     code = (
-        "from companion import widgets; from companion.explorables import BY_NAME;"
+        "from companion.lab import widgets; from figures.explorables import BY_NAME;"
         "e = BY_NAME['linear'].EXPLORABLE; widgets.panel(e, 0, widgets.starting_point(e, {}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -201,8 +205,8 @@ def test_train_here_runs_in_a_thread_and_can_be_stopped():
                 break
         return plots.figure(), "a toy"
 
-    toy = base.Explorable(
-        "toy", "A toy", {"knob": base.Control("knob", (1.0, 2.0), 1.0)}, (0,),
+    toy = lab.Explorable(
+        "toy", "A toy", {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}, (0,),
         lambda seed, knob: plots.figure(), lambda seed, knob: f"knob at {knob:g}", train=train,
     )  # fmt: skip
     box = widgets.trainer(toy, lambda: (0, {"knob": 2.0}))

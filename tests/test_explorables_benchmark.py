@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from companion.explorables import benchmark, contenders
-from companion.explorables.contenders import CONTENDERS
+from companion.experiments.experiment import choose
 from companion.models import TwoStageVAE, VampPrior
-from companion.training.experiment import choose
+from figures.explorables import benchmark, contenders
+from figures.explorables.contenders import CONTENDERS
 
 ROOT = Path(__file__).parents[1]
 EVERY = [benchmark.keys_of(name)[0] for name in CONTENDERS]

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from companion.evaluation import gaussian_w2
-from companion.explorables import ablation, digit_figures, digits
-from companion.explorables.price import Price
+from figures.explorables import ablation, digit_figures, digits
+from figures.explorables.price import Price
 
 
 def test_the_two_controls_hold_the_same_prices():

@@ -8,18 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from companion import explorables
-from companion.explorables import (
-    batch_orthogonal,
-    mnist_full,
-    mnist_gpu,
-    sinusoid,
-    sinusoid_full,
-)
+from companion.experiments.assemble import parameters
+from companion.experiments.experiment import SCALES, Data
+from companion.experiments.presets import PRESETS
+from companion.lab.explorable import compare, load_lattice
 from companion.training import fit
-from companion.training.assemble import parameters
-from companion.training.experiment import SCALES, Data
-from companion.training.presets import PRESETS
+from figures import explorables
+from figures.explorables import batch_orthogonal, mnist_full, mnist_gpu, sinusoid, sinusoid_full
 
 
 @pytest.fixture
@@ -89,7 +84,7 @@ def test_the_diagram_can_be_built_and_goes_on(saved, tmp_path, monkeypatch):
 
 
 def test_mnist_shows_three_models_and_their_spread():
-    about = json.loads(json.dumps(explorables.base.load_lattice("mnist_full")[1]))
+    about = json.loads(json.dumps(load_lattice("mnist_full")[1]))
     assert "10,000" in about["data"] or "test" in about["data"]
     normal = mnist_full.runs("N")
     assert list(normal) == about["models"] and all(len(v) == 3 for v in normal.values())
@@ -126,7 +121,7 @@ def test_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, monkeypat
 
 
 def test_all_of_mnist_shows_digits_and_says_where_they_were_made():
-    about = explorables.base.load_lattice("mnist_gpu")[1]
+    about = load_lattice("mnist_gpu")[1]
     assert about["models"] == list(mnist_gpu.MODELS) and len(about["device"]) == 3
     shape = (3, mnist_gpu.SHOWN, 1, 28, 28)
     assert mnist_gpu.lattice()["samples"].shape == shape
@@ -190,4 +185,4 @@ def test_the_comparison_of_probes_can_be_made_again_and_goes_on(saved, tmp_path,
 def test_a_retrained_number_is_compared_with_the_band():
     result = SimpleNamespace(**{c.replace("(10)", ""): 1e9 for c in mnist_full.COLUMNS})
     bands = {c.replace("(10)", ""): mnist_full.runs(c)["autoencoder"] for c in mnist_full.COLUMNS}
-    assert all(line.endswith("OUTSIDE") for line in explorables.base.compare(result, bands))
+    assert all(line.endswith("OUTSIDE") for line in compare(result, bands))

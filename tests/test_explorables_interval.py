@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from companion import jacobians
-from companion.explorables import interval
 from companion.models.base import standard_normal_nll
+from figures.explorables import interval
 
 CODES = torch.linspace(-2.9, 2.9, 30, dtype=torch.float64)[:, None]
 SETTINGS = [(k, w) for k in (0.0, 0.2, 0.4) for w in (0.0, 0.5, 1.0)]

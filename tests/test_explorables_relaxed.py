@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from companion import plots
 from companion.evaluation import nearest_far, self_crossings
-from companion.explorables import bounds, relaxed
+from figures import plots
+from figures.explorables import frobenius_bounds, relaxed_flow
 
 
 def test_single_probes_average_to_the_closed_form():
-    for line in bounds.check():
+    for line in frobenius_bounds.check():
         assert line.endswith(": ok")
 
 
 def test_closed_forms_are_ordered_and_zero_where_all_are_equal():
-    for latent in bounds.LATENTS:
-        for ratio in bounds.RATIOS:
-            unit, best, fixed = bounds.in_closed_form(latent, ratio, 1.0)
+    for latent in frobenius_bounds.LATENTS:
+        for ratio in frobenius_bounds.RATIOS:
+            unit, best, fixed = frobenius_bounds.in_closed_form(latent, ratio, 1.0)
             assert -1e-9 <= unit <= best + 1e-9 <= fixed + 2e-9
-        assert np.allclose(bounds.in_closed_form(latent, 1.0, 1.0), 0, atol=1e-9)
-        assert bounds.in_closed_form(latent, 1.0, 0.5)[2] > 0.1
+        assert np.allclose(frobenius_bounds.in_closed_form(latent, 1.0, 1.0), 0, atol=1e-9)
+        assert frobenius_bounds.in_closed_form(latent, 1.0, 0.5)[2] > 0.1
 
 
 def test_crossings_are_those_of_the_curve():
@@ -45,12 +45,13 @@ def test_far_codes_meet_at_a_crossing():
 def test_the_lattice_says_what_the_notebook_teaches():
     """Loops without the penalty, none with it, and no stretch far below η."""
     loose, tight = (
-        {n: relaxed.over_seeds(n, 0.3, 3.0, m) for n in relaxed.METRICS} for m in relaxed.MUS_IN
+        {n: relaxed_flow.over_seeds(n, 0.3, 3.0, m) for n in relaxed_flow.METRICS}
+        for m in relaxed_flow.MUS_IN
     )
     assert loose["crossings"].sum() > tight["crossings"].sum() == 0
     assert (tight["least"] > 0.9 * 0.3).all() and (loose["least"] < 0.5 * 0.3).all()
-    collapsed = relaxed.over_seeds("reconstruction", 0.03, 1.0, 0.0)
-    assert (collapsed > 1.2).all() and (relaxed.over_seeds("nll", 0.03, 1.0, 0.0) < -2).all()
+    collapsed = relaxed_flow.over_seeds("reconstruction", 0.03, 1.0, 0.0)
+    assert (collapsed > 1.2).all() and (relaxed_flow.over_seeds("nll", 0.03, 1.0, 0.0) < -2).all()
 
 
 def test_scores_fill_the_smallest_of_each_column():

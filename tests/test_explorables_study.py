@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from companion.explorables import base
-from companion.explorables.base import Control
-from companion.explorables.study import Study
+from companion.lab import explorable as lab
+from companion.lab.explorable import Control
+from companion.lab.study import Study
 from companion.models import Autoencoder
 from companion.networks import MLP
 from companion.training import TrainConfig
@@ -57,7 +57,7 @@ def built(tmp_path_factory):
         shared={"data": ("size",)}, exact=("weights",), levels={"grey": 4}, order=("size", "scale"),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "files", lambda _: folder)
+        patch.setattr(lab, "LATTICES", folder / "lattices")
         study.build(progress=False)
         yield study, dict(measured)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from companion import plots
-from companion.explorables import taylor
+from figures import plots
+from figures.explorables import taylor_vae
 
 
 def test_the_committed_table_collapses_as_table_4_says():
@@ -20,17 +20,17 @@ def test_the_committed_table_collapses_as_table_4_says():
 
 def test_the_lattice_says_what_figure_1_says():
     """The objective exceeds the true bound everywhere, most at γ = 1, where the bound is lowest."""
-    for c in taylor.VARIANCES:
-        gap = taylor.runs("objective", c) - taylor.runs("elbo", c)
+    for c in taylor_vae.VARIANCES:
+        gap = taylor_vae.runs("objective", c) - taylor_vae.runs("elbo", c)
         assert (gap > 0).all() and (gap[-1] > gap[0]).all()
     for c in (0.01, 0.04, 0.15):
-        bound = taylor.runs("elbo", c).mean(1)
+        bound = taylor_vae.runs("elbo", c).mean(1)
         assert bound[-1] == bound.min() and bound[2] > bound[4]
 
 
 def test_the_map_shows_the_codes_where_the_axes_say():
     """The first code is the top left one, (−span, span); images follow row by row."""
-    codes = taylor.grid_codes(3, span=2.0)
+    codes = taylor_vae.grid_codes(3, span=2.0)
     assert codes[0].tolist() == [-2, 2] and codes[1].tolist() == [0, 2]
     assert codes[-1].tolist() == [2, -2]
     ax, images = plots.figure().subplots(), np.zeros((9, 1, 2, 2))

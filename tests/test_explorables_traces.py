@@ -2,37 +2,39 @@
 
 import pytest
 
-from companion.explorables import traces
+from figures.explorables import trace_probes
 
-POINTS = [(size, spectrum) for size in traces.SIZES for spectrum in range(len(traces.SPECTRA))]
+POINTS = [
+    (size, spectrum) for size in trace_probes.SIZES for spectrum in range(len(trace_probes.SPECTRA))
+]
 
 
 @pytest.mark.parametrize(("size", "spectrum"), POINTS)
 def test_simulated_variances_follow_the_formulas(size, spectrum):
     """Within 3 standard errors of the sample variance, heavy tails included, as drawn."""
-    A = traces.matrix(size, spectrum)
-    n = traces.numbers(0, 0, 1, size, spectrum)
-    for kind in traces.KINDS:
-        for k, expected in zip(traces.COUNTS, n.formula[kind], strict=False):
-            drawn = traces.estimates(A, kind, k, traces.NUM_ESTIMATES, seed=1)
+    A = trace_probes.matrix(size, spectrum)
+    n = trace_probes.numbers(0, 0, 1, size, spectrum)
+    for kind in trace_probes.KINDS:
+        for k, expected in zip(trace_probes.COUNTS, n.formula[kind], strict=False):
+            drawn = trace_probes.estimates(A, kind, k, trace_probes.NUM_ESTIMATES, seed=1)
             deviations = (drawn - A.trace()).square()
-            error = 3.5 * float(deviations.std()) / traces.NUM_ESTIMATES**0.5
+            error = 3.5 * float(deviations.std()) / trace_probes.NUM_ESTIMATES**0.5
             assert float(deviations.mean()) == pytest.approx(expected, abs=error + 1e-9)
 
 
 def test_orthogonal_probes_are_at_most_as_many_as_dimensions():
-    n = traces.numbers(0, kind=3, num_probes=8, size=2, spectrum=1)
+    n = trace_probes.numbers(0, kind=3, num_probes=8, size=2, spectrum=1)
     assert n.num_probes == 2 and len(n.formula["orthogonal"]) == 2
-    assert "2 orthogonal probes (8 asked, there are no more)" in traces.describe(
+    assert "2 orthogonal probes (8 asked, there are no more)" in trace_probes.describe(
         0, kind=3, num_probes=8, size=2
     )
 
 
 def test_the_trace_is_the_size_whatever_the_spectrum():
     for size, spectrum in POINTS:
-        assert float(traces.matrix(size, spectrum).trace()) == pytest.approx(size)
+        assert float(trace_probes.matrix(size, spectrum).trace()) == pytest.approx(size)
 
 
 def test_off_the_lattice_is_refused():
     with pytest.raises(ValueError, match="traces: num_probes = 3 is not on the lattice, but 4 is"):
-        traces.render(0, num_probes=3)
+        trace_probes.render(0, num_probes=3)

@@ -4,51 +4,51 @@ import numpy as np
 import pytest
 import torch
 
-from companion.explorables import directions, stages, variance
 from companion.models import VAE
+from figures.explorables import decoder_variance, directions, two_stages
 
 
 def test_lowered_gamma_counts_the_dimension():
-    for r in variance.DIMENSIONS:
-        small = variance.counts(r, way=1)[0]
+    for r in decoder_variance.DIMENSIONS:
+        small = decoder_variance.counts(r, way=1)[0]
         assert (small == r).sum() >= 4
-        assert (variance.counts(r, way=0)[0] >= small).all()
+        assert (decoder_variance.counts(r, way=0)[0] >= small).all()
 
 
 def test_reconstructions_sharpen_as_gamma_falls():
-    for r in variance.DIMENSIONS:
-        errors = np.median(variance.curves(r, "error")[variance.WAYS[1]], 1)
+    for r in decoder_variance.DIMENSIONS:
+        errors = np.median(decoder_variance.curves(r, "error")[decoder_variance.WAYS[1]], 1)
         assert (np.diff(errors) > 0).all()
 
 
 def test_a_live_point_can_be_stopped_and_drawn():
     seen = []
-    figure, words = variance.train_live(
+    figure, words = decoder_variance.train_live(
         0, lambda row: seen.append(row) or len(seen) == 2, gamma=0.03, dimension=1, way=1
     )
     assert len(seen) == 2 and len(figure.axes) == 3 and "γ = 0.03 lowered step by step" in words
 
 
 def test_lowering_visits_each_gamma(monkeypatch):
-    monkeypatch.setattr(variance, "EPOCHS", 1)
-    monkeypatch.setattr(variance, "STEP_EPOCHS", 1)
-    models = [variance.make_model(s) for s in (0, 1)]
+    monkeypatch.setattr(decoder_variance, "EPOCHS", 1)
+    monkeypatch.setattr(decoder_variance, "STEP_EPOCHS", 1)
+    models = [decoder_variance.make_model(s) for s in (0, 1)]
     seen = [
         (gamma, models[1].variance.item())
-        for gamma in variance.lower(models, [(1, 0), (2, 1)], [0.3, 0.1])
+        for gamma in decoder_variance.lower(models, [(1, 0), (2, 1)], [0.3, 0.1])
     ]
     assert np.allclose(seen, [(0.3, 0.3), (0.1, 0.1)])
 
 
 def test_energy_distance_is_zero_for_the_same_points_only():
     a = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
-    assert abs(stages.energy_distance(a, a)) < 1e-6 < stages.energy_distance(a, a + 1)
+    assert abs(two_stages.energy_distance(a, a)) < 1e-6 < two_stages.energy_distance(a, a + 1)
 
 
 def test_a_second_stage_on_the_vae_beats_one_on_the_autoencoder():
-    energy = np.median(stages.over_seeds("energy"), 1)
+    energy = np.median(two_stages.over_seeds("energy"), 1)
     assert energy[2] < energy[1] and energy[2] < energy[5]
-    second = np.median(stages.over_seeds("second_variance"), 1)
+    second = np.median(two_stages.over_seeds("second_variance"), 1)
     assert second[5] < second[2]
 
 
@@ -65,7 +65,7 @@ def test_code_spectra_of_noise_are_flat():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [variance, directions, stages])
+@pytest.mark.parametrize("module", [decoder_variance, directions, two_stages])
 def test_a_point_can_be_made_again(module):
     lines = module.check()
     assert lines and not [line for line in lines if line.endswith("OUTSIDE")]

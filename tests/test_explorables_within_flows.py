@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.explorables import digit_flows, within_flows
+from figures.explorables import digit_flows, within_flows
 
 
 def test_the_digits_have_seventeen_levels_and_fill_their_cells():

@@ -9,8 +9,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from companion.models import MLAE
 from companion.networks import MLP
-from companion.sweep import sweep
-from companion.training import TrainConfig, as_tensor, check_data, fit, inputs
+from companion.training import TrainConfig, as_tensor, check_data, fit, inputs, sweep
 
 CONFIG = TrainConfig(epochs=2, batch_size=16, device="cpu")
 CURE = r"condition=torch.nn.functional.one_hot\(labels, k\).float\(\)"

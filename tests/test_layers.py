@@ -17,8 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from companion.models import MLAE, mlae_loss
 from companion.networks import batch_norm, spectral_norm
 from companion.passes import PassError
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 WIDTH, LATENT = 4, 2
 TABLE = Path(__file__).parents[1] / "book" / "layers.md"

@@ -9,8 +9,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from companion.models import VAE, AggregateVAE
 from companion.models.posteriors import VampPrior
 from companion.networks import MLP, flows
-from companion.sweep import sweep
-from companion.training import TrainConfig
+from companion.training import TrainConfig, sweep
 
 
 @pytest.mark.parametrize("covariance", ["diagonal", "full"])

@@ -9,8 +9,7 @@ from companion import jacobians
 from companion.models import RectangularFlow, rectangular_loss
 from companion.networks import MLP, EncoderDecoder, InjectiveFlow, batch_norm
 from companion.networks.flows import realnvp
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 DIM, LATENT = 6, 3
 

@@ -8,8 +8,7 @@ from torch import nn
 from companion.models import RelaxedFlow, penalty, relaxed_loss
 from companion.networks import MLP, spectral_norm
 from companion.probes import sample
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 D = 3
 

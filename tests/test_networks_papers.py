@@ -8,8 +8,9 @@ import torch
 from helpers import gradients
 from torch.func import jvp, vjp
 
+from companion.experiments import papers
 from companion.models import MLAE
-from companion.networks import Table, build, count, papers, summary
+from companion.networks import Table, build, count, summary
 from companion.networks.table import BN, CODE, RELU, SIGMOID, conv, conv_t, fc_block, linear
 
 FAMILIES = {

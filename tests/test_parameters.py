@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companion import parameters
-from companion.parameters import (
+from companion.lab import parameters
+from companion.lab.parameters import (
     PROFILES,
     assigned,
     between,

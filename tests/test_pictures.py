@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from companion import plots
-from companion.explorables.base import Control, Explorable
+from companion.lab.explorable import Control, Explorable
+from figures import plots
 
 FILE = Path(__file__).resolve().parents[1] / "tools" / "pictures.py"
 SPEC = importlib.util.spec_from_file_location("pictures", FILE)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from companion import plots
+from figures import plots
 
 
 def axes():

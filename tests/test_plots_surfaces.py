@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 
-from companion import plots
-from companion.plots import surfaces
+from figures import plots
+from figures.plots import surfaces
 
 
 def test_a_surface_has_the_colours_of_its_values():

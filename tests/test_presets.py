@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from companion.experiments.presets import PRESETS, listing
 from companion.models import MLAE, VAE, RelaxedFlow, TaylorVAE
 from companion.networks import build
-from companion.training.presets import PRESETS, listing
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,17 @@ def test_contributing_fits_one_screen():
 
 
 def test_modules_fit_their_room():
-    sizes = {p: len(p.read_text("utf-8").splitlines()) for p in ROOT.glob("companion/**/*.py")}
+    modules = [*ROOT.glob("companion/**/*.py"), *ROOT.glob("figures/**/*.py")]
+    sizes = {p: len(p.read_text("utf-8").splitlines()) for p in modules}
     assert sizes and not {str(path): size for path, size in sizes.items() if size > 400}
+
+
+def test_no_two_modules_have_one_name():
+    """Nor a room and a module; the script of a figure is none."""
+    rooms = [ROOT / "companion", ROOT / "figures" / "explorables", ROOT / "figures" / "plots"]
+    names = Counter(p.stem for room in rooms for p in room.rglob("*.py"))
+    twice = {name for name, count in names.items() if count > 1}
+    assert twice <= {"__init__", "__main__", "base"}
 
 
 def test_every_module_has_its_place_in_the_reading_order():
@@ -107,7 +117,8 @@ def test_every_module_has_its_place_in_the_reading_order():
 
 def test_the_reference_has_every_module_once():
     """book/api.md, but for the command line, whose reference is ``companion --help``."""
-    files = [p for p in (ROOT / "companion").rglob("*.py") if p.stem.strip("_") == p.stem]
+    rooms = [ROOT / room for room in ("companion", "figures/explorables", "figures/plots")]
+    files = [p for room in rooms for p in room.rglob("*.py") if p.stem.strip("_") == p.stem]
     ours = [p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for p in files]
     text = (ROOT / "book" / "api.md").read_text("utf-8")
     listed = [m for m in re.findall(r"automodule:: (\S+)", text) if m != "companion.training"]

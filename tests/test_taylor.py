@@ -16,8 +16,7 @@ from companion.models import TaylorVAE, linear, posterior_size, taylor_loss
 from companion.models.gaussian import Posterior
 from companion.models.linearised import bound_log_likelihood, exact_log_likelihood, linearise
 from companion.networks import MLP
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 DIM, LATENT, BATCH = 5, 3, 4
 

@@ -10,17 +10,18 @@ import pytest
 import torch
 from torch import nn
 
-from companion import claims, cli
+from companion import cli
 from companion.contracts import as_float
 from companion.evaluation import score_samples
 from companion.experiments import features_for, fit_experiment, judge, plan, selection
+from companion.experiments.assemble import MODELS, parameters
+from companion.experiments.experiment import SCALES, choose
+from companion.experiments.presets import PRESETS
 from companion.experiments.selection import COLUMNS
 from companion.experiments.train import _gpu
+from companion.lab import claims
 from companion.models.base import batch_norms
 from companion.training import TrainConfig
-from companion.training.assemble import MODELS, parameters
-from companion.training.experiment import SCALES, choose
-from companion.training.presets import PRESETS
 
 TINY = """
 [train]

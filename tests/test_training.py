@@ -17,7 +17,6 @@ from companion.models import MLAE, VAE, linear
 from companion.models.base import evaluating
 from companion.networks import MLP, batch_norm
 from companion.passes import PassError
-from companion.sweep import grid, runs_at_once, sweep
 from companion.training import (
     CheckpointError,
     NonFiniteLossError,
@@ -28,8 +27,9 @@ from companion.training import (
 )
 from companion.training.loop import validate
 from companion.training.replay import Replay
+from companion.training.sweeps import grid, runs_at_once, sweep
 
-sweeping = sys.modules["companion.sweep"]  # the module; the name is its function's
+sweeping = sys.modules["companion.training.sweeps"]  # the module; the name is its function's
 
 
 def line(n=512, seed=0):
@@ -463,7 +463,7 @@ def test_a_sweep_in_stacks_is_the_same():
 
 @pytest.mark.parametrize("killed_after", [1, 3, 5, 8])
 def test_a_killed_sweep_goes_on_to_the_same_weights(tmp_path, monkeypatch, killed_after):
-    monkeypatch.setattr("companion.sweep.SECONDS", 0.0)
+    monkeypatch.setattr("companion.training.sweeps.SECONDS", 0.0)
     straight, logs = sweep_of(at_once=2, dropout=0.1)
     epochs = iter(range(1, 100))
 
@@ -537,7 +537,7 @@ def recordings(monkeypatch):
             super().__init__(*args)
             made.append(self)
 
-    for module in ("companion.training.loop", "companion.sweep"):
+    for module in ("companion.training.loop", "companion.training.sweeps"):
         monkeypatch.setattr(f"{module}.Replay", Spy)
     return made
 

@@ -7,8 +7,7 @@ from torch import nn
 
 from companion.models import MLAE, VAE, TwoStageVAE, posterior_size
 from companion.networks import MLP
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 
 def stages(dim=3, latent=1, hidden=8, **options):

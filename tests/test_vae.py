@@ -11,8 +11,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from companion.models import VAE, gaussian_kl, linear, posterior_size, vae_loss
 from companion.models.gaussian import as_posterior
 from companion.networks import MLP
-from companion.sweep import sweep
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig, fit, sweep
 
 
 def model(covariance="diagonal", **options):

@@ -17,7 +17,8 @@ PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
 PARALLEL = [*PYTEST, "-n", os.environ.get("JOBS", "2"), "--dist", "loadfile"]
 PARALLEL += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest files first
-EVERY = ["-p", "no:nbval", "--doctest-modules", "companion", "tests"]  # its import takes seconds
+EVERY = ["-p", "no:nbval"]  # whose import takes seconds
+EVERY += ["--doctest-modules", "companion", "figures", "tests"]
 NUMBERS = "not browser and not book and not kills and not nightly"  # what computes as it runs
 
 LINT = [[*PYTHON, "ruff", "format", "--check", "."], [*PYTHON, "ruff", "check", "."]]

@@ -19,13 +19,13 @@ import torch
 
 from companion.atomic import write
 from companion.contracts import Terms
+from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import plans
+from companion.experiments.presets import PRESETS, Preset
 from companion.experiments.sizes import SIZES, unread
 from companion.models.base import Model, evaluating
 from companion.training import TrainConfig, make_optimizer, memory_budget
 from companion.training.counter import any_step, step_cost
-from companion.training.experiment import Data, Experiment
-from companion.training.presets import PRESETS, Preset
 from companion.training.replay import WARM_UP, Replay
 from companion.training.stream import Step
 

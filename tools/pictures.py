@@ -14,8 +14,9 @@ from itertools import product
 from pathlib import Path
 
 from companion.atomic import write
-from companion.explorables import BY_NAME, Explorable
-from companion.plots import png
+from companion.lab.explorable import Explorable
+from companion.lab.frame import png
+from figures.explorables import BY_NAME
 
 NUM_RANDOM = 20
 Drawn = dict[str, list[str]]  # by point: the picture's SHA-256 sum, and its words

@@ -23,10 +23,10 @@ from panels import draw_lattice, panel
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 
-from companion.claims import CLAIM_MIME
-from companion.claims import MIME as RESULTS
-from companion.plots.surfaces import PLOTLY
-from companion.widgets import MIME as EXPLORABLE
+from companion.lab.claims import CLAIM_MIME
+from companion.lab.claims import MIME as RESULTS
+from companion.lab.widgets import MIME as EXPLORABLE
+from figures.plots.surfaces import PLOTLY
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -17,10 +17,13 @@ from pathlib import Path
 import matplotlib
 from PIL import Image
 
-from companion import plots, theory
+from companion import theory
 from companion.atomic import write
-from companion.explorables import BY_NAME, base, study
-from companion.explorables.base import Explorable
+from companion.lab import explorable as lab
+from companion.lab import study
+from companion.lab.explorable import Explorable
+from figures import plots
+from figures.explorables import BY_NAME
 
 WORKERS = 2
 
@@ -95,8 +98,8 @@ def fingerprint(explorable: Explorable) -> str:
     """SHA-256 of all that decides what the pictures look like."""
     rooms = [Path(folder) for package in (plots, theory) for folder in package.__path__]
     files = [path for room in rooms for path in sorted(room.glob("*.py"))]
-    files += [Path(inspect.getfile(module)) for module in (base, study, BY_NAME[explorable.name])]
+    files += [Path(inspect.getfile(module)) for module in (lab, study, BY_NAME[explorable.name])]
     texts = [path.read_text("utf-8") for path in files]
-    texts += [base.lattice_sum(explorable.name), matplotlib.__version__]
+    texts += [lab.lattice_sum(explorable.name), matplotlib.__version__]
     texts += [inspect.getsource(f) for f in (draw, description, point_key)]
     return hashlib.sha256("".join(texts).encode()).hexdigest()

@@ -6,7 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from companion import claims
+from companion.lab import claims
 
 HEAD = "place", "claim", "measured", "verdict", "where"
 WIDTHS = 16, 40, 26, 10, 8

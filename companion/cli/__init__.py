@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion import __version__
+from companion.choices import DEVICES, PROFILES
 from companion.cli.border import guarded
 from companion.cli.places import WORKING_COPY, Problem, find, notebooks_folder, user_path
-from companion.parameters import DEVICES, PROFILES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -181,12 +181,19 @@ def figure(arguments: argparse.Namespace) -> int:
     names = arguments.names or [path.stem for path in sorted(folder.glob(pattern))]
     for script in [find(folder, name, pattern) for name in names]:
         print(script.stem)
-        sys.path.insert(0, str(script.parent))  # as python does for a script
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        finally:
-            sys.path.remove(str(script.parent))
+        _run_script(script)
     return 0
+
+
+def _run_script(script: Path, *arguments: str) -> None:
+    """Run a script as ``python SCRIPT ARGUMENTS`` does, in this process."""
+    path, argv = sys.path[:], sys.argv
+    sys.path.insert(0, str(script.parent))
+    sys.argv = [str(script), *arguments]
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.path[:], sys.argv = path, argv
 
 
 def bench(arguments: argparse.Namespace) -> int:
@@ -197,20 +204,18 @@ def bench(arguments: argparse.Namespace) -> int:
 
 
 def rebuild(arguments: argparse.Namespace) -> int:
-    """Make the lattices that ship with the package again, or check them."""
-    from companion import explorables
-
+    """Run figures/rebuild.py, which makes the lattices again or checks them."""
+    asked = [arguments.name] * bool(arguments.name) + ["--check"] * arguments.check
     try:
-        lines = explorables.rebuild(arguments.name, check=arguments.check)
-    except ValueError as error:
-        raise Problem(str(error), 2) from error
-    print(*lines, sep="\n")
-    return int(any(line.endswith("OUTSIDE") for line in lines))
+        _run_script(notebooks_folder().parent / "figures" / "rebuild.py", *asked)
+    except SystemExit as stop:
+        return stop.code
+    return 0
 
 
 def claims(arguments: argparse.Namespace) -> int:
     """Print every claim with what the committed notebooks, and some runs, measured for it."""
-    from companion import claims
+    from companion.lab import claims
 
     paths = sorted(notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
     for folder in arguments.runs:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from companion import __version__
+from companion.choices import PROFILES, unknown
 from companion.cli.places import Problem, find, installed, notebooks_folder, user_path
-from companion.parameters import PROFILES, of_notebook, unknown
+from companion.lab.parameters import of_notebook
 
 FOLDERS = ("directory", "runs")  # the parameters that name folders
 
@@ -157,7 +158,7 @@ def _execute(notebook: Path, content: Any, scratch: Path, given: dict, parameter
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from companion import claims
+    from companion.lab import claims
 
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it misreads names; ours are checked
     began = time.perf_counter()

@@ -7,15 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from companion.choices import unknown
 from companion.cli.places import Problem
-from companion.parameters import unknown
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List the presets, or train one and print what its samples are worth."""
-    from companion.training import TrainConfig, presets
+    from companion.experiments import presets
+    from companion.training import TrainConfig
     from companion.training.processes import check_processes
 
     if arguments.list:
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _experiment(arguments: argparse.Namespace):
     """The command line over the file over the preset."""
-    from companion.training.experiment import choose
+    from companion.experiments.experiment import choose
 
     given = _read(arguments.config) if arguments.config else {}
     short = {n: getattr(arguments, n) for n in ("preset", "model", "profile", "seed", "size")}

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from companion.experiments.experiment import Data, Experiment
 from companion.models import Model
 from companion.training import History, TrainConfig, fit, load_weights
 from companion.training.checkpoint import BEST
-from companion.training.experiment import Data, Experiment
 
 
 class Plan(NamedTuple):
@@ -24,10 +24,10 @@ def plans(experiment: Experiment, data: Data) -> Iterator[Plan]:
     The second stage stands on the first, which must be trained when the second is asked for.
 
     Args:
-        experiment: what :func:`companion.training.experiment.choose` found.
+        experiment: what :func:`companion.experiments.experiment.choose` found.
         data: what it loaded.
 
-    >>> from companion.training.experiment import choose
+    >>> from companion.experiments.experiment import choose
     >>> two = choose("wine", "two-stage")
     >>> [type(plan.model).__name__ for plan in plans(two, two.load())]
     ['VAE', 'TwoStageVAE']
@@ -51,7 +51,7 @@ def fit_experiment(
     """Build and train the model of an experiment; a two-stage model's stages have a folder each.
 
     Args:
-        experiment: what :func:`companion.training.experiment.choose` found.
+        experiment: what :func:`companion.experiments.experiment.choose` found.
         data: what it loaded.
         directory: for checkpoints and logs.
         resume: go on with what is there.
@@ -65,7 +65,7 @@ def fit_experiment(
         companion.training.CheckpointError: as :func:`companion.training.fit`.
 
     >>> import tempfile
-    >>> from companion.training.experiment import choose
+    >>> from companion.experiments.experiment import choose
     >>> few = choose("wine", "autoencoder", train={"epochs": 2, "device": "cpu"})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model, history = fit_experiment(few, few.load(), folder, progress=False)

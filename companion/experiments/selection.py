@@ -9,10 +9,10 @@ from companion.atomic import write_json
 from companion.evaluation import features
 from companion.evaluation.features import Features
 from companion.evaluation.generation import Generation, score_samples
+from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import fit_experiment
 from companion.models.base import Model
 from companion.training import History, TrainConfig
-from companion.training.experiment import Data, Experiment
 
 SCORE = "score.json"
 # by which column of samples a paper's criterion chooses

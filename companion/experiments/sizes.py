@@ -2,7 +2,7 @@
 
 import torch
 
-from companion.training.experiment import Data, Experiment
+from companion.experiments.experiment import Data, Experiment
 
 # training, validation and test samples, as the loaders cut them; of chairs, whose split is by
 # chair, and of gas, whose rows are a quarter, within a thousandth
@@ -28,7 +28,7 @@ SIZES = {
 def unread(experiment: Experiment) -> Data:
     """Data of an experiment's sizes that have no numbers; those that are always there, as they are.
 
-    >>> from companion.training.experiment import choose
+    >>> from companion.experiments.experiment import choose
     >>> unread(choose("celeba", profile="full")).train.shape
     torch.Size([162770, 3, 64, 64])
     """

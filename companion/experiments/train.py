@@ -18,13 +18,13 @@ import torch
 from companion import __version__, evaluation
 from companion.atomic import write_json
 from companion.evaluation import Features
+from companion.experiments.assemble import parameters
+from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import fit_experiment, plans
 from companion.experiments.selection import features_for, judge, select
 from companion.models import Model
 from companion.training import History
-from companion.training.assemble import parameters
 from companion.training.checkpoint import CHECKPOINT
-from companion.training.experiment import Data, Experiment
 from companion.training.memory import memory_budget
 
 SETTINGS, RESULTS = "settings.json", "results.json"
@@ -46,7 +46,7 @@ def train(
     """Train an experiment, judge its samples, print both and keep them in a folder.
 
     Args:
-        experiment: what :func:`companion.training.experiment.choose` found.
+        experiment: what :func:`companion.experiments.experiment.choose` found.
         target: the folder; nothing stays of a run that fails before its first weights.
         search: train all settings that the paper searches, and judge the best.
         resume: go on with what is there.
@@ -55,7 +55,7 @@ def train(
         first: whether this process, of several, writes and speaks.
         progress: show progress bars.
         reading: how the data are read, see
-            :meth:`companion.training.experiment.Experiment.load`.
+            :meth:`companion.experiments.experiment.Experiment.load`.
 
     Raises:
         ImportError: before anything is trained, when the features need what is not installed.
@@ -122,7 +122,7 @@ def holds_run(target: Path) -> bool:
 def describe(experiment: Experiment, data: Data) -> list[str]:
     """What will be done and what it takes, in lines.
 
-    >>> from companion.training.experiment import choose
+    >>> from companion.experiments.experiment import choose
     >>> wine = choose("wine", "autoencoder")
     >>> print(describe(wine, wine.load())[1])
     note: the printed epochs are garbled
@@ -155,7 +155,7 @@ def describe(experiment: Experiment, data: Data) -> list[str]:
 def settings(experiment: Experiment) -> dict[str, Any]:
     """A run's settings as ``companion train --config`` reads them.
 
-    >>> from companion.training.experiment import choose
+    >>> from companion.experiments.experiment import choose
     >>> settings(choose("wine"))["preset"]
     'mlae-hepmass'
     """

@@ -3,8 +3,12 @@
 from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
 from companion.models.aggregate import AggregateVAE
 from companion.models.base import Model
-from companion.models.baselines import Autoencoder, AutoencoderTerms
-from companion.models.denoising import DenoisingAutoencoder, DenoisingTerms
+from companion.models.baselines import (
+    Autoencoder,
+    AutoencoderTerms,
+    DenoisingAutoencoder,
+    DenoisingTerms,
+)
 from companion.models.gaussian import (
     Posterior,
     gaussian_kl,

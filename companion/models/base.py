@@ -15,8 +15,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import UninitializedTensorMixin
 
 from companion import jacobians
+from companion.choices import near
 from companion.contracts import LogProb, Map, Terms, as_float, bind
-from companion.parameters import near
 
 # what a loss or an estimator is given at every call
 NO_OPTIONS = ("x", "z", "encode", "decode", "condition", "probes", "index", "generator")

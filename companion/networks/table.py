@@ -75,7 +75,7 @@ def build(
     """The encoder and the decoder of a table.
 
     Args:
-        table: one of :mod:`companion.networks.papers`, or your own.
+        table: one of :mod:`companion.experiments.papers`, or your own.
         latent_dim: another size of the code than the paper's.
         condition_dim: size of the condition; every fully connected part sees it.
         norm: what stands where the table says BN: ``batch`` (couples the samples of a batch),
@@ -85,7 +85,7 @@ def build(
     Raises:
         ValueError: for an unknown norm.
 
-    >>> from companion.networks.papers import CONVNET
+    >>> from companion.experiments.papers import CONVNET
     >>> encoder, decoder, *_ = build(CONVNET["mnist"], norm="none")
     >>> z = encoder(torch.zeros(2, 1, 28, 28))
     >>> z.shape, decoder(z).shape

@@ -20,6 +20,7 @@ from companion.training.loop import Callback, fit, make_optimizer, make_schedule
 from companion.training.memory import Budget, memory_budget
 from companion.training.run import History, NonFiniteLossError
 from companion.training.stream import Step, Stream
+from companion.training.sweeps import grid, sweep
 
 __all__ = [
     "Budget",
@@ -33,9 +34,11 @@ __all__ = [
     "as_tensor",
     "check_data",
     "fit",
+    "grid",
     "load_weights",
     "make_optimizer",
     "make_scheduler",
     "memory_budget",
+    "sweep",
     "validate",
 ]

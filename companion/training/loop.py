@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, Reduce
 from tqdm.auto import tqdm
 
 from companion import jacobians, volume
+from companion.choices import near
 from companion.contracts import Terms, as_float
 from companion.models.base import Model, batch_norms, evaluating, refuse_uninitialised
-from companion.parameters import near
 from companion.passes import named
 from companion.training import memory
 from companion.training.config import TrainConfig

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, distributed
 
-from companion.parameters import present
+from companion.choices import present
 from companion.training.config import TrainConfig
 
 # seconds that processes wait for each other before they say so, and after that before they end

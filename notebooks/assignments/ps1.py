@@ -24,7 +24,7 @@ import torch
 
 from companion import jacobians, probes
 from companion.course import check
-from companion.plots import BLUE, GREY, ORANGE, figure, show
+from companion.lab.frame import BLUE, GREY, ORANGE, figure, show
 from companion.theory import linear, variance
 
 torch.set_default_dtype(torch.float64)

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from companion import probes, volume
-from companion.explorables import sinusoid
+from companion.experiments.experiment import Experiment
+from companion.experiments.presets import PRESETS
 from companion.models import (
     MLAE,
     VAE,
@@ -28,12 +29,10 @@ from companion.models import (
     rectangular_loss,
 )
 from companion.networks import MLP
-from companion.sweep import grid, sweep
-from companion.training import fit
-from companion.training.experiment import Experiment
-from companion.training.presets import PRESETS
+from companion.training import fit, grid, sweep
 from companion.training.replay import WARM_UP, Replay
 from companion.training.stream import Step
+from figures.explorables import sinusoid
 
 BATCH, DIM = 512, 784
 NEEDS_CUDA = [
@@ -385,7 +384,7 @@ VOLUME = """
 import torch
 from companion import jacobians
 from companion.networks import build
-from companion.networks.papers import CONVNET
+from companion.experiments.papers import CONVNET
 torch.set_num_threads(1), torch.manual_seed(0)
 decoder, z = build(CONVNET["celeba"])[1].eval(), torch.randn(8, 64)
 with torch.no_grad():

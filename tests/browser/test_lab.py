@@ -9,14 +9,14 @@ import pytest
 from helpers import judge
 from servers import open_and_run, serving
 
-from companion.explorables import sinusoid
+from figures.explorables import sinusoid
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 SMALL = """\
-from companion.explorables.sinusoid import EXPLORABLE
-from companion.widgets import explore
+from figures.explorables.sinusoid import EXPLORABLE
+from companion.lab.widgets import explore
 
 explore(EXPLORABLE, noise=(0.1,))"""
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 EDIT = "my_answer = 42"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 PANEL = """\
-from companion.explorables.sinusoid import EXPLORABLE
-from companion.widgets import explore
+from figures.explorables.sinusoid import EXPLORABLE
+from companion.lab.widgets import explore
 
 explore(EXPLORABLE, noise=(0.1,))"""
 

@@ -9,7 +9,7 @@ import pytest
 
 from companion import cli
 from companion.cli import execute
-from companion.parameters import PROFILES, of_notebook
+from companion.lab.parameters import PROFILES, of_notebook
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = {path.stem[:2]: path for path in sorted(FOLDER.glob("[0-9][0-9]_*.py"))}

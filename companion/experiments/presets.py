@@ -1,0 +1,323 @@
+"""The papers' own settings, each with its place; what a paper leaves open is said in the note."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from companion.experiments import papers
+from companion.experiments.assemble import WITH_SCALES
+from companion.models.schedules import Schedule, linear
+from companion.networks.table import Table
+from companion.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One experiment of a paper.
+
+    Args:
+        source: paper, section or table.
+        family: which model, one of ``companion.experiments.assemble.MODELS``.
+        data: name of the data set.
+        table: the networks.
+        config: how it is trained; where ``iterations`` is given, its ``epochs`` do not count and
+            its ``early_stop`` is in iterations, as :meth:`config_for` knows.
+        iterations: optimiser steps, where the paper counts those.
+        norm: what stands where the table says BN.
+        conditional: whether the networks are told the class.
+        options: of the model's constructor.
+        search: values that the paper chooses from by validation.
+        select: by which number it chooses.
+        second: of a two-stage model: hidden widths of the second stage, and how it is trained.
+        note: what the paper leaves open, and what stands here instead.
+        limit: training samples, where the paper takes fewer than there are.
+    """
+
+    source: str
+    family: str
+    data: str
+    table: Table
+    config: TrainConfig
+    iterations: int | None = None
+    norm: str = "batch"
+    conditional: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
+    search: Mapping[str, tuple] = field(default_factory=dict)
+    select: str = ""
+    second: tuple[tuple[int, ...], TrainConfig] | None = None
+    note: str = ""
+    limit: int | None = None
+
+    @property
+    def heads(self) -> int:
+        """Numbers that the encoder gives for each latent dimension, as ``build`` takes them."""
+        return 2 if self.family in WITH_SCALES else 1
+
+    def config_for(self, samples: int) -> TrainConfig:
+        """The settings with the paper's count of iterations turned into epochs of the data.
+
+        >>> PRESETS["aef-mnist"].config_for(54_000).epochs  # 421 batches of 128 an epoch
+        238
+        """
+        if self.iterations is None:
+            return self.config
+        per_epoch = max(samples // self.config.batch_size, 1)
+        stop = self.config.early_stop  # in iterations too
+        epochs = ceil(self.iterations / per_epoch)
+        return replace(
+            self.config, epochs=epochs, early_stop=stop and max(1, round(stop / per_epoch))
+        )
+
+
+BETA_K = {"beta": (5.0, 10.0, 15.0, 20.0, 25.0), "num_probes": (1, 2)}
+PYTHAE = TrainConfig(
+    epochs=100, batch_size=100, learning_rate=1e-4, schedule="plateau", patience=10, monitor="loss"
+)
+PYTHAE_CELEBA = replace(PYTHAE, epochs=50, learning_rate=1e-3)
+BEST = {
+    "mnist": replace(PYTHAE, epochs=2000, batch_size=512),
+    "celeba": replace(PYTHAE_CELEBA, epochs=200, batch_size=256),
+}
+
+
+def _benchmark() -> dict[str, Preset]:
+    """MLAE's runs in the benchmark of Chadebec et al.: Tables 2 and 5."""
+    presets = {}
+    for net, tables in (("convnet", papers.CONVNET), ("resnet", papers.RESNET)):
+        for data, table in tables.items():
+            presets[f"mlae-{data}-{net}"] = Preset(
+                "MLAE App. E.4, Tables 5 and 7" + (", 8" if net == "resnet" else ""),
+                "mlae",
+                data,
+                table,
+                PYTHAE_CELEBA if data == "celeba" else PYTHAE,
+                options={"beta": 10.0},
+                search=BETA_K,
+                select="validation FID",
+            )
+    return presets
+
+
+def _ablation() -> dict[str, Preset]:
+    """MLAE's best models and what Table 6 takes away from them, one row each."""
+    # name, data sets that have the row, architecture, norm, β by epoch, weight decay
+    rows = [
+        ("best", ("mnist",), "convnet-plus", "none", True, 1e-4),
+        ("decay", ("mnist", "celeba"), "convnet-plus", "none", False, 1e-4),
+        ("bn", ("mnist", "celeba"), "convnet-plus", "batch", False, 0.0),
+        ("plain", ("mnist", "celeba"), "convnet-plus", "none", False, 0.0),
+        ("plain", ("mnist", "celeba"), "convnet", "none", False, 0.0),
+        ("bn", ("mnist", "celeba"), "convnet", "batch", False, 0.0),
+        ("decay", ("celeba",), "convnet", "none", False, 1e-4),
+        ("beta", ("mnist",), "convnet", "none", True, 0.0),
+    ]
+    tables = {"convnet": papers.CONVNET, "convnet-plus": papers.CONVNET_PLUS}
+    return {
+        f"mlae-{data}-{net}-{name}": Preset(
+            "MLAE App. E.4, Tables 6 and 9",
+            "mlae",
+            data,
+            tables[net][data],
+            replace(BEST[data], weight_decay=decay),
+            norm=norm,
+            options={"beta": linear(10.0, 100.0) if by_epoch else 10.0},
+            note="β is not given: 10, or 10 times the printed factor; K, learning rate as E.4",
+        )
+        for name, sets, net, norm, by_epoch, decay in rows
+        for data in sets
+    }
+
+
+def _tabular() -> dict[str, Preset]:
+    """MLAE's tables; sizes, latents and epochs as Table 4, read with steps and batch."""
+    sizes = {
+        "power": (6, 3, 3),
+        "gas": (8, 2, 6),
+        "hepmass": (21, 10, 17),
+        "miniboone": (43, 21, 170),
+    }
+    config = TrainConfig(batch_size=512, learning_rate=3e-4, noise=0.01, weight_decay=1e-4)
+    return {
+        f"mlae-{data}": Preset(
+            "MLAE App. E.3, Table 4",
+            "mlae",
+            data,
+            papers.mlae_tabular(dim, latent),
+            replace(config, epochs=epochs),
+            options={"beta": 10.0, "num_probes": 1},
+            note="the printed epochs are garbled",
+        )
+        for data, (dim, latent, epochs) in sizes.items()
+    }
+
+
+def _toy() -> dict[str, Preset]:
+    """MLAE's noisy sinusoid."""
+    return {
+        "mlae-sinusoid": Preset(
+            "MLAE App. E.1, Figs 3 and 6",
+            "mlae",
+            "sinusoid",
+            papers.SINUSOID,
+            TrainConfig(epochs=50, batch_size=256, learning_rate=1e-3),
+            options={"beta": 10.0},
+            search={"beta": tuple(float(f"{10 ** (k * 4 / 13 - 2):.4g}") for k in range(14))},
+            note="batch, schedule and sample count are not given: 256, one-cycle, 10,000; the 14 "
+            "values of β are in the authors' notebook",
+        )
+    }
+
+
+def growing(nu: float) -> Schedule:
+    """RIF's weights μ and μ_in at iteration i of 100,000: 1 + i^ν/1000 (§4.2).
+
+    >>> growing(1.0)(0.5, 0)
+    51.0
+    """
+    return lambda progress, epoch: 1 + (progress * 100_000) ** nu / 1000
+
+
+def _relaxed() -> dict[str, Preset]:
+    """Relaxed injective flows with objectives (9) and (10), μ growing with the iteration."""
+    config = TrainConfig(batch_size=128, learning_rate=1e-3, schedule="constant")
+    return {
+        f"relaxed-{data}-{objective}": Preset(
+            f"RIF §4 and App. A, objective ({number})",
+            "relaxed",
+            data,
+            table,
+            config,
+            iterations=100_000,
+            options={"objective": objective, "mu": growing(1.0), "mu_in": growing(1.0), "eta": 0.1},
+            search={
+                "nu": (1.0, 1.3),
+                "prior_weight": (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+            },
+            select="FID of GMM(10) samples",
+            note="decoders as near as the printed ones can be built",
+        )
+        for data, table in papers.RIF.items()
+        for objective, number in (("log", 9), ("scale", 10))
+    }
+
+
+def _aef() -> dict[str, Preset]:
+    """Autoencoders within flows on the three sets of 28×28 images, and on colour images."""
+    small = TrainConfig(batch_size=128, learning_rate=1e-3, schedule="constant")
+    large = replace(small, learning_rate=1e-4, clip=200.0, early_stop=20_000, flip=True)
+    note = "schedule and channels are not given: constant, 64"
+    presets = {
+        f"aef-{data}": Preset(
+            "AEF App. D", "aef", data, papers.AEF["mnist"], small, 100_000, options={"levels": 256},
+            search={"latent_dim": (2, 4, 8, 16, 32)}, select="validation loss", note=note,
+        )
+        for data in ("mnist", "fashion-mnist", "kmnist")
+    }  # fmt: skip
+    rows = [
+        ("celeba-hq-32", "celeba32", replace(large, batch_size=64), 1_000_000),
+        ("celeba-hq", "celeba", replace(large, batch_size=16), 1_000_000),
+        (
+            "imagenet32",
+            "imagenet32",
+            replace(large, batch_size=16, early_stop=100_000, flip=False),
+            2_000_000,
+        ),
+    ]
+    for data, net, config, iterations in rows:
+        presets[f"aef-{data}"] = Preset(
+            "AEF App. D", "aef", data, papers.AEF[net], config, iterations,
+            options={"levels": 256}, search={"latent_dim": (64, 128, 256)},
+            select="validation loss", note=note,
+        )  # fmt: skip
+    return presets
+
+
+def _two_stage() -> dict[str, Preset]:
+    """The learned decoder variance and the second stage, on both of the paper's networks."""
+    rows = {"mnist": (400, 150, 800, 300), "cifar10": (1000, 300, 2000, 600)}
+    rows |= {"fashion-mnist": rows["mnist"], "celeba": (120, 48, 300, 120)}
+    base = TrainConfig(batch_size=100, learning_rate=1e-4, schedule="steps", weight_decay=5e-4)
+    presets = {}
+    for data, (first, halve, second, halve_second) in rows.items():
+        for net, tables, width in (
+            ("infogan", papers.INFOGAN, 1024),
+            ("resnet", papers.SCALE_BLOCKS, 2048),
+        ):
+            presets[f"two-stage-{data}-{net}"] = Preset(
+                "2SVAE App. D, " + ("Table 1" if net == "infogan" else "Figs 1 and 12"),
+                "two-stage",
+                data,
+                tables[data.removeprefix("fashion-")],
+                replace(base, epochs=first, halve_every=halve),
+                options={"learn_variance": True},
+                second=(3 * (width,), replace(base, epochs=second, halve_every=halve_second)),
+            )
+    return presets
+
+
+def _taylor() -> dict[str, Preset]:
+    """The VAE without sampling."""
+    options = {"decoder_variance": 0.5, "taylor_weight": 0.5}
+    slow = TrainConfig(batch_size=64, learning_rate=1e-4, schedule="constant")
+    all_at_once = replace(slow, batch_size=1000, learning_rate=1e-3, epochs=1000)
+    wide = papers.SFVAE["mnist"]._replace(latent_dim=200)
+    note = "the batch size is not given: 64, as in the runtime comparison"
+    return {
+        "taylor-celeba": Preset(
+            "SFVAE App. B, §4", "taylor", "celeba", papers.SFVAE["celeba"], slow, 1_000_000,
+            options=options, search={"latent_dim": (12, 16, 24, 32, 48, 64)},
+        ),
+        "taylor-chairs": Preset(
+            "SFVAE App. B, §4", "taylor", "chairs", papers.SFVAE["celeba"], slow, 1_000_000,
+            options=options, search={"latent_dim": (8, 12, 16, 24, 32)}, note=note,
+        ),
+        "taylor-mnist": Preset(
+            "SFVAE App. B", "taylor", "mnist", papers.SFVAE["mnist"], slow, 50_000,
+            options=options, note=note,
+        ),
+        "taylor-mnist-collapse": Preset(
+            "SFVAE Table 4", "taylor", "mnist", wide, all_at_once, options=options,
+            note="a fixed subset of 1,000 images in one batch", limit=1000,
+        ),
+        **{
+            f"taylor-{data}-tanh": Preset(
+                "SFVAE Table 3", "taylor", data, papers.SFVAE["mnist-tanh"],
+                replace(slow, batch_size=20), 1_000_000, options=options,
+                note="the count of iterations and the latent size are not given: 1,000,000 and 50",
+            )
+            for data in ("mnist", "omniglot")
+        },
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Preset] = {
+    **_benchmark(),
+    **_ablation(),
+    "mlae-mnist-conditional": Preset(
+        "MLAE App. E.2, Figs 7 and 8",
+        "mlae",
+        "mnist",
+        papers.convnet_plus_mnist(width=4),
+        replace(BEST["mnist"], epochs=400),
+        norm="none",
+        conditional=True,
+        options={"beta": 10.0},
+        search={"beta": (0.1, 1.0, 10.0, 100.0)},
+        note="batch size and learning rate are not given: as the best model of E.4",
+    ),
+    **_tabular(),
+    **_toy(),
+    **_relaxed(),
+    **_aef(),
+    **_two_stage(),
+    **_taylor(),
+}
+
+
+def listing() -> str:
+    """All presets with their place in the papers, a line each.
+
+    >>> print(listing().splitlines()[0])
+    mlae-mnist-convnet             MLAE App. E.4, Tables 5 and 7
+    """
+    return "\n".join(f"{name:<30} {preset.source}" for name, preset in PRESETS.items())

@@ -1,0 +1,1 @@
+"""What notebooks need besides the library: pictures with words, sliders, parameters, claims."""

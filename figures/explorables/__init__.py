@@ -1,0 +1,76 @@
+"""Explorables: pictures that answer to β and γ, each in a file of its own."""
+
+from companion.lab.explorable import Control, Explorable
+from figures.explorables import (
+    ablation,
+    batch_orthogonal,
+    benchmark,
+    conjugate_gradients,
+    decoder_variance,
+    digits,
+    directions,
+    face_models,
+    frobenius_bounds,
+    interval,
+    linear_model,
+    mnist_full,
+    mnist_gpu,
+    relaxed_flow,
+    semicircle_curvature,
+    sinusoid,
+    sinusoid_full,
+    taylor_vae,
+    trace_probes,
+    two_stages,
+    within_flows,
+)
+
+MODULES = (
+    sinusoid,
+    semicircle_curvature,
+    linear_model,
+    interval,
+    trace_probes,
+    conjugate_gradients,
+    frobenius_bounds,
+    relaxed_flow,
+    within_flows,
+    decoder_variance,
+    directions,
+    two_stages,
+    taylor_vae,
+    face_models,
+    benchmark,
+    digits,
+    ablation,
+)
+BY_NAME = {module.NAME: module for module in MODULES}
+# no sliders; up to an hour each, or ten minutes of a GPU
+LONG = {m.NAME: m for m in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal)}
+
+
+def rebuild(name: str | None = None, check: bool = False) -> list[str]:
+    """Retrain the lattice of one explorable, or of all; with ``check`` only compare one point.
+
+    The numbers in ``LONG`` are trained again only when they are named.
+
+    Returns:
+        Lines to print; with ``check`` a line that ends in OUTSIDE is a failure.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    known = BY_NAME | LONG
+    if name is not None and name not in known:
+        raise ValueError(f"rebuild: no explorable {name!r}; there are {', '.join(known)}")
+    lines = []
+    for module in [known[name]] if name else BY_NAME.values():
+        if check:
+            lines += module.check()
+        else:
+            module.build()
+            lines.append(f"{module.NAME}: rebuilt")
+    return lines
+
+
+__all__ = ["BY_NAME", "Control", "Explorable", "rebuild"]

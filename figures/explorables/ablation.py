@@ -1,0 +1,286 @@
+"""MLAE Table 6 on real digits of 8×8 pixels: what becomes of the samples when one thing changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion.lab.explorable import (
+    Control,
+    Explorable,
+    check_point,
+    compare,
+    load_lattice,
+    save_lattice,
+)
+from companion.models import MLAE
+from companion.models import linear as rising
+from companion.networks import build as networks_of
+from companion.networks.table import (
+    BN,
+    CODE,
+    RELU,
+    SIGMOID,
+    Table,
+    block,
+    conv,
+    conv_t,
+    fc_block,
+)
+from companion.networks.table import linear as fully
+from companion.training import TrainConfig, sweep
+from figures import plots
+from figures.explorables import digits
+from figures.explorables.price import as_bytes
+
+NAME = "ablation"
+LATENT, BETA, EPOCHS = digits.LATENT, 10.0, 200
+SEEDS, RUNS, NUM_SHOWN = (0,), (0, 1, 2), 60
+METRICS = ("normal", "mixture", "error")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Args:
+        name: as the paper writes it, or what we change.
+        network: of :func:`small_table`.
+        width: channels of the first convolution, the second has twice as many.
+        norm: what stands where the paper's tables say BN.
+        decay: weight decay.
+        options: of the model that differ from one probe and β = 10.
+        paper: MNIST's FID with codes from N(0, 1) and from a mixture, quoted from Table 6.
+    """
+
+    name: str
+    network: str = "convnet+"
+    width: int = 16
+    norm: str = "none"
+    decay: float = 0.0
+    options: dict = field(default_factory=dict)
+    paper: tuple[float, float] | None = None
+
+
+BY_EPOCH = {"beta": rising(BETA / 10, BETA)}  # the paper prints the factors, 1 and 10, and no β
+ROWS = (
+    Row("ConvNet+, β (epoch), weight decay", decay=1e-4, options=BY_EPOCH, paper=(11.5, 9.3)),
+    Row("ConvNet+, weight decay", decay=1e-4, paper=(11.3, 9.1)),
+    Row("ConvNet+, BN", norm="batch", paper=(16.8, 13.3)),
+    Row("ConvNet+", paper=(14.3, 10.1)),
+    Row("ConvNet", network="convnet", width=64, paper=(20.9, 10.0)),
+    Row("ConvNet, BN", network="convnet", width=64, norm="batch", paper=(24.6, 13.8)),
+    Row("ConvNet, β (epoch)", network="convnet", width=64, options=BY_EPOCH, paper=(23.1, 9.9)),
+    Row("ConvNet+, channels × 4", width=64),
+    Row("ConvNet+, K = 2", options={"num_probes": 2}),
+    Row("ConvNet+, K = 4", options={"num_probes": 4}),
+    Row("ConvNet+, volume at x̂", options={"at": "manifold"}),
+)
+NAMES = tuple(row.name for row in ROWS)
+CONTROLS = {
+    "change": Control(
+        "networks and change", tuple(range(len(ROWS))), NAMES.index("ConvNet+"), names=NAMES
+    )
+}
+
+
+class Numbers(NamedTuple):
+    """What is measured of one trained model."""
+
+    samples: np.ndarray  # (shown, 1, 8, 8) of standard normal codes
+    normal: float  # Fréchet distance of samples from held-out digits, codes from N(0, 1)
+    mixture: float  # the same, codes from GMM(10)
+    error: float  # mean ‖x̂ − x‖² of held-out digits
+
+
+RES = block("ResBlock", RELU, conv(8, 3, 1), RELU, conv(32, 1, 1))
+
+
+def small_table(network: str, width: int) -> Table:
+    """MLAE Tables 7 to 9 at 8×8 pixels: two convolutions in place of three or four, few channels.
+
+    ConvNet+ has residual layers of 64 around the code, four blocks on each side. With a quarter of
+    ConvNet's channels it has fewer parameters, as in the paper.
+
+    Args:
+        network: ``convnet``, ``resnet`` or ``convnet+``.
+        width: channels of the first convolution; the second has twice as many, a ResNet's 32.
+
+    >>> from companion.networks import build, count
+    >>> sizes = {"convnet": 64, "convnet+": 16, "resnet": 16}
+    >>> [count(*build(small_table(n, w), norm="none")[:2]) for n, w in sizes.items()]
+    [281361, 71505, 31601]
+    """
+    w, out = width, (conv_t(1, 4, 2), SIGMOID)
+    if network == "resnet":
+        encoder = [(conv(w, 4, 2),), (conv(32, 4, 2),), (RES,), (RES,), (CODE,)]
+        decoder = [(fully(32, 2, 2),), (RES,), (RES, RELU), (conv_t(w, 4, 2), RELU), out]
+        return Table(digits.SHAPE, LATENT, encoder, decoder)
+    blocks = 4 * [(fc_block(64),)] if network == "convnet+" else []
+    encoder = [(conv(w, 4, 2), BN, RELU), (conv(2 * w, 4, 2), BN, RELU), (CODE,), *blocks]
+    decoder = [*blocks, (fully(2 * w, 2, 2),), (conv_t(w, 4, 2), BN, RELU), out]
+    return Table(digits.SHAPE, LATENT, encoder, decoder)
+
+
+def make_model(row: Row, seed: int) -> MLAE:
+    """The model of one row with seeded weights; it is not told the classes.
+
+    >>> make_model(ROWS[3], seed=0).beta
+    tensor(10.)
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MLAE(
+            *networks_of(small_table(row.network, row.width), norm=row.norm),
+            **{"beta": BETA} | row.options,
+        )
+
+
+def make_config(row: Row, seed: int) -> TrainConfig:
+    """2,000 one-cycle Adam steps of batch 128, as for the explorable of digits."""
+    return replace(digits.make_config(seed), epochs=EPOCHS, weight_decay=row.decay)
+
+
+def train(row: Row, seeds: Sequence[int], progress: bool = False) -> list[MLAE]:
+    """One trained model for each seed."""
+    models = [make_model(row, seed) for seed in seeds]
+    configs = [make_config(row, seed) for seed in seeds]
+    sweep(models, [digits.make_data()[0].x] * len(models), configs, progress=progress)
+    return [model.eval() for model in models]
+
+
+@torch.no_grad()
+def measure(model: MLAE) -> Numbers:
+    """Judge a trained model on held-out digits that are the same for all."""
+    x = digits.make_data()[1].x
+    normal, samples = digits.frechet(model, x, "normal")
+    mixture, _ = digits.frechet(model, x, "mixture")
+    error = float((model.decode(model.encode(x)) - x).square().flatten(1).sum(1).mean())
+    return Numbers(samples[:NUM_SHOWN].numpy(), normal, mixture, error)
+
+
+@cache
+def lattice() -> dict[str, np.ndarray]:
+    """All arrays, read once: metrics are ``(row, run)``."""
+    return load_lattice(NAME)[0]
+
+
+def runs(name: str, metric: str) -> np.ndarray:
+    """One metric of all trainings of a row: ``(run,)``; ``gap`` is normal − mixture.
+
+    >>> runs("ConvNet+", "gap").shape
+    (3,)
+    """
+    if metric == "gap":
+        return runs(name, "normal") - runs(name, "mixture")
+    return lattice()[metric][NAMES.index(name)].astype(float)
+
+
+def ratio(name: str, other: str, metric: str = "normal") -> np.ndarray:
+    """One metric of a row over the same of another, run by run: ``(run,)``.
+
+    >>> ratio("ConvNet+", "ConvNet+").tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return runs(name, metric) / runs(other, metric)
+
+
+def printed() -> str:
+    """The table: means and standard deviations over the trainings, the paper's numbers quoted."""
+    heads = "".join(f"{name:>13}" for name in ("N", "GMM(10)", "Δ", "error"))
+    lines = [f"{'':34}{heads}   quoted N and GMM"]
+    for row in ROWS:
+        found = (runs(row.name, metric) for metric in ("normal", "mixture", "gap", "error"))
+        text = "".join(f"{v.mean():>8.2f} ±{v.std():.2f}" for v in found)
+        quoted = "" if row.paper is None else "   {:.1f}  {:.1f}".format(*row.paper)
+        lines.append(f"{row.name:34}{text}{quoted}")
+    return "\n".join(lines)
+
+
+def render(seed: int, change: float) -> Figure:
+    """Fréchet distances of all rows and samples of the chosen one.
+
+    >>> len(render(0, change=3).axes)
+    2
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"change": change})
+    at, arrays = int(change), lattice()
+    figure = plots.figure(layout=None, size=(9.6, 4.4))
+    left = figure.add_axes((0.27, 0.12, 0.4, 0.79))
+    plots.paired_strip(
+        left, NAMES, {"N": arrays["normal"], "GMM(10)": arrays["mixture"]},
+        "Fréchet distance", chance=float(arrays["chance"]), here=at,
+    )  # fmt: skip
+    right = figure.add_axes((0.7, 0.03, 0.29, 0.88))
+    plots.image_grid(right, arrays["samples"][at] / 255, 6, f"samples, {NAMES[at]}")
+    right.title.set_fontsize(9)
+    return figure
+
+
+def describe(seed: int, change: float) -> str:
+    """The alt text of :func:`render`, made from the same numbers.
+
+    >>> describe(0, change=3)[:60]
+    'Real digits, MLAE at β = 10. ConvNet+: Fréchet distance of s'
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"change": change})
+    normal, mixture, error = (runs(NAMES[int(change)], metric).mean() for metric in METRICS)
+    return (
+        f"Real digits, MLAE at β = {BETA:g}. {NAMES[int(change)]}: Fréchet distance of samples "
+        f"{normal:.2f} with normal codes, {mixture:.2f} with GMM(10), reconstruction error "
+        f"{error:.2f}; means of {len(RUNS)} trainings."
+    )
+
+
+def build(progress: bool = True) -> None:
+    """Train every model of the table and write it into the package; takes a quarter of an hour."""
+    save([[measure(model) for model in train(row, RUNS, progress)] for row in ROWS])
+
+
+def save(found: list[list[Numbers]]) -> None:
+    """Write what was measured, of all rows and runs, into the package."""
+    arrays = {
+        name: np.array([[getattr(one, name) for one in row] for row in found], np.float32)
+        for name in METRICS
+    }
+    arrays["samples"] = as_bytes(np.stack([row[0].samples for row in found]))
+    arrays["chance"] = digits.lattice()["chance"]
+    training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": digits.NOISE}
+    about = {
+        "made_by": f"companion rebuild {NAME}",
+        "data": digits.DATA,
+        "models": list(NAMES),
+        "runs": list(RUNS),
+        "training": training | {"beta": BETA},
+    }
+    save_lattice(NAME, arrays, about)
+    lattice.cache_clear()
+
+
+def check(seed: int = 0, change: int = 3) -> list[str]:
+    """Retrain one model by itself and compare it with the band of its row's runs."""
+    result = measure(train(ROWS[change], [seed])[0])
+    return compare(result, {name: runs(NAMES[change], name) for name in METRICS})
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="One change at a time",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "the paper's best": {"change": 0},
+        "ConvNet+": {"change": NAMES.index("ConvNet+")},
+        "ConvNet": {"change": NAMES.index("ConvNet")},
+    },
+    prompts=(
+        "Which change will move the samples most: networks, BatchNorm, weight decay, β or K?",
+        "For which networks will a mixture over the codes help most?",
+    ),
+)

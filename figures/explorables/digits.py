@@ -1,0 +1,302 @@
+"""Conditional models of real digits: MLAE's β beside a VAE's fixed and learned γ (App. E.2)."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from companion.contracts import as_float
+from companion.data import images
+from companion.evaluation import Recogniser, decoder_spectrum, gaussian_w2
+from companion.evaluation.generation import codes_of
+from companion.lab.explorable import Explorable
+from companion.latents import fit_latents
+from companion.models import Model
+from companion.networks import MLP
+from companion.training import TrainConfig, sweep
+from figures import plots
+from figures.explorables.price import COLOURS, Price, as_bytes
+
+NAME = "digits"
+METRICS = ("error", "entropy", "distance", "clean", "variety", "recognised", "normal", "mixture")
+PICTURES = ("reconstructions", "samples")
+PRICE = Price(NAME, (0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0), 10.0, METRICS, (0, 1, 2, 3, 4))
+BETAS, GAMMAS, KEYS, CONTROLS = PRICE.betas, PRICE.gammas, PRICE.keys, PRICE.controls
+SEEDS = (0,)  # of the pictures
+SHAPE, LATENT, CLASSES = (1, 8, 8), 16, images.NUM_CLASSES
+EPOCHS, NOISE, NUM_SAMPLES = 200, 0.1, 1000
+THRESHOLD = 8 / 28  # MLAE Fig. 7 counts from 1 at 28 pixels a side; ‖x‖ grows with the side
+DATA = "the 8×8 digits of scikit-learn, 1,297 to train on, 500 held out"
+EDGES = np.linspace(-4, 4, 41)  # of the histogram of code entries
+lattice = PRICE.lattice
+
+
+class Numbers(NamedTuple):
+    """What a picture shows of one trained model."""
+
+    reconstructions: np.ndarray  # (10, 1, 8, 8) of one held-out digit of each class
+    samples: np.ndarray  # (100, 1, 8, 8) of standard normal codes, the class changing fastest
+    spectrum: np.ndarray  # (latent,) mean singular values of the decoder
+    histogram: np.ndarray  # (2, 40) density of the entries of held-out codes: with noise, clean
+    error: float  # mean ‖x̂ − x‖² of held-out digits
+    entropy: float  # of the model's density on its manifold, in nats (MLAE eq. 117)
+    distance: float  # squared W₂ from N(0, 1) of codes of held-out digits, with training's noise
+    clean: float  # the same of the digits without noise
+    variety: float  # variance of samples within a class, summed over pixels
+    recognised: float  # share of samples that a classifier takes for the class that was asked for
+    normal: float  # Fréchet distance of samples from held-out digits, codes from N(0, 1)
+    mixture: float  # the same, codes from GMM(10)
+
+
+class Digits(NamedTuple):
+    """Images in [0, 1] with their one-hot classes."""
+
+    x: Tensor  # (n, 1, 8, 8)
+    condition: Tensor  # (n, 10)
+    y: Tensor  # (n,)
+
+
+def make_model(key: str, seed: int) -> Model:
+    """The model of one of ``KEYS``: two hidden layers of 128 and a linear skip, seeded weights.
+
+    >>> make_model("mlae 10", seed=0).latent_dim
+    16
+    """
+
+    def networks(heads: int) -> tuple[MLP, MLP]:
+        options = {"hidden": (128, 128), "condition_dim": CLASSES, "residual": True}
+        return MLP(SHAPE, heads * LATENT, **options), MLP(LATENT, SHAPE, **options)
+
+    return PRICE.make(key, seed, networks, SHAPE, LATENT)
+
+
+@cache
+def make_data() -> tuple[Digits, Digits]:
+    """1,297 digits to train on and the 500 others, which no model sees.
+
+    >>> [len(part.x) for part in make_data()]
+    [1297, 500]
+    """
+    splits = images.load("digits")
+    held_out = (torch.cat(pair) for pair in zip(splits.valid, splits.test, strict=True))
+    pairs = tuple(splits.train), tuple(held_out)
+    return tuple(Digits(as_float(x), images.one_hot(y), y) for x, y in pairs)
+
+
+def make_config(seed: int) -> TrainConfig:
+    """2,000 one-cycle Adam steps of batch 128 on digits with fresh noise."""
+    return TrainConfig(EPOCHS, 128, learning_rate=2e-3, noise=NOISE, seed=seed, device="cpu")
+
+
+def train(keys: Sequence[str], seeds: Sequence[int], progress: bool = False) -> list[Model]:
+    """One model for each key and seed, seeds fastest; the keys must be of one kind."""
+    runs = [(key, seed) for key in keys for seed in seeds]
+    models, digits = [make_model(*run) for run in runs], make_data()[0]
+    configs = [make_config(seed) for _, seed in runs]
+    data, conditions = [digits.x] * len(runs), [digits.condition] * len(runs)
+    sweep(models, data, configs, conditions=conditions, progress=progress)
+    return [model.eval() for model in models]
+
+
+@cache
+def judge() -> Recogniser:
+    """A classifier of real digits: it recognises samples, and its hidden layer compares them."""
+    train, held_out = make_data()
+    return Recogniser(train.x, train.y, held_out.x, held_out.y)
+
+
+@cache
+def asked() -> tuple[Tensor, Tensor]:
+    """The classes of the samples and their condition: every class in turn."""
+    y = torch.arange(NUM_SAMPLES) % CLASSES
+    return y, images.one_hot(y)
+
+
+def variety(x: Tensor, y: Tensor) -> float:
+    """Variance within a class, summed over pixels, its mean over classes.
+
+    >>> variety(torch.tensor([[0.0], [2.0], [5.0], [5.0]]), torch.tensor([0, 0, 1, 1]))
+    1.0
+    """
+    return float(torch.stack([x[y == c].var(0).sum() for c in y.unique()]).mean())
+
+
+def frechet(model: Model, x: Tensor, kind: str, seed: int = 4000) -> tuple[float, Tensor]:
+    """Samples of standard normal codes, or of a density fitted to training codes, and how far.
+
+    Args:
+        model: a trained model, conditional or not.
+        x: ``(n, *data)`` digits that samples are compared with.
+        kind: ``normal`` or a density of :func:`companion.latents.fit_latents`.
+        seed: of the codes.
+    """
+    digits, generator = make_data()[0], torch.Generator().manual_seed(seed)
+    told = takes_condition(model)
+    codes = codes_of(model, digits.x, digits.condition if told else None, generator)
+    model.latents = None if kind == "normal" else fit_latents(kind, codes)
+    samples = model.sample(NUM_SAMPLES, asked()[1] if told else None, 1.0, generator).detach()
+    model.latents = None
+    return gaussian_w2(judge().features(samples), judge().features(x)).value, samples
+
+
+def takes_condition(model: Model) -> bool:
+    """Whether the networks are told the class."""
+    return any(getattr(m, "condition_dim", 0) for m in model.modules())
+
+
+@torch.no_grad()
+def measure(model: Model, seed: int) -> Numbers:
+    """Judge a trained model on held-out digits that are the same for all."""
+    _, held_out = make_data()
+    y, condition = asked()
+    x_hat = model.decode(model.encode(held_out.x, held_out.condition), held_out.condition)
+    generator = torch.Generator().manual_seed(4001)
+    noisy = held_out.x + NOISE * torch.randn(held_out.x.shape, generator=generator)
+    codes = [codes_of(model, x, held_out.condition, generator) for x in (noisy, held_out.x)]
+    spectrum = decoder_spectrum(model, 500, condition[:500], generator)
+    normal, samples = frechet(model, held_out.x, "normal")
+    found = judge()(samples).classes == y.numpy()
+    return Numbers(
+        x_hat[one_of_each()].numpy(),
+        samples[: 10 * CLASSES].numpy(),
+        spectrum.mean.numpy(),
+        np.stack([np.histogram(z.numpy(), EDGES, density=True)[0] for z in codes]),
+        float((x_hat - held_out.x).square().flatten(1).sum(1).mean()),
+        spectrum.entropy,
+        *(gaussian_w2(z, prior(4000, 4002)).value for z in codes),
+        variety(samples, y),
+        float(found.mean()),
+        normal,
+        frechet(model, held_out.x, "mixture")[0],
+    )
+
+
+def prior(n: int, seed: int) -> Tensor:
+    """Standard normal codes: ``(n, 16)``."""
+    return torch.randn(n, LATENT, generator=torch.Generator().manual_seed(seed))
+
+
+@cache
+def one_of_each() -> Tensor:
+    """Where the first held-out digit of each class is: ``(10,)``."""
+    y = make_data()[1].y
+    return torch.stack([(y == c).nonzero()[0, 0] for c in range(CLASSES)])
+
+
+def numbers(key: str) -> Numbers:
+    """The numbers of one of ``KEYS``, pictures and curves of the first run, else medians.
+
+    >>> numbers("mlae 100").error < numbers("mlae 0.1").error
+    True
+    """
+    return PRICE.stored(Numbers, key, PICTURES)
+
+
+def curves(name: str) -> dict[str, np.ndarray]:
+    """One metric of all runs: ``beta`` and ``gamma`` are ``(7, run)``, ``learned`` is ``(run,)``.
+
+    ``count`` is the number of mean singular values of at least ``THRESHOLD`` (MLAE Fig. 7, right).
+    """
+    values = lattice()["spectrum" if name == "count" else name]
+    return PRICE.curves((values >= THRESHOLD).sum(-1) if name == "count" else values.astype(float))
+
+
+def render(seed: int, beta: float, gamma: float) -> Figure:
+    """Held-out digits, what three models make of them, their samples, their decoders' spectra.
+
+    >>> len(render(0, beta=10.0, gamma=0.05).axes)
+    2
+    """
+    found, arrays = PRICE.trio(numbers, seed, beta, gamma), lattice()
+    rows = [arrays["truth"] / 255]
+    for one in found.values():
+        rows += [one.reconstructions, one.samples[: 2 * CLASSES]]
+    figure = plots.figure(layout=None, size=(9.6, 4.6))
+    left = figure.add_axes((0.215, 0.01, 0.37, 0.93))
+    title = "held-out digits (top row), a column for each class"
+    plots.image_grid(left, np.concatenate(rows), CLASSES, title, (1, 4, 7))
+    left.title.set_fontsize(9)
+    step = left.get_ylim()[0] / 10
+    for i, (caption, one) in enumerate(found.items()):
+        text = (
+            f"{caption}\nreconstructions, error {one.error:.2g}\n\n"
+            f"samples, recognised {one.recognised:.0%},\nvariance {one.variety:.2g}"
+        )
+        left.text(-2, (3 * i + 2.5) * step, text, ha="right", va="center", color=COLOURS[i])
+    right = figure.add_axes((0.66, 0.12, 0.33, 0.81))
+    spectra = {caption: one.spectrum for caption, one in found.items()}
+    plots.spectra(right, spectra, COLOURS, ())
+    beta = CONTROLS["beta"].nearest(beta)
+    noise_level(right, beta)
+    right.set_ylim(5e-3, 4)
+    return figure
+
+
+def noise_level(ax, beta: float) -> None:
+    """MLAE's own noise scale σ = 1/√(2β) as a line, in a panel of spectra."""
+    sigma = (2 * beta) ** -0.5
+    label = f"σ = 1/√(2β) = {sigma:.2g}"
+    ax.axhline(sigma, color=plots.GREY, linewidth=1, linestyle=":", label=label)
+    ax.legend(frameon=False, fontsize=8, loc="lower left")
+
+
+def describe(seed: int, beta: float, gamma: float) -> str:
+    """The alt text of :func:`render`, made from the same numbers.
+
+    >>> describe(0, beta=10.0, gamma=0.05)[:57]
+    'Real digits of 8×8 pixels, conditional models. MLAE, β = '
+    """
+    parts = [
+        f"{caption}: reconstruction error {one.error:.2f}, {one.recognised:.0%} of samples "
+        f"recognised, their variance within a class {one.variety:.2f}, singular values "
+        f"{one.spectrum[0]:.2g} to {one.spectrum[-1]:.2g}, {(one.spectrum >= THRESHOLD).sum()} of "
+        f"them at least {THRESHOLD:.2f}"
+        for caption, one in PRICE.trio(numbers, seed, beta, gamma).items()
+    ]
+    return "Real digits of 8×8 pixels, conditional models. " + "; ".join(parts) + "."
+
+
+def build(progress: bool = True) -> None:
+    """Train every model of the lattice and write it into the package; takes some minutes."""
+    arrays = PRICE.build(train, measure, PICTURES, progress)
+    digits, held_out = make_data()
+    arrays["truth"] = as_bytes(held_out.x[one_of_each()])
+    real = [judge().features(part.x) for part in (digits, held_out)]
+    arrays["chance"] = np.float32(gaussian_w2(*real).value)
+    chance = [gaussian_w2(prior(500, s), prior(4000, 4002)).value for s in range(20)]
+    arrays["distance_chance"] = np.array(chance, np.float32)
+    arrays["variety_real"] = np.float32(variety(held_out.x, held_out.y))
+    found = judge()(held_out.x).classes == held_out.y.numpy()
+    arrays["recognised_real"] = np.float32(found.mean())
+    training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE}
+    PRICE.save(arrays, {"data": DATA, "training": training})
+
+
+def check(seed: int = 0, beta: float = 10.0) -> list[str]:
+    """Retrain one model by itself and compare it with the band of the lattice's runs there."""
+    key = f"mlae {beta:g}"
+    return PRICE.check(key, measure(train([key], [seed])[0], seed))
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="Real digits, told which",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "one price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
+        "the price of the noise on the images": {"beta": 50.0, "gamma": 0.01},
+        "β → ∞, γ → 0": {"beta": BETAS[-1], "gamma": GAMMAS[0]},
+        "β → 0, γ → ∞": {"beta": BETAS[0], "gamma": GAMMAS[-1]},
+    },
+    prompts=(
+        "At β = 0.1 an error is almost free. What will MLAE's samples look like, and the VAE's?",
+        "As β grows, do only the large singular values grow, or the small ones too?",
+    ),
+)

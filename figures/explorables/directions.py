@@ -1,0 +1,171 @@
+"""Noise along one latent direction of a VAE on real digits (2SVAE Figs 1, 10 and 11)."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion.contracts import as_float
+from companion.data import images
+from companion.evaluation import active_dimensions, noise_effect, variance_spectrum
+from companion.lab.explorable import Control, Explorable, check_point, load_lattice, save_lattice
+from companion.models import VAE, TwoStageVAE, posterior_size
+from companion.networks import MLP
+from companion.training import TrainConfig, fit
+from figures import plots
+
+NAME = "directions"
+LATENT, NUM_NOISES, EPOCHS = 16, 10, 300
+SEEDS = (0,)
+SHAPE = (1, 8, 8)
+CONTROLS = {
+    "direction": Control("latent direction, by λ", tuple(range(1, LATENT + 1)), 1),
+    "sample": Control("digit", (1, 2, 3, 4, 5), 1),
+}
+
+
+def make_first(seed: int = 0, **options) -> VAE:
+    """A VAE on 8×8 digits with 16 latent dimensions, two hidden layers of 128 on each side."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        nets = MLP(SHAPE, posterior_size(LATENT), (128, 128)), MLP(LATENT, SHAPE, (128, 128))
+        return VAE(*nets, SHAPE, LATENT, **options)
+
+
+def make_second(first: VAE, seed: int = 0) -> TwoStageVAE:
+    """A second stage with as many latents, two hidden layers of 128, on top of a first."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        size = first.latent_dim
+        nets = MLP(size, posterior_size(size), (128, 128)), MLP(size, size, (128, 128))
+        second = VAE(*nets, (size,), size, decoder_variance=0.1, learn_variance=True)
+        return TwoStageVAE(first, second)
+
+
+def make_config(seed: int = 0, epochs: int = EPOCHS) -> TrainConfig:
+    """One-cycle Adam steps of batch 128, ten in each epoch of the 1,297 training digits."""
+    return TrainConfig(epochs, 128, learning_rate=2e-3, seed=seed, device="cpu")
+
+
+@cache
+def digits() -> images.Splits:
+    """The digits inside scikit-learn."""
+    return images.load("digits")
+
+
+def code_spectra(model: TwoStageVAE, x: torch.Tensor) -> np.ndarray:
+    """Singular values over √n of matrices of codes: N(0, 1), first stage, second stage.
+
+    ``(3, latent)``; codes are posterior draws. Source: 2SVAE Fig. 1 (right).
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3, 1, len(x), model.latent_dim, generator=generator)
+    with torch.no_grad():
+        z = model.draw_posterior(x, noise[1])
+        u = model.second.draw_posterior(z[0], noise[2])
+    codes = torch.cat([noise[0], z, u])  # (3, n, latent)
+    return (torch.linalg.svdvals(codes) / len(x) ** 0.5).numpy()
+
+
+@cache
+def lattice() -> dict[str, np.ndarray]:
+    """All numbers: ``images``, ``effect``, ``variances``, ``codes``, ``gamma``, ``error``."""
+    return load_lattice(NAME)[0]
+
+
+def render(seed: int, direction: int, sample: int = 1) -> Figure:
+    """A digit, its decoded code under noise along one direction, and all directions' variances.
+
+    >>> len(render(0, direction=1).axes)
+    3
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"direction": direction, "sample": sample})
+    arrays, j, i = lattice(), int(direction) - 1, int(sample) - 1
+    figure = plots.figure(2, size=(4.9, 3.0), layout=None)
+    figure.subplots_adjust(0.02, 0.16, 0.925, 0.88, wspace=0.2)
+    left, right = figure.subplots(1, 2)
+    shown = np.concatenate([arrays["originals"][i : i + 1], arrays["images"][i, j]]) / 255
+    blank = np.zeros((1, *shown.shape[1:]))
+    first, rest = shown[:1], shown[1:]
+    sheet = np.concatenate([first, blank, blank, blank, blank, rest])
+    plots.image_grid(left, sheet, 5, f"digit, and noise along direction {j + 1}", separators=[1])
+    plots.posterior_variances(right, arrays["variances"])
+    right.plot(j + 1, arrays["variances"][j], "o", color="black", markersize=11, fillstyle="none")
+    twin = right.twinx()
+    twin.plot(
+        range(1, LATENT + 1), arrays["effect"][i], "s-", color=plots.GREEN, markersize=3, alpha=0.7
+    )
+    twin.set_ylabel("pixel variance under noise", color=plots.GREEN)
+    right.legend(fontsize=7, loc="center right")
+    return figure
+
+
+def describe(seed: int, direction: int, sample: int = 1) -> str:
+    """The alt text of :func:`render`, made from the same numbers."""
+    check_point(NAME, CONTROLS, SEEDS, seed, {"direction": direction, "sample": sample})
+    arrays, j, i = lattice(), int(direction) - 1, int(sample) - 1
+    effect, value = arrays["effect"][i], arrays["variances"][j]
+    active = active_dimensions(torch.tensor(arrays["variances"]))
+    return (
+        f"Digit {sample}: noise along latent direction {j + 1} of {LATENT}, whose posterior "
+        f"variance is {value:.3g}, changes the pixels with variance {effect[j]:.2g} (largest of "
+        f"all directions: {effect.max():.2g}); {active} directions are active."
+    )
+
+
+def build(epochs: int = EPOCHS) -> None:
+    """Train both stages on digits, follow γ, and write what the pictures need."""
+    x, test = (as_float(part.x) for part in (digits().train, digits().test))
+    first, gamma = make_first(learn_variance=True, decoder_variance=0.3), []
+    config = make_config(epochs=epochs)
+    log = fit(first, x, None, config, callback=lambda _: gamma.append(first.variance.item()))
+    model = make_second(first)
+    fit(model, x, None, make_config(epochs=epochs))
+    generators = [torch.Generator().manual_seed(0) for _ in CONTROLS["sample"].values]
+    effects = [noise_effect(first, test[[i]], NUM_NOISES, g) for i, g in enumerate(generators)]
+    pixels = torch.stack([e.x_hat for e in effects]).clamp(0, 1) * 255
+    arrays = {
+        "originals": digits().test.x[: len(effects)].numpy(),
+        "images": pixels.round().numpy().astype(np.uint8),
+        "effect": torch.stack([e.variance for e in effects]).numpy().astype(np.float32),
+        "variances": variance_spectrum(first, x).values.numpy().astype(np.float32),
+        "codes": code_spectra(model, x).astype(np.float32),
+        "second": np.float32(model.second.variance.item()),
+        "gamma": np.array(gamma, np.float32),
+        "error": np.array(log.column("reconstruction"), np.float32) / 64,
+    }
+    about = {
+        "made_by": f"companion rebuild {NAME}",
+        "data": digits().note,
+        "training": {"epochs": epochs, "batch_size": 128, "learning_rate": 2e-3},
+    }
+    save_lattice(NAME, arrays, about)
+    lattice.cache_clear()
+
+
+def check() -> list[str]:
+    """Train a tenth as long and compare γ with the lattice's at that share of its way."""
+    model = make_first(learn_variance=True, decoder_variance=0.3)
+    fit(model, as_float(digits().train.x), None, make_config(epochs=EPOCHS // 10), progress=False)
+    low, high = lattice()["gamma"].min(), lattice()["gamma"].max()
+    verdict = "ok" if low <= model.variance.item() <= high else "OUTSIDE"
+    return [f"directions: γ lattice {low:.3g} … {high:.3g}, {model.variance.item():.3g}: {verdict}"]
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="Noise along one latent direction",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "the busiest direction": {"direction": 1},
+        "the idlest direction": {"direction": LATENT},
+    },
+    prompts=(
+        "A direction with posterior variance near 0: large or small changes in the image?",
+        "And one with posterior variance near 1?",
+    ),
+)

@@ -1,0 +1,181 @@
+"""The semicircle: the same start followed on and off the manifold (MLAE Fig. 2)."""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion.lab.explorable import Control, Explorable, check_point, load_lattice, save_lattice
+from companion.theory import semicircle
+from figures import plots
+
+NAME = "semicircle"
+BETAS = (0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+RADII = (0.002, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+SEEDS = (0,)
+CONTROLS = {
+    "beta": Control("β, weight of the reconstruction", BETAS, 2.0),
+    "radius": Control("radius at the start", RADII, 0.1),
+}
+SIDES = "manifold", "data"
+CENTRE, STD, NUM_POINTS = 1.5, (0.1, 1.0), 200
+STEPS = 6000
+TIMES = [0, *sorted({int(t) for t in np.geomspace(5, STEPS, 40)} | {60, 200})]
+FRAMES = 0, 60, 200, STEPS  # "t = 0, 1, 2, ∞" of the figure
+
+
+class Path(NamedTuple):
+    """One descent: everything at the times ``TIMES``."""
+
+    circles: np.ndarray  # (times, 3) of m, log r, log s
+    nll: np.ndarray  # (times,) exact, in nats
+    reconstruction: np.ndarray  # (times,)
+
+
+def make_data(seed: int = 0) -> torch.Tensor:
+    """N(0, diag(0.1², 1)), the flat cloud of the figure: ``(200, 2)``."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(NUM_POINTS, 2, generator=generator, dtype=torch.float64)
+    return x * torch.tensor(STD, dtype=torch.float64)
+
+
+def starts(radii=RADII) -> torch.Tensor:
+    """Circles about (1.5, 0) with these radii and the best scale: ``(radii, 3)``."""
+    return torch.stack([semicircle.circle(CENTRE, r, make_data()) for r in radii])
+
+
+@cache
+def _lattice() -> np.ndarray:
+    return load_lattice(NAME)[0]["path"].astype(float)
+
+
+def path(side: str, beta: float, radius: float) -> Path:
+    """One descent of the lattice, with its exact NLL and reconstruction error.
+
+    >>> path("manifold", beta=2.0, radius=0.1).circles[-1, 1] < -20  # log r: the well
+    np.True_
+    """
+    check_point(NAME, CONTROLS, SEEDS, 0, {"beta": beta, "radius": radius})
+    circles = _lattice()[SIDES.index(side), BETAS.index(beta), RADII.index(radius)]
+    terms = semicircle.terms(torch.as_tensor(circles), make_data())
+    return Path(circles, *(term.numpy() for term in terms))
+
+
+def ending(circles: np.ndarray, x: torch.Tensor) -> str:
+    """How a descent ended: collapsed, as a flat arc (still growing) or as a closed circle.
+
+    >>> ending(np.array([[1.5, -20.0, 0.0]]), make_data())
+    'collapsed'
+    """
+    m, log_r, _ = circles[-1]
+    scale = float(x.square().sum(-1).mean().sqrt())
+    if np.exp(log_r) < 0.05 * scale:
+        return "collapsed"
+    return "flat arc" if m > 3 * scale else "closed circle"
+
+
+def render(seed: int, beta: float, radius: float = 0.1) -> Figure:
+    """Both descents from one start, and curvature, NLL and reconstruction error over the steps.
+
+    >>> len(render(0, beta=2.0).axes)
+    3
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "radius": radius})
+    figure = plots.figure(3, size=(3.7, 3.9), layout=None)
+    figure.subplots_adjust(0.055, 0.13, 0.985, 0.91, wspace=0.26)
+    left, middle, right = figure.subplots(1, 3)
+    both = [path(side, beta, radius) for side in SIDES]
+    names = "on the manifold, f'(x̂)", "off the manifold, f'(x)"
+    colors = plots.ORANGE, plots.GREEN
+    at = [TIMES.index(step) for step in FRAMES]
+    for ax, one, name, color in zip((left, middle), both, names, colors, strict=True):
+        frames = one.circles[at]
+        plots.circles(ax, make_data().numpy(), frames[:, 0], np.exp(frames[:, 1]), color)
+        ax.set_title(f"{name}: {ending(one.circles, make_data())}", fontsize=9)
+    right.set_axis_off()
+    rows = {
+        "log₁₀ curvature": [-one.circles[:, 1] / np.log(10) for one in both],
+        "NLL (nats)": [one.nll for one in both],
+        "mean ‖x̂ − x‖²": [one.reconstruction for one in both],
+    }
+    for i, (label, values) in enumerate(rows.items()):
+        ax = right.inset_axes((0.12, 0.7 - 0.35 * i, 0.88, 0.3))
+        curves = dict(zip(("on", "off"), zip(values, colors, strict=True), strict=True))
+        plots.evolution(ax, TIMES, curves, label)
+        ax.tick_params(labelbottom=i == 2, labelsize=8)
+        ax.yaxis.label.set_size(8)
+    ax.set_xlabel("step")
+    ax.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def describe(seed: int, beta: float, radius: float = 0.1) -> str:
+    """The alt text of :func:`render`, made from the same numbers.
+
+    >>> describe(0, beta=2.0, radius=2.0)[:54]
+    'Semicircle at β = 2, started at radius 2: on the manif'
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "radius": radius})
+    texts = []
+    for side, name in zip(SIDES, ("on the manifold", "off it"), strict=True):
+        one = path(side, beta, radius)
+        end, radius_at_end = ending(one.circles, make_data()), np.exp(one.circles[-1, 1])
+        texts.append(
+            f"{name} it ends {end if end == 'collapsed' else 'as a ' + end} (radius "
+            f"{radius_at_end:.2g}, NLL {one.nll[-1]:.2f}, error {one.reconstruction[-1]:.3g})"
+        )
+    return f"Semicircle at β = {beta:g}, started at radius {radius:g}: {'; '.join(texts)}."
+
+
+def descend(radii=RADII, betas=BETAS) -> torch.Tensor:
+    """All descents of a grid at once: ``(side, beta, radius, times, 3)``."""
+    shape = len(betas), len(radii)
+    begin = starts(radii).expand(*shape, 3)
+    weight = torch.tensor(betas, dtype=begin.dtype)[:, None].expand(shape)
+    found = [semicircle.descend(begin, make_data(), weight, side, TIMES) for side in SIDES]
+    return torch.stack(found).movedim(1, -2)
+
+
+def build() -> None:
+    """Follow every start of the lattice; takes some seconds."""
+    about = {
+        "parameters": {"beta": BETAS, "radius": RADII, "centre": CENTRE, "std": STD},
+        "steps": STEPS,
+    }
+    save_lattice(NAME, {"path": descend().numpy().astype(np.float32)}, about)
+    _lattice.cache_clear()
+
+
+def check() -> list[str]:
+    """Follow one start again and compare where it ends."""
+    lines = []
+    for i, side in enumerate(SIDES):
+        again = descend((0.1,), (2.0,))[i, 0, 0].numpy()
+        kept = path(side, 2.0, 0.1).circles
+        same = ending(again, make_data()) == ending(kept, make_data())
+        apart = float(np.abs(again - kept).max())
+        verdict = "ok" if same and apart < 0.05 else "OUTSIDE"
+        lines.append(f"semicircle, {side}: largest difference along the way {apart:.1e}: {verdict}")
+    return lines
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="The semicircle, on and off the manifold",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "inside the well": {"beta": 2.0, "radius": 0.05},
+        "outside it": {"beta": 10.0, "radius": 1.0},
+        "small β: no way out": {"beta": 0.5, "radius": 2.0},
+    },
+    prompts=(
+        "The likelihood pulls points together, the error pushes the circle to them: who wins from "
+        "a small circle, who from a large one?",
+        "Will a larger β save the small circle on the left?",
+    ),
+)

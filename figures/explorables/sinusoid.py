@@ -1,0 +1,234 @@
+"""The noisy sinusoid under β and noise: what does one latent dimension keep (MLAE Figs 3, 6)?"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion.data.toy import Sinusoid
+from companion.evaluation import evaluate, normal_alignment, rank_correlation
+from companion.lab.explorable import Control, Explorable
+from companion.lab.study import Study
+from companion.models import MLAE
+from companion.networks import MLP
+from companion.training import TrainConfig
+from figures import plots
+
+NAME = "sinusoid"
+BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 13))  # holds 0.01, 0.1, 1, 10, 100
+PAPER_BETAS = tuple(float(b) for b in np.logspace(-2, 2, 14))  # of the authors' notebook
+NOISES = (0.1, 0.2, 0.3)
+SEEDS = (0, 1, 2, 3, 4)
+CONTROLS = {
+    "beta": Control("β, weight of the reconstruction", BETAS, 10.0),
+    "noise": Control("noise σ of the data", NOISES, 0.1),
+}
+NUM_TRAIN, NUM_TEST, NUM_SHOWN = 7680, 1000, 400
+EPOCHS = 50
+CODES = np.linspace(-2.5, 2.5, 101)  # where the decoder's curve is drawn
+METRICS = ("nll", "reconstruction", "alignment", "correlation")
+TRAINING = {"steps": 1500, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN}
+
+
+class Numbers(NamedTuple):
+    """Everything that a picture of one trained model shows."""
+
+    points: np.ndarray  # (shown, 2) test data
+    codes: np.ndarray  # (shown,) their latent codes
+    curve: np.ndarray  # (codes, 2) the decoder at evenly spaced codes
+    nll: float  # exact, in nats, on the manifold at the reconstruction
+    reconstruction: float  # mean ‖x̂ − x‖²
+    alignment: float  # mean cos² between the code's gradient and the sinusoid's normal
+    correlation: float  # |rank correlation| of code and x₁
+
+
+def make_model(beta: float, seed: int) -> MLAE:
+    """Residual networks of three hidden layers of 64, one latent dimension, seeded weights.
+
+    >>> make_model(10.0, seed=0).latent_dim
+    1
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        options = {"hidden": (64, 64, 64), "residual": True}
+        return MLAE(MLP(2, 1, **options), MLP(1, 2, **options), (2,), 1, beta=beta)
+
+
+def make_data(noise: float, seed: int) -> torch.Tensor:
+    """The training data of one run: ``(7680, 2)``."""
+    return Sinusoid(noise).sample(NUM_TRAIN, torch.Generator().manual_seed(1000 + seed))
+
+
+def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
+    """1,500 one-cycle Adam steps of batch 256 in 50 epochs."""
+    return TrainConfig(epochs=epochs, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
+
+
+def measure(model: MLAE, noise: float) -> Numbers:
+    """Judge a trained model on test data that are the same for all models of one noise level."""
+    toy = Sinusoid(noise)
+    x = toy.sample(NUM_TEST, torch.Generator().manual_seed(2000))
+    quality = evaluate(model, x, chunk=NUM_TEST)
+    with torch.no_grad():
+        codes = model.encode(x)[:, 0]
+        curve = model.decode(torch.tensor(CODES, dtype=x.dtype)[:, None])
+    alignment = normal_alignment(model.encode, x, toy.normal(toy.nearest(x)))
+    correlation = abs(rank_correlation(codes, x[:, 0]))
+    shown = slice(NUM_SHOWN)
+    return Numbers(
+        x[shown].numpy(), codes[shown].numpy(), curve.numpy(),
+        quality.nll, quality.reconstruction, alignment, correlation,
+    )  # fmt: skip
+
+
+numbers = STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
+    shared={"points": ("noise",)}, training=TRAINING, order=("noise", "beta"),
+)  # fmt: skip
+train, build = STUDY.train, STUDY.build
+
+
+def trade_off(noise: float) -> dict[str, np.ndarray]:
+    """NLL and reconstruction error of all runs at one noise level: each ``(beta, seed)``.
+
+    >>> bool((trade_off(0.1)["reconstruction"][-1] < 0.02).all())
+    True
+    """
+    return {"beta": np.asarray(BETAS), **{name: STUDY.at(name, noise=noise) for name in METRICS}}
+
+
+def transitions(noise: float) -> np.ndarray:
+    """For each seed the β above which the code follows the curve for good: ``(seed,)``.
+
+    Where the mean cos² to the normal falls through ½ for the last time, log-interpolated.
+
+    >>> transitions(0.1).shape
+    (5,)
+    """
+    return onsets(BETAS, trade_off(noise)["alignment"])
+
+
+def onsets(betas: Sequence[float], alignment: np.ndarray) -> np.ndarray:
+    """Where the mean cos² ``(beta, seed)`` falls through ½ for the last time: ``(seed,)``.
+
+    >>> onsets([0.1, 1.0, 10.0], np.array([[0.9], [0.7], [0.3]])).round(3)
+    array([3.162])
+    """
+    log_beta, found = np.log(betas), []
+    for run in alignment.T:
+        last = min(int(np.flatnonzero(run >= 0.5).max(initial=0)), len(betas) - 2)
+        high, low = run[last], run[last + 1]
+        share = np.clip((high - 0.5) / (high - low), 0, 1)
+        found.append(np.exp(log_beta[last] + share * (log_beta[last + 1] - log_beta[last])))
+    return np.array(found)
+
+
+def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> tuple[Figure, str]:
+    """Manifolds at several β side by side, as MLAE Fig. 3 shows them, with the alt text."""
+    figure = plots.figure(len(betas), size=(3.2, 2.9))
+    texts = []
+    for ax, beta in zip(
+        figure.subplots(1, len(betas)), map(CONTROLS["beta"].nearest, betas), strict=True
+    ):
+        result = numbers(seed, beta, noise)
+        plots.manifold(ax, result.points, result.codes, result.curve, CODES)
+        ax.set_title(f"β = {beta:g}")
+        texts.append(describe_numbers(result, beta, noise))
+    return figure, " ".join(texts)
+
+
+def noise_gallery() -> tuple[Figure, str]:
+    """The trade-off at each noise level on common axes, as MLAE Fig. 6, with the alt text."""
+    figure = plots.figure(len(NOISES), size=(3.5, 3.2))
+    panels, texts = figure.subplots(1, len(NOISES), sharey=True), []
+    twins = [
+        plots.trade_off(ax, **trade_off(noise)) for ax, noise in zip(panels, NOISES, strict=True)
+    ]
+    limits = [twin.get_ylim() for twin in twins]
+    for ax, twin, noise in zip(panels, twins, NOISES, strict=True):
+        low, high = transitions(noise).min(), transitions(noise).max()
+        ax.axvspan(low, high, color=plots.GREEN, alpha=0.25, linewidth=0)
+        ax.set_title(f"σ = {noise:g};  green: transition", fontsize=9)
+        twin.set_ylim(min(a for a, _ in limits), max(b for _, b in limits))
+        if ax is not panels[0]:
+            ax.set_ylabel("")
+        if ax is not panels[-1]:
+            twin.set_ylabel("")
+            twin.tick_params(labelright=False)
+        texts.append(f"at σ = {noise:g} the transition lies between β = {low:.2g} and {high:.2g}")
+    return figure, "Trade-off at three noise levels: " + "; ".join(texts) + " over seeds."
+
+
+def draw(result: Numbers, beta: float, noise: float) -> Figure:
+    """One model's manifold beside where it stands among all runs of its noise level."""
+    figure = plots.figure(2, layout=None)  # fixed margins: a slider cannot wait for the layout
+    figure.subplots_adjust(0.08, 0.15, 0.92, 0.91, wspace=0.25)
+    left, right = figure.subplots(1, 2, width_ratios=(5, 4))
+    plots.manifold(left, result.points, result.codes, result.curve, CODES)
+    left.set_title(f"β = {beta:g}, σ = {noise:g}")
+    plots.trade_off(right, **trade_off(noise), here=(beta, result.reconstruction, result.nll))
+    return figure
+
+
+def render(seed: int, beta: float, noise: float = 0.1) -> Figure:
+    """Data coloured by code, the decoder's curve, and the trade-off, at one lattice point.
+
+    >>> render(0, beta=100.0, noise=0.1).axes[0].get_title()
+    'β = 100, σ = 0.1'
+    """
+    return draw(numbers(seed, beta, noise), beta, noise)
+
+
+def describe(seed: int, beta: float, noise: float = 0.1) -> str:
+    """The alt text of :func:`render`, made from the same numbers.
+
+    >>> describe(0, beta=100.0).startswith("Noisy sinusoid, β = 100, σ = 0.1: the code follows the")
+    True
+    """
+    return describe_numbers(numbers(seed, beta, noise), beta, noise)
+
+
+def describe_numbers(result: Numbers, beta: float, noise: float) -> str:
+    """The alt text of any trained model's picture."""
+    follows = "noise across the curve" if result.alignment > 0.5 else "position along the curve"
+    return (
+        f"Noisy sinusoid, β = {beta:g}, σ = {noise:g}: the code follows the {follows} "
+        f"(mean cos² to the normal {result.alignment:.2f}); reconstruction error "
+        f"{result.reconstruction:.3g}, negative log-likelihood {result.nll:.2f} nats."
+    )
+
+
+def train_live(
+    seed: int, callback: Callable | None = None, *, beta: float, noise: float = 0.1
+) -> tuple[Figure, str]:
+    """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
+    result = STUDY.live(callback, seed=seed, beta=beta, noise=noise)
+    return draw(result, beta, noise), describe_numbers(result, beta, noise)
+
+
+def check(seed: int = 0, beta: float = 10.0, noise: float = 0.1) -> list[str]:
+    """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
+    return STUDY.check(seed=seed, beta=beta, noise=noise)
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="The noisy sinusoid",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={
+        "β → 0: likelihood alone": {"beta": BETAS[0]},
+        "the transition": {"beta": BETAS[5]},
+        "β → ∞: reconstruction alone": {"beta": BETAS[-1]},
+    },
+    prompts=(
+        "With a small β, which direction of the data does one number describe most cheaply?",
+        "More noise: does the change from one regime to the other come at a smaller or a larger β?",
+    ),
+    train=train_live,
+    epochs=EPOCHS,
+)

@@ -1,0 +1,230 @@
+"""Where samples' codes come from: one stage, two, and what fails (2SVAE §4, footnotes 5 and 6)."""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from companion.data.manifold import Manifold
+from companion.evaluation import gaussian_w2
+from companion.lab.explorable import (
+    Control,
+    Explorable,
+    check_point,
+    compare,
+    load_lattice,
+    save_lattice,
+)
+from companion.models import VAE, Autoencoder, Model, TwoStageVAE, posterior_size
+from companion.networks import MLP
+from companion.training import TrainConfig, sweep
+from figures import plots
+
+NAME = "stages"
+ARMS = (
+    "γ = 1, fixed",
+    "γ learned",
+    "second stage on it",
+    "both stages at once",
+    "autoencoder",
+    "second stage on that",
+)
+SEEDS = (0, 1, 2, 3, 4)
+CONTROLS = {
+    "arm": Control("model", tuple(range(len(ARMS))), 1, names=ARMS),
+}
+DIM, LATENT, HIDDEN = 5, 3, (32, 32)
+NUM, NUM_SHOWN, EPOCHS, SECOND_EPOCHS = 4096, 150, 60, 150
+BINS = np.linspace(-2, 2, 61)
+METRICS = ("energy", "w2", "distance", "variance", "second_variance")
+
+
+class Numbers(NamedTuple):
+    """Everything that a picture of one trained model shows."""
+
+    histogram: np.ndarray  # (bins,) density of the samples' coordinate u
+    truth: np.ndarray  # (bins,) of the data's
+    codes: np.ndarray  # (shown, 2) the data's first two principal codes, standardised by nothing
+    drawn: np.ndarray  # (shown, 2) codes that samples are decoded from, in the same plane
+    energy: float  # distance of the samples' coordinates from the data's
+    w2: float  # squared Wasserstein distance of the Gaussians fitted to samples and data
+    distance: float  # mean distance of samples from the manifold
+    variance: float  # γ of the first stage
+    second_variance: float  # of the second, or not a number
+
+
+def make_first(seed: int, **options) -> VAE:
+    """A VAE with three latent dimensions for a curve in five, seeded weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        nets = MLP(DIM, posterior_size(LATENT), HIDDEN), MLP(LATENT, DIM, HIDDEN)
+        return VAE(*nets, (DIM,), LATENT, **options)
+
+
+def make_second(first: Model, seed: int, joint: bool = False) -> TwoStageVAE:
+    """A second stage on it, whose γ starts at 0.1: from 1 it stays at the prior."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 100)
+        nets = MLP(LATENT, posterior_size(LATENT), HIDDEN), MLP(LATENT, LATENT, HIDDEN)
+        options = {"learn_variance": True, "decoder_variance": 0.1}
+        return TwoStageVAE(first, VAE(*nets, (LATENT,), LATENT, **options), joint)
+
+
+def make_autoencoder(seed: int) -> Autoencoder:
+    """A plain autoencoder with the same networks."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Autoencoder(MLP(DIM, LATENT, HIDDEN), MLP(LATENT, DIM, HIDDEN), (DIM,), LATENT)
+
+
+def toy(seed: int) -> Manifold:
+    """A curve in five dimensions with two clusters on it."""
+    return Manifold(1, DIM, "clusters", seed=seed)
+
+
+def make_data(seed: int, stream: int = 1000) -> torch.Tensor:
+    """``(4096, 5)``."""
+    return toy(seed).sample(NUM, torch.Generator().manual_seed(stream + seed))
+
+
+def train(models: list[Model], second: bool = False, progress: bool = False) -> list[Model]:
+    """Train one model for each of the first seeds, all at once."""
+    epochs, batch = (SECOND_EPOCHS, 512) if second else (EPOCHS, 128)
+    seeds = range(len(models))
+    configs = [TrainConfig(epochs, batch, 5e-3, seed=s, device="cpu") for s in seeds]
+    sweep(models, [make_data(s) for s in seeds], configs, progress=progress)
+    return [model.eval() for model in models]
+
+
+def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """2E‖a − b‖ − E‖a − a'‖ − E‖b − b'‖ ≥ 0, zero for equal distributions (Székely, 2003)."""
+    return float(2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean())
+
+
+@torch.no_grad()
+def measure(model: Model, seed: int) -> Numbers:
+    """Judge a trained model by its samples."""
+    curve, test, generator = toy(seed), make_data(seed, 2000), torch.Generator().manual_seed(3000)
+    drawn = model.draw_codes(NUM, generator)
+    samples, first = model.decode(drawn), getattr(model, "first", model)
+    codes = first.encode(test)
+    if isinstance(first, VAE):
+        noise = torch.randn(1, *codes.shape, generator=generator)
+        codes = first.draw_posterior(test, noise)[0]
+    u, truth = curve.project(samples), curve.project(test)
+    axes = torch.linalg.svd(codes - codes.mean(0), full_matrices=False).Vh[:2].T
+    second = float(model.second.variance) if isinstance(model, TwoStageVAE) else float("nan")
+    return Numbers(
+        np.histogram(u.numpy(), BINS, density=True)[0],
+        np.histogram(truth.numpy(), BINS, density=True)[0],
+        ((codes - codes.mean(0)) @ axes)[:NUM_SHOWN].numpy(),
+        ((drawn - codes.mean(0)) @ axes)[:NUM_SHOWN].numpy(),
+        energy_distance(u[:2000], truth[:2000]),
+        gaussian_w2(samples, test).value,
+        float(curve.distance(samples).mean()),
+        float(getattr(first, "variance", torch.tensor(float("nan")))),
+        second,
+    )
+
+
+@cache
+def _lattice() -> dict[str, np.ndarray]:
+    return load_lattice(NAME)[0]
+
+
+def numbers(seed: int, arm: int) -> Numbers:
+    """The numbers of one lattice point.
+
+    Raises:
+        ValueError: for a point that is not on the lattice.
+
+    >>> numbers(0, arm=2).energy < numbers(0, arm=1).energy
+    True
+    """
+    check_point(NAME, CONTROLS, SEEDS, seed, {"arm": arm})
+    at = int(arm), SEEDS.index(seed)
+    values = (_lattice()[name][at].astype(float) for name in Numbers._fields[:4])
+    return Numbers(*values, *(float(_lattice()[name][at]) for name in METRICS))
+
+
+def over_seeds(name: str) -> np.ndarray:
+    """One metric of all runs: ``(arm, seed)``."""
+    return _lattice()[name].astype(float)
+
+
+def render(seed: int, arm: int) -> Figure:
+    """Codes of data and of samples, and where samples lie on the curve.
+
+    >>> len(render(0, arm=1).axes)
+    2
+    """
+    result = numbers(seed, arm)
+    figure = plots.figure(2, size=(4.6, 3.2), layout=None)
+    figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.18)
+    left, right = figure.subplots(1, 2)
+    plots.codes_apart(left, result.codes, result.drawn)
+    left.set_title(ARMS[int(arm)], fontsize=10)
+    plots.histograms(right, BINS, {"data": result.truth, "samples": result.histogram})
+    right.set_title(f"energy distance {result.energy:.3g}", fontsize=10)
+    return figure
+
+
+def describe(seed: int, arm: int) -> str:
+    """The alt text of :func:`render`, made from the same numbers."""
+    result = numbers(seed, arm)
+    middle = np.abs(BINS[:-1] + BINS[1:]) < 1
+    share = (result.histogram[middle] * np.diff(BINS)[middle]).sum()
+    return (
+        f"Two clusters on a curve, {ARMS[int(arm)]}: {share:.0%} of the samples lie in the gap "
+        f"between the clusters; energy distance {result.energy:.3g}, samples "
+        f"{result.distance:.2g} off the curve."
+    )
+
+
+def build() -> None:
+    """Train every arm at every seed and write the lattice; takes some minutes."""
+    fixed = train([make_first(s) for s in SEEDS], progress=True)
+    options = {"learn_variance": True, "decoder_variance": 0.01}
+    learned = train([make_first(s, **options) for s in SEEDS], progress=True)
+    two = train([make_second(m, s) for s, m in enumerate(learned)], True, True)
+    fresh = [make_second(make_first(s, **options), s, joint=True) for s in SEEDS]
+    joint = train(fresh, progress=True)
+    plain = train([make_autoencoder(s) for s in SEEDS], progress=True)
+    on_plain = train([make_second(m, s) for s, m in enumerate(plain)], True, True)
+    arms = fixed, learned, two, joint, plain, on_plain
+    found = [[measure(m, s) for s, m in enumerate(arm)] for arm in arms]
+    arrays = {
+        name: np.array([[getattr(n, name) for n in row] for row in found], np.float32)
+        for name in Numbers._fields
+    }
+    about = {
+        "made_by": f"companion rebuild {NAME}",
+        "arms": list(ARMS),
+        "seeds": list(SEEDS),
+        "training": {"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM},
+    }
+    save_lattice(NAME, arrays, about)
+    _lattice.cache_clear()
+
+
+def check() -> list[str]:
+    """Retrain the fixed arm at one seed and compare it with the band of the lattice's seeds."""
+    result = measure(train([make_first(0)])[0], 0)
+    return compare(result, {name: over_seeds(name)[0] for name in METRICS[:3]})
+
+
+EXPLORABLE = Explorable(
+    name=NAME,
+    title="One stage, two stages",
+    controls=CONTROLS,
+    seeds=SEEDS,
+    render=render,
+    describe=describe,
+    presets={"one stage": {"arm": 1}, "two stages": {"arm": 2}, "an autoencoder first": {"arm": 5}},
+    prompts=(
+        "The first stage's samples lie on the curve. Do they also lie where the data are?",
+        "What will a second stage do with codes that fill only a curve of their space?",
+    ),
+)

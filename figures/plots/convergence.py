@@ -1,0 +1,70 @@
+"""Pictures of iterations: residuals, what a stopped iteration misses, costs against a size."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from companion.lab.frame import BLUE, GREEN, GREY, ORANGE, PURPLE
+
+
+def residuals(ax: Axes, rounds, values, tolerance: float, stop: float) -> None:
+    """Relative residuals over the rounds of an iteration: median and range over systems.
+
+    Args:
+        ax: axes to draw into.
+        rounds: ``(m,)``.
+        values: ``(m, systems)``.
+        tolerance: where the iteration stops, drawn as a line.
+        stop: the round in which it does on average.
+    """
+    values = np.maximum(values, 1e-15)
+    ax.fill_between(rounds, values.min(1), values.max(1), color=BLUE, alpha=0.22, linewidth=0)
+    ax.plot(rounds, np.median(values, 1), color=BLUE, linewidth=1.5, marker=".")
+    ax.axhline(tolerance, color=ORANGE, linewidth=1.3, label=f"tolerance {tolerance:g}")
+    ax.axvline(stop, color=GREY, linestyle=":", linewidth=1.4, label=f"stops after {stop:.1f}")
+    ax.set(yscale="log", ylim=(1e-13, 5), xlabel="round", ylabel="‖v − JᵀJu‖ / ‖v‖")
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="lower left")
+
+
+def shares(ax: Axes, sizes, share) -> None:
+    """How much of the gradient an unfinished iteration finds in each direction; 1 is all of it.
+
+    Args:
+        ax: axes to draw into.
+        sizes: ``(size,)`` singular values.
+        share: ``(size,)``.
+    """
+    ax.axhline(1.0, color=GREEN, linewidth=1.4, label="exact")
+    ax.plot(sizes, share, "o", color=ORANGE, markersize=4.5, label="found")
+    low, high = min(-0.1, np.min(share) - 0.6), max(1.2, np.max(share)) + 0.1
+    ax.set(xscale="log", ylim=(low, high), xlabel="singular value of J", ylabel="share")
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="lower left")
+
+
+def against_size(ax: Axes, sizes, curves: dict, label: str, bound=None, here=None) -> None:
+    """Costs against a size, both logarithmic, each ticked where it was measured.
+
+    Args:
+        ax: axes to draw into.
+        sizes: ``(m,)``.
+        curves: ``(m,)`` values by name.
+        label: of the costs.
+        bound: ``(m,)`` of a dotted bound, or nothing.
+        here: a size to mark, or nothing.
+    """
+    if bound is not None:
+        ax.plot(sizes, bound, color=GREY, linestyle=":", linewidth=1.4, label="bound: d")
+    looks = zip((BLUE, ORANGE, GREEN, PURPLE), "osv^", strict=True)
+    for (name, values), (color, marker) in zip(curves.items(), looks, strict=False):
+        ax.plot(sizes, values, color=color, marker=marker, markersize=4.5, label=name)
+    if here is not None:
+        ax.axvline(here, color="black", linewidth=1)
+    ax.set(xscale="log", yscale="log", xlabel="latent size d", ylabel=label)
+    ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    ticks = [
+        t for t in (1, 2, 5, 10, 20, 50, 100, 200, 1000) if ax.get_ylim()[0] < t < ax.get_ylim()[1]
+    ]
+    ax.set_yticks(ticks, [str(t) for t in ticks])
+    ax.minorticks_off()
+    ax.legend(fontsize=8)
