@@ -15,7 +15,7 @@ import companion
 def loaded(code):
     """What of this package, and of torch, a fresh Python has loaded after some code."""
     code += "\nimport sys; print(*(m for m in sys.modules if m.split('.')[0] in "
-    code += "('companion', 'torch', 'numpy')))"
+    code += "('companion', 'torch', 'numpy', 'lightning_fabric')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -28,6 +28,11 @@ def test_a_name_loads_its_room_and_none_that_is_read_after_it():
     rooms = loaded("from companion import surrogate")
     assert {"companion.volume", "torch"} <= rooms
     assert not {f"companion.{room}" for room in companion.ROOMS[1:]} & rooms
+
+
+def test_what_trains_is_imported_without_what_starts_processes():
+    rooms = loaded("from companion import fit, sweep")
+    assert "companion.training.sweeps" in rooms and "lightning_fabric" not in rooms
 
 
 def test_editors_are_told_of_the_names_that_there_are():

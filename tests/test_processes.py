@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import data
+from lightning_fabric import Fabric
 from processes_child import OPTIONS, run
 from test_models import MODELS
 from torch import nn
@@ -59,6 +60,12 @@ def test_every_model_can_be_shared_or_says_that_it_compares_samples(name):
 
     shares = torch.cat([loss(rank, 3) for rank in range(3)])
     assert torch.allclose(loss(), shares, atol=1e-9) != model.compares_samples
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_sweep_trains_where_a_run_does(device):
+    there = Fabric(accelerator=device, devices=1).device
+    assert processes.device_of(TrainConfig(device=device)) == there
 
 
 def test_what_depends_on_the_number_of_processes_is_said():

@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
@@ -26,6 +26,9 @@ from companion.training.processes import agree, check_processes, launch, mean_ov
 from companion.training.replay import Pass, Replay
 from companion.training.run import Folder, History, NonFiniteLossError, Run
 from companion.training.stream import Step, Stream
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # what `validate` logs
 VALIDATED = "valid_loss valid_nll valid_reconstruction".split()
@@ -157,7 +160,7 @@ def fit(
 
 
 def _gradients(
-    fabric: Fabric, wrapped: nn.Module, optimizer: Optimizer, config: TrainConfig, stream: Stream
+    fabric: "Fabric", wrapped: nn.Module, optimizer: Optimizer, config: TrainConfig, stream: Stream
 ) -> Pass:
     """Forward and backward pass of a step; on one GPU recorded and replayed."""
 
@@ -315,8 +318,10 @@ def _surrogate_options(model: Model) -> dict:
     return {k: v for k, v in getattr(model, "options", {}).items() if k in ("side", "space", "at")}
 
 
-def _fabric(config: TrainConfig, model: Model) -> Fabric:
+def _fabric(config: TrainConfig, model: Model) -> "Fabric":
     """Fabric with its processes running; many of them see a batch in shares."""
+    from lightning_fabric import Fabric  # only here: its import takes seconds
+
     check_processes(config)
     fabric = Fabric(
         accelerator=config.device,

@@ -5,14 +5,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, distributed
 
 from companion.choices import present
 from companion.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # seconds that processes wait for each other before they say so, and after that before they end
 NOTICE, PATIENCE = 30.0, 1200.0
@@ -71,7 +74,18 @@ def rank(config: TrainConfig) -> int:
     return next((one for one in known if one is not None), 0)
 
 
-def launch(fabric: Fabric) -> None:
+def device_of(config: TrainConfig) -> torch.device:
+    """Where one process trains: the device that was asked for, or the best that is here.
+
+    >>> device_of(TrainConfig(device="cpu"))
+    device(type='cpu')
+    """
+    best = next(filter(present, ("cuda", "mps", "cpu")))
+    name = best if config.device == "auto" else config.device
+    return torch.device(name) if name == "cpu" else torch.device(name, 0)
+
+
+def launch(fabric: "Fabric") -> None:
     """Start the other processes of this machine, if nobody has, and wait until all are there.
 
     Processes that Fabric starts end when this one does, however it ends.
@@ -89,7 +103,7 @@ def launch(fabric: Fabric) -> None:
         met.set()
 
 
-def mean_over_processes(fabric: Fabric, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+def mean_over_processes(fabric: "Fabric", sums: dict[str, Tensor]) -> dict[str, Tensor]:
     """The sums of one epoch's terms as one process would have them."""
     if fabric.world_size == 1:
         return sums
@@ -97,7 +111,7 @@ def mean_over_processes(fabric: Fabric, sums: dict[str, Tensor]) -> dict[str, Te
 
 
 def agree(
-    fabric: Fabric, row: dict[str, float], callback: Callable[[dict], bool | None] | None
+    fabric: "Fabric", row: dict[str, float], callback: Callable[[dict], bool | None] | None
 ) -> tuple[dict[str, float], bool]:
     """The first process's row and its callback's decision to stop, for all processes."""
     stop = bool(callback(row)) if callback and fabric.is_global_zero else False

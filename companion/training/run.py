@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from companion.atomic import writing
@@ -18,6 +18,9 @@ from companion.training.config import TrainConfig
 from companion.training.identity import check_identity, settings_of
 from companion.training.processes import mean_over_processes
 from companion.training.stream import Stream
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass
@@ -244,7 +247,7 @@ class Folder:
         FileExistsError: on entering, when it has a checkpoint and ``resume`` is not set.
     """
 
-    def __init__(self, run: Run, directory: str | Path | None, fabric: Fabric, resume: bool):
+    def __init__(self, run: Run, directory: str | Path | None, fabric: "Fabric", resume: bool):
         self.run, self.fabric, self.resume = run, fabric, resume
         self.directory = None if directory is None else Path(directory)
         self.every = run.config.checkpoint_every or run.stream.per_epoch

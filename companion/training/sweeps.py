@@ -15,7 +15,6 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
@@ -28,6 +27,7 @@ from companion.training.counter import runs_at_once
 from companion.training.identity import as_once, identities
 from companion.training.inputs import Samples, as_tensors, check_data
 from companion.training.loop import make_optimizer, make_scheduler
+from companion.training.processes import device_of
 from companion.training.replay import Replay
 from companion.training.run import History, NonFiniteLossError, Run
 from companion.training.stream import Step, Stream
@@ -102,7 +102,7 @@ def sweep(
     """
     train, conditions = as_tensors("sweep", train), as_tensors("sweep", conditions)
     config = _check(models, train, configs, conditions, at_once)
-    device = Fabric(accelerator=config.device, devices=1).device
+    device = device_of(config)
     folder, before = _open(directory, resume)
     width = conditions[0].shape[-1] if conditions is not None and conditions[0].dim() == 2 else 0
     size = at_once or before or runs_at_once(models[0], train[0], config, device, width)
