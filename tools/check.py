@@ -23,8 +23,8 @@ NUMBERS = "not browser and not book and not kills and not nightly"  # what compu
 
 LINT = [[*PYTHON, "ruff", "format", "--check", "."], [*PYTHON, "ruff", "check", "."]]
 LINT += [[str(BIN / "lint-imports")]]
-NOTEBOOKS = [*PARALLEL, "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600"]
-NOTEBOOKS += ["--ignore=notebooks/assignments", "notebooks"]
+NOTEBOOKS = [sys.executable, "tools/passed.py", *PARALLEL]
+NOTEBOOKS += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600"]
 
 
 def second_seed() -> list[list[str]]:
