@@ -17,13 +17,8 @@ def main() -> None:
         "columns": list(frobenius_bounds.NAMES),
         "marked": here,
     }
-    save(
-        "eq05_bounds",
-        frobenius_bounds.render(0, here, scale, latent),
-        "RIF eqs 4, 5, 7",
-        parameters,
-        numbers,
-    )
+    figure, _ = frobenius_bounds.EXPLORABLE.render(0, ratio=here, scale=scale, latent=latent)
+    save("eq05_bounds", figure, "RIF eqs 4, 5, 7", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ def main() -> None:
     found = interval.numbers(**parameters)
     names = ("mass_z", "mass_x", "length")
     rounded = {name: round(getattr(found, name), 5) for name in names}
-    save("eq27_interval", interval.render(0, **parameters), "MLAE eq. 27", parameters, rounded)
+    figure, _ = interval.EXPLORABLE.render(0, **parameters)
+    save("eq27_interval", figure, "MLAE eq. 27", parameters, rounded)
 
 
 if __name__ == "__main__":

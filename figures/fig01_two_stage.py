@@ -9,7 +9,7 @@ SAMPLE, ROWS = 0, (0, 1, 2, 4, 7, 15)
 
 def main() -> None:
     """The paper's three panels, on real 8×8 digits."""
-    found = directions.lattice()
+    found = directions.STUDY.arrays
     figure = plots.figure(3, size=(3.7, 3.4))
     left, middle, right = figure.subplots(1, 3)
     epochs = range(1, len(found["gamma"]) + 1)
@@ -27,7 +27,7 @@ def main() -> None:
         right.plot(range(1, len(values) + 1), values, "o-", color=color, markersize=3, label=name)
     right.set(xlabel="index", ylabel="singular value of the codes / √n", ylim=(0, None))
     right.legend(fontsize=8)
-    parameters = {"sample": SAMPLE, "lattice": directions.load_lattice("directions")[1]["sha256"]}
+    parameters = {"sample": SAMPLE, "lattice": directions.STUDY.about["sha256"]}
     numbers = {name: found[name].round(5).tolist() for name in ("gamma", "error", "codes")}
     save("fig01_two_stage", figure, "2SVAE Fig. 1, on 8×8 digits", parameters, numbers)
 

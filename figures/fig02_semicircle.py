@@ -30,7 +30,7 @@ def main() -> None:
         "steps": semicircle_curvature.STEPS,
         "frames": semicircle_curvature.FRAMES,
     }
-    picture = semicircle_curvature.render(0, beta, radius)
+    picture, _ = semicircle_curvature.EXPLORABLE.render(0, beta=beta, radius=radius)
     save("fig02_semicircle", picture, "MLAE Fig. 2", parameters, numbers)
 
 

@@ -1,6 +1,5 @@
 """MLAE Fig. 3: one latent dimension on a noisy sinusoid, from too small to large enough a β."""
 
-from companion.lab.explorable import lattice_sum
 from figures import plots
 from figures.common import save
 from figures.explorables import sinusoid
@@ -13,14 +12,14 @@ def main() -> None:
     figure = plots.figure(3, size=(3.6, 3.1))
     left, middle, right = figure.subplots(1, 3)
     for ax, beta in zip((left, right), SHOWN, strict=True):
-        result = sinusoid.numbers(SEED, beta, NOISE)
+        result = sinusoid.STUDY(SEED, beta=beta, noise=NOISE)
         plots.manifold(ax, result.points, result.codes, result.curve, sinusoid.CODES)
         ax.set_title(f"β = {beta:g}")
     curves = sinusoid.trade_off(NOISE)
     plots.trade_off(middle, **curves)
     numbers = {name: values.round(5).tolist() for name, values in curves.items()}
     parameters = {"noise": NOISE, "shown_seed": SEED, "seeds": list(sinusoid.SEEDS)}
-    parameters["lattice"] = lattice_sum(sinusoid.NAME)
+    parameters["lattice"] = sinusoid.STUDY.about["sha256"]
     save("fig03_sinusoid", figure, "MLAE Fig. 3", parameters, numbers)
 
 

@@ -1,6 +1,5 @@
 """AEF Fig. 5: bits per dimension over the number of latents, on 8×8 digits."""
 
-from companion.lab import explorable
 from figures.common import save
 from figures.explorables import within_flows
 from figures.explorables.digit_flows import MODELS
@@ -8,10 +7,7 @@ from figures.explorables.digit_flows import MODELS
 
 def main() -> None:
     """The picture of the committed lattice, with medians over seeds."""
-    parameters = {
-        "lattice": explorable.lattice_sum(within_flows.NAME),
-        "epochs": within_flows.EPOCHS[-1],
-    }
+    parameters = {"lattice": within_flows.STUDY.about["sha256"], "epochs": within_flows.EPOCHS[-1]}
     numbers = {
         kind: {
             str(n): [round(float(b), 4) for b in within_flows.over_seeds("bits", kind, n)[-1]]

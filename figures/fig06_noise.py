@@ -1,6 +1,5 @@
 """MLAE Fig. 6: with more noise around the sinusoid, where does the transition come?"""
 
-from companion.lab.explorable import lattice_sum
 from figures.common import save
 from figures.explorables import sinusoid
 
@@ -11,7 +10,7 @@ def main() -> None:
     for noise in sinusoid.NOISES:
         curves = sinusoid.trade_off(noise) | {"transition": sinusoid.transitions(noise)}
         numbers[f"noise {noise:g}"] = {k: v.round(5).tolist() for k, v in curves.items()}
-    parameters = {"seeds": list(sinusoid.SEEDS), "lattice": lattice_sum(sinusoid.NAME)}
+    parameters = {"seeds": list(sinusoid.SEEDS), "lattice": sinusoid.STUDY.about["sha256"]}
     save("fig06_noise", sinusoid.noise_gallery()[0], "MLAE Fig. 6", parameters, numbers)
 
 

@@ -1,6 +1,5 @@
 """MLAE Fig. 7 (left) on synthetic faces, whose dimension is known: the spectrum against β and γ."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import face_models
 
@@ -8,10 +7,10 @@ from figures.explorables import face_models
 def main() -> None:
     """Spectra of the lattice's models beside the true one, and where they step down."""
     figure, _ = face_models.spectra_figure()
-    about = load_lattice(face_models.NAME)[1]
+    about = face_models.STUDY.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     steps = {name: values.tolist() for name, values in face_models.curves("step").items()}
-    spectra = {key: face_models.numbers(key).spectrum.round(4).tolist() for key in face_models.KEYS}
+    spectra = {key: face_models.stored(key).spectrum.round(4).tolist() for key in face_models.KEYS}
     numbers = {"values_before_largest_step": steps, "spectrum": spectra}
     save("fig07_faces", figure, "MLAE Fig. 7", parameters, numbers)
 

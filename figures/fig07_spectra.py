@@ -1,6 +1,5 @@
 """MLAE Fig. 7 on the 8×8 digits: the decoder's spectrum against β, conditional models."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import digit_figures, digits
 
@@ -8,7 +7,7 @@ from figures.explorables import digit_figures, digits
 def main() -> None:
     """Spectra of the lattice's models, and how many singular values are large."""
     figure, _ = digit_figures.spectra()
-    about = load_lattice(digits.NAME)[1]
+    about = digits.STUDY.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": digits.BETAS, "threshold": digits.THRESHOLD}
     parameters = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()}

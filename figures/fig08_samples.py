@@ -1,6 +1,5 @@
 """MLAE Fig. 8 on the 8×8 digits: conditional samples at β = 0.1, 1, 10 and 100, T = 1."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import digit_figures, digits
 
@@ -8,7 +7,7 @@ from figures.explorables import digit_figures, digits
 def main() -> None:
     """Samples of the lattice's first trainings, and how much they vary within a class."""
     figure, _ = digit_figures.samples()
-    about = load_lattice(digits.NAME)[1]
+    about = digits.STUDY.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": list(digit_figures.FIG8), "temperature": 1.0}
     at = [digits.BETAS.index(beta) for beta in digit_figures.FIG8]

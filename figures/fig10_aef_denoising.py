@@ -1,6 +1,5 @@
 """AEF Table 2 and Fig. 10: error of denoising in feature space, on 8×8 digits."""
 
-from companion.lab import explorable
 from figures.common import save
 from figures.explorables import within_flows
 from figures.explorables.digit_flows import DENOISERS, SIGMAS
@@ -8,10 +7,12 @@ from figures.explorables.digit_flows import DENOISERS, SIGMAS
 
 def main() -> None:
     """The picture of the committed lattice, with the errors of all seeds at each σ."""
-    parameters = {"lattice": explorable.lattice_sum(within_flows.NAME), "sigmas": list(SIGMAS)}
+    parameters = {"lattice": within_flows.STUDY.about["sha256"], "sigmas": list(SIGMAS)}
     numbers = {
         f"{kind}, {n} latents": [[round(float(e), 5) for e in seeds] for seeds in errors]
-        for n, part in zip(within_flows.DENOISED, within_flows.lattice()["denoising"], strict=True)
+        for n, part in zip(
+            within_flows.DENOISED, within_flows.STUDY.arrays["denoising"], strict=True
+        )
         for kind, errors in zip(DENOISERS, part, strict=True)
     }
     picture = within_flows.denoising_gallery()[0]

@@ -11,15 +11,17 @@ GAMMA, SEED = 0.003, 0
 
 def main() -> None:
     """Real digits beside three manifolds whose dimension is known."""
-    panels = {"8×8 digits": directions.lattice()["variances"]}
+    panels = {"8×8 digits": directions.STUDY.arrays["variances"]}
     for r in decoder_variance.DIMENSIONS:
-        panels[f"manifold, r = {r}"] = decoder_variance.numbers(SEED, GAMMA, r).spectrum
+        panels[f"manifold, r = {r}"] = decoder_variance.STUDY(
+            SEED, gamma=GAMMA, dimension=r
+        ).spectrum
     figure = plots.figure(len(panels), size=(2.9, 2.6))
     for ax, (name, values) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         ax.hist(values, np.linspace(0, 1.05, 22), color=plots.BLUE)
         ax.set(title=name, xlabel="posterior variance λ", ylabel="directions")
-    names = ("directions", "variance")
-    parameters = {name: directions.load_lattice(name)[1]["sha256"] for name in names}
+    studies = directions.STUDY, decoder_variance.STUDY
+    parameters = {study.name: study.about["sha256"] for study in studies}
     numbers = {name: np.asarray(values).round(5).tolist() for name, values in panels.items()}
     save("fig11_variances", figure, "2SVAE Fig. 11", parameters, numbers)
 

@@ -1,6 +1,5 @@
 """MLAE §5.1 on the 8×8 digits: how far the codes are from N(0, 1), against β."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import digit_figures, digits
 
@@ -8,7 +7,7 @@ from figures.explorables import digit_figures, digits
 def main() -> None:
     """Distances of held-out codes over the trainings, with the level of chance."""
     figure, _ = digit_figures.quality()
-    about = load_lattice(digits.NAME)[1]
+    about = digits.STUDY.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": list(digits.BETAS), "gamma": list(digits.GAMMAS)}
     numbers = {

@@ -24,7 +24,7 @@ def main() -> None:
     panels[0].set_ylim(len(two_stages.ARMS) - 0.5, -0.5)
     parameters = {
         "seeds": list(two_stages.SEEDS),
-        "lattice": two_stages.load_lattice("stages")[1]["sha256"],
+        "lattice": two_stages.STUDY.about["sha256"],
     }
     save("tab01_two_stage", figure, "2SVAE Table 1, on a toy", parameters, numbers)
 

@@ -15,13 +15,13 @@ def main() -> None:
         benchmark.caption(key): [benchmark.runs(key, name) for name in contenders.SAMPLERS]
         for key in keys.values()
     }
-    real = float(benchmark.lattice()["real"])
+    real = float(benchmark.STUDY.arrays["real"])
     figure = plots.figure(size=(8.4, 7.2))
     ax = figure.subplots()
     plots.spreads(ax, rows, benchmark.LABELS, real, "real digits")
     runs = len(benchmark.RUNS)
     ax.set_xlabel(f"Fréchet distance, mean and range of {runs} trainings")
-    about = benchmark.load_lattice(benchmark.NAME)[1]
+    about = benchmark.STUDY.about
     parameters = {name: about[name] for name in ("data", "features", "accuracy", "training")}
     parameters |= {"lattice": about["sha256"], "beta": BETA, "gamma": GAMMA}
     numbers = {

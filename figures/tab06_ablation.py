@@ -1,6 +1,5 @@
 """MLAE Table 6 on the 8×8 digits: one change at a time, samples with normal and mixture codes."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import ablation
 
@@ -8,8 +7,8 @@ from figures.explorables import ablation
 def main() -> None:
     """Fréchet distances of all rows over the trainings, the paper's FID beside them."""
     print(ablation.printed())
-    figure = ablation.render(0, ablation.NAMES.index("ConvNet+"))
-    about = load_lattice(ablation.NAME)[1]
+    figure, _ = ablation.EXPLORABLE.render(0)
+    about = ablation.STUDY.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     numbers = {
         name: {metric: ablation.runs(name, metric).round(3).tolist() for metric in ablation.METRICS}

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from companion.lab import explorable
 from figures import plots
 from figures.common import save
 from figures.explorables import within_flows
@@ -12,7 +11,7 @@ NAMES = ("no flows", "core or posterior", "prior", "both")
 
 def main() -> None:
     """Bits per dimension and Fréchet distance of the eight combinations, medians and ranges."""
-    arrays, figure = within_flows.lattice(), plots.figure(2, size=(3.9, 3.2))
+    arrays, figure = within_flows.STUDY.arrays, plots.figure(2, size=(3.9, 3.2))
     numbers = {}
     for ax, key in zip(figure.subplots(1, 2), ("bits", "frechet"), strict=True):
         for i, (who, color) in enumerate((("VAE", plots.ORANGE), ("AEF", plots.BLUE))):
@@ -27,7 +26,7 @@ def main() -> None:
     figure.axes[1].set_ylabel("squared Fréchet distance of features")
     figure.axes[0].legend(frameon=False)
     parameters = {
-        "lattice": explorable.lattice_sum(within_flows.NAME),
+        "lattice": within_flows.STUDY.about["sha256"],
         "latents": 8,
         "flows": list(NAMES),
     }

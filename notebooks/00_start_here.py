@@ -70,7 +70,7 @@ from companion.lab.widgets import explore
 explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=(0.1,))
 
 # %%
-smallest = sinusoid.numbers(0, beta=0.01, noise=0.1)
+smallest = sinusoid.STUDY(0, beta=0.01, noise=0.1)
 answer = "across" if smallest.alignment > 0.5 else "along"
 print(f"at β = 0.01 the code changes mostly {answer} the sinusoid; you predicted {prediction}")
 

@@ -17,7 +17,7 @@ from companion.lab.frame import show
 from figures.explorables import interval
 
 begin = {"centre": 1.5, "width": 1.0, "stretch": 0.4, "bend": 1.0}
-show(interval.render(0, **begin), interval.describe(0, **begin))
+show(*interval.EXPLORABLE.render(0, **begin))
 
 # %% [markdown]
 # Top left: codes with the density N(0, 1). Right: the curve that a decoder makes of them; it is thick and

@@ -131,7 +131,7 @@ from figures import plots
 
 figure = plots.figure()
 plots.manifold(figure.subplots(), result.points, result.codes, result.curve, sinusoid.CODES)
-show(figure, sinusoid.describe_numbers(result, beta, noise))
+show(figure, sinusoid.words(result, beta, noise))
 
 # %% [markdown]
 # ## What did the code learn?
@@ -182,7 +182,7 @@ explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=noise)
 
 # %%
 sigma = sinusoid.CONTROLS["noise"].nearest(noise)  # of the runs computed beforehand
-smallest = sinusoid.numbers(0, beta=0.01, noise=sigma)
+smallest = sinusoid.STUDY(0, beta=0.01, noise=sigma)
 kept = "noise" if smallest.alignment > 0.5 else "curve"
 print(f"at β = 0.01 and σ = {sigma:g} the code keeps the {kept}; you predicted the {prediction}")
 
@@ -196,7 +196,7 @@ print(f"at β = 0.01 and σ = {sigma:g} the code keeps the {kept}; you predicted
 # along the curve costs a squared error of the curve's own size, and β is the price per unit.
 
 # %%
-low, high = (sinusoid.numbers(0, beta=b, noise=sigma) for b in (0.01, 100.0))
+low, high = (sinusoid.STUDY(0, beta=b, noise=sigma) for b in (0.01, 100.0))
 print(f"at σ = {sigma:g}:")
 print(f"NLL             {low.nll:8.2f} at β = 0.01   {high.nll:8.2f} at β = 100")
 print(
@@ -224,7 +224,7 @@ betas = {"quick": (0.01, 0.1, 10.0), "full": sinusoid.PAPER_BETAS}.get(profile, 
 seeds = range({"quick": 3, "standard": 5, "full": 20}[profile])
 points = grid(beta=betas, noise=[noise], seed=seeds)
 epochs = 25 if profile == "quick" else sinusoid.EPOCHS
-models = sinusoid.train(points, epochs, progress=False)
+models = sinusoid.STUDY.train(points, epochs, progress=False)
 results = [sinusoid.measure(m, noise) for m in models]
 
 # %%

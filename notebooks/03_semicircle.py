@@ -16,7 +16,7 @@
 from companion.lab.frame import show
 from figures.explorables import semicircle_curvature as explorable
 
-show(explorable.render(0, beta=2.0, radius=0.1), explorable.describe(0, beta=2.0, radius=0.1))
+show(*explorable.EXPLORABLE.render(0, beta=2.0, radius=0.1))
 
 # %% [markdown]
 # Grey: data. Black: the circle at the start; thicker lines: later steps. Light lines: points that share a

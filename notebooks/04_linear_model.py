@@ -18,7 +18,7 @@ from companion.lab.frame import show
 from figures import plots
 from figures.explorables import linear_model as explorable
 
-show(explorable.render(0, beta=1.0), explorable.describe(0, beta=1.0))
+show(*explorable.EXPLORABLE.render(0, beta=1.0))
 
 # %% [markdown]
 # Left: what keeping a direction of variance λ costs. Middle: the line that the best model keeps. Right:

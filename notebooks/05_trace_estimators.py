@@ -16,7 +16,7 @@
 from companion.lab.frame import show
 from figures.explorables import trace_probes as traces
 
-show(traces.render(0, kind=2, num_probes=1), traces.describe(0, kind=2, num_probes=1))
+show(*traces.EXPLORABLE.render(0, kind=2, num_probes=1))
 
 # %% [markdown]
 # Left: 4000 estimates of the trace of one 8×8 matrix, each from one random vector, and the spread that a

@@ -18,7 +18,7 @@ from companion.lab.frame import show
 from figures.explorables import conjugate_gradients as rectangular
 
 hasty = {"latent": 32, "spread": 100.0, "budget": 0.25}
-show(rectangular.render(0, **hasty), rectangular.describe(0, **hasty))
+show(*rectangular.EXPLORABLE.render(0, **hasty))
 
 # %% [markdown]
 # An iteration that is stopped too early. Left: how far it is from solved, round by round. Middle: how much of
@@ -167,7 +167,7 @@ explore(
 
 # %%
 rounds = {
-    (d, s): rectangular.numbers(0, d, s, 1e-4).rounds
+    (d, s): rectangular.numbers(d, s, 1e-4, 4.0).rounds
     for s in rectangular.SPREADS for d in rectangular.LATENTS
 }  # fmt: skip
 for s in rectangular.SPREADS:
@@ -212,7 +212,7 @@ from figures import plots
 figure = plots.figure(2, size=(3.8, 3.0))
 errors = []
 for ax, budget in zip(figure.subplots(1, 2), (0.25, 4.0), strict=True):
-    found = rectangular.numbers(0, 32, 100.0, 1e-4, budget)
+    found = rectangular.numbers(32, 100.0, 1e-4, budget)
     plots.shares(ax, found.singular_values, found.share)
     ax.set_title(f"after {found.rounds:.0f} rounds, d = 32", fontsize=10)
     errors.append(found.error)

@@ -17,7 +17,7 @@
 from companion.lab.frame import show
 from figures.explorables import frobenius_bounds as tightness
 
-show(tightness.render(0, ratio=5.0), tightness.describe(0, ratio=5.0))
+show(*tightness.EXPLORABLE.render(0, ratio=5.0))
 
 # %% [markdown]
 # Left: how far three bounds lie above the log-volume as the singular values spread. Right: one of them,
@@ -232,7 +232,7 @@ print(f"largest difference to the package: {(terms.loss - by_hand).abs().max():.
 from figures.explorables import relaxed_flow as relaxed
 
 at = {"eta": relaxed.CONTROLS["eta"].nearest(eta), "mu": relaxed.CONTROLS["mu"].nearest(mu)}
-show(relaxed.render(0, **at, mu_in=0.0), relaxed.describe(0, **at, mu_in=0.0))
+show(*relaxed.EXPLORABLE.render(0, **at, mu_in=0.0))
 
 # %% [markdown]
 # Where the curve turns, its stretch dips below η, codes crowd, and the manifold crosses itself: two codes,
@@ -246,7 +246,7 @@ explore(relaxed.EXPLORABLE, seed=seed, eta=eta, mu=mu, mu_in=0.0)
 
 # %%
 loose, tight = (
-    {name: relaxed.over_seeds(name, 0.3, 3.0, mu_in) for name in relaxed.METRICS}
+    {n: relaxed.STUDY.at(n, eta=0.3, mu=3.0, mu_in=mu_in) for n in relaxed.METRICS}
     for mu_in in (0.0, 100.0)
 )
 for name in ("crossings", "least", "reconstruction"):
@@ -268,8 +268,8 @@ record(crossings_without=loose["crossings"], crossings_with=tight["crossings"])
 
 # %%
 for e in relaxed.ETAS:
-    errors = [relaxed.over_seeds("reconstruction", e, m, 100.0) for m in relaxed.MUS]
-    shares = [float((error > 1.2).mean()) for error in errors]
+    errors = relaxed.STUDY.at("reconstruction", eta=e, mu_in=100.0)  # (mu, seed)
+    shares = (errors > 1.2).mean(1)
     cells = ", ".join(
         f"{share:.0%} at μ = {m:g}" for share, m in zip(shares, relaxed.MUS, strict=True)
     )
@@ -280,7 +280,8 @@ for e in relaxed.ETAS:
 # manifold of its own choice.
 
 # %%
-best, worst = relaxed.numbers(0, 0.03, 1.0, 0.0), relaxed.numbers(0, 0.1, 30.0, 100.0)
+best = relaxed.STUDY(0, eta=0.03, mu=1.0, mu_in=0.0)
+worst = relaxed.STUDY(0, eta=0.1, mu=30.0, mu_in=100.0)
 print(f"NLL {best.nll:.2f} at an error of {best.reconstruction:.2f}, ", end="")
 print(f"NLL {worst.nll:.2f} at an error of {worst.reconstruction:.3f}")
 

@@ -18,7 +18,7 @@ from companion.lab.frame import show
 from figures import plots
 from figures.explorables import digit_flows, within_flows
 
-show(within_flows.render(0, core=0), within_flows.describe(0, core=0))
+show(*within_flows.EXPLORABLE.render(0, core=0))
 
 # %% [markdown]
 # Left: real digits, the two pixels that are their *core*, what two numbers say about the other 62, what
@@ -231,8 +231,8 @@ show(
 
 # %%
 result = digit_flows.measure(model, seed)
-figure = within_flows.draw(min(seed, 4), place, latent, epochs, result)
-show(figure, within_flows.describe_numbers(min(seed, 4), place, latent, epochs, result))
+at = {"core": digit_flows.CORES.index(place), "latent": latent, "epochs": epochs}
+show(*within_flows.EXPLORABLE.render(min(seed, 4), result, **at))
 print(f"β = 1/2σ² rose from {1 / (2 * scales[0] ** 2):.1f} to {1 / (2 * scales[-1] ** 2):.1f}")
 
 # %% [markdown]
@@ -482,7 +482,7 @@ claim("aef-table1-means", float(as_mean.mean()))
 # in a small classifier of these digits.
 
 # %%
-lattice = within_flows.lattice()
+lattice = within_flows.STUDY.arrays
 table = {name: lattice[f"ablation_{name}"] for name in ("bits", "frechet")}
 if profile != "quick":
     table = digit_flows.ablate(range(5))

@@ -315,7 +315,7 @@ from figures.explorables import directions
 explore(directions.EXPLORABLE, seed=0, direction=1, sample=1)
 
 # %%
-found = directions.lattice()
+found = directions.STUDY.arrays
 lam, effect = found["variances"], found["effect"].mean(0)
 idle = effect[lam > 0.9].mean() / effect.max() if (lam > 0.9).any() else 1.0
 print(f"{(lam < 0.5).sum()} of {directions.LATENT} directions active; ", end="")

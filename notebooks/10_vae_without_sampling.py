@@ -181,7 +181,7 @@ log = fit(model, x, None, config, progress=False)
 # %%
 result = taylor.measure(model.cpu())
 record(objective=result.objective, elbo=result.elbo, reconstruction=result.reconstruction)
-print(taylor.describe_numbers(result, gamma, variance))
+print(taylor.words(result, gamma, variance))
 
 # %% mystnb={"image": {"alt": "Objective and sampled bound over the epochs of one run."}}
 figure = plots.figure()
@@ -214,7 +214,7 @@ best = {}
 
 # %%
 for c in taylor.VARIANCES:
-    means = taylor.runs("elbo", c).mean(1)
+    means = taylor.STUDY.at("elbo", variance=c).mean(1)  # (weight,)
     best[c] = taylor.WEIGHTS[int(means.argmax())]
     print(
         f"c = {c:<5g} best γ = {best[c]:<5g} true bound there {means.max():7.1f}, at γ = 1 {means[-1]:.1f}"
@@ -229,9 +229,8 @@ print(f"you predicted γ = {prediction:g}; at c = 0.04 it is {best[0.04]:g}")
 
 # %%
 at_half, at_most = (taylor.WEIGHTS.index(w) for w in (0.5, 0.9))
-gain = {
-    c: taylor.runs("elbo", c)[at_half] - taylor.runs("elbo", c)[at_most] for c in (0.01, 0.04, 0.15)
-}
+bounds = {c: taylor.STUDY.at("elbo", variance=c) for c in (0.01, 0.04, 0.15)}  # (weight, seed)
+gain = {c: bound[at_half] - bound[at_most] for c, bound in bounds.items()}
 for c, over_seeds in gain.items():
     print(f"c = {c:<5g} γ = 0.5 over 0.9: {over_seeds.min():6.1f} … {over_seeds.max():.1f} nats")
 claim("sfvae-fig1-smaller-weight", [float(v.mean()) for v in gain.values()])

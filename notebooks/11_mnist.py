@@ -93,7 +93,7 @@ explore(digits.EXPLORABLE, beta=beta, gamma=gamma)
 # %%
 for b in (0.1, 10.0, 100.0):
     for key in (f"mlae {b:g}", f"vae {0.5 / b:g}"):
-        one = digits.numbers(key)
+        one = digits.stored(key)
         print(
             f"{key:10} error {one.error:4.2f}, recognised {one.recognised:4.0%}, "
             f"variance within a class {one.variety:4.2f}"

@@ -20,7 +20,7 @@ from companion.lab.frame import show
 from figures.explorables import benchmark
 
 # %% mystnb={"image": {"alt": "Samples of nine models of 8×8 digits with two ways to draw codes, and their Fréchet distances."}}
-show(benchmark.render(0, beta=10.0, gamma=0.05), benchmark.describe(0, beta=10.0, gamma=0.05))
+show(*benchmark.EXPLORABLE.render(0, beta=10.0, gamma=0.05))
 
 # %% [markdown]
 # After this notebook you can
@@ -97,8 +97,8 @@ for name, one in CONTENDERS.items():
 # digits:
 
 # %%
-about = benchmark.load_lattice("benchmark")[1]
-floor = float(benchmark.lattice()["real"])
+about = benchmark.STUDY.about
+floor = float(benchmark.STUDY.arrays["real"])
 print(f"{len(CONTENDERS)} contenders on {about['data']}")
 print(f"features: {about['features']}, accuracy on held-out digits {about['accuracy']:.1%}")
 print(f"500 other real digits have a distance of {floor:.1f}: no sample need be below that")

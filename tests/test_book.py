@@ -185,12 +185,13 @@ def test_the_panel_shows_what_the_explorable_renders():
     from companion.lab.frame import png
     from figures.explorables import BY_NAME
 
-    for name, module in BY_NAME.items():
+    for name, explorable in BY_NAME.items():
         path = BOOK / "_static" / "explorables" / name / "0-0-0.png"
         if not path.exists():
             continue
-        first = {key: control.values[0] for key, control in module.EXPLORABLE.controls.items()}
-        live = Image.open(io.BytesIO(png(module.EXPLORABLE.render(0, **first)))).convert("RGB")
+        first = {key: control.values[0] for key, control in explorable.controls.items()}
+        figure, _ = explorable.render(0, **first)
+        live = Image.open(io.BytesIO(png(figure))).convert("RGB")
         away = np.abs(np.asarray(live, float) - np.asarray(Image.open(path).convert("RGB"), float))
         assert away.mean() < 2
 

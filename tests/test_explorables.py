@@ -19,7 +19,7 @@ from companion.lab import widgets
 from figures import explorables, plots
 from figures.explorables import conjugate_gradients, frobenius_bounds, sinusoid
 
-EXPLORABLES = [module.EXPLORABLE for module in explorables.BY_NAME.values()]
+EXPLORABLES = explorables.EXPLORABLES
 ROOT = Path(__file__).parents[1]
 
 
@@ -32,9 +32,10 @@ def corner(explorable, pick):
 @cache
 def drawn(name, pick):
     """The picture of a corner and its words, drawn once for all tests."""
-    explorable = explorables.BY_NAME[name].EXPLORABLE
+    explorable = explorables.BY_NAME[name]
     seed, values = corner(explorable, pick)
-    return plots.png(explorable.render(seed, **values)), explorable.describe(seed, **values)
+    figure, words = explorable.render(seed, **values)
+    return plots.png(figure), words
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
@@ -100,8 +101,8 @@ def test_the_committed_reports_show_the_same_numbers():
     marked = [(one[widgets.MIME], one["text/plain"]) for one in data if widgets.MIME in one]
     assert {mark["name"] for mark, _ in marked} == set(explorables.BY_NAME)  # each is taught
     for mark, words in marked:
-        module = explorables.BY_NAME[mark["name"]]
-        assert alike(module.describe(mark["seed"], **mark["start"]), words)
+        _, now = explorables.BY_NAME[mark["name"]].render(mark["seed"], **mark["start"])
+        assert alike(now, words)
 
 
 def test_results_of_two_machines_are_alike_in_words_and_in_numbers():
@@ -124,9 +125,8 @@ def test_what_is_computed_where_it_is_shown_does_not_rest_on_a_last_bit():
     """All singular values equal: every probe of eq. 7 meets the log-volume, none falls below it."""
     for latent in frobenius_bounds.LATENTS:
         assert not frobenius_bounds.measured(latent, 1.0).any()
-        assert "below the log-volume in 0% of cases" in frobenius_bounds.describe(
-            0, 1.0, latent=latent
-        )
+        _, words = frobenius_bounds.EXPLORABLE.render(0, ratio=1.0, latent=latent)
+        assert "below the log-volume in 0% of cases" in words
     for line in conjugate_gradients.check():
         assert line.endswith(": ok")
 
@@ -164,7 +164,7 @@ def test_a_lattice_whose_sum_is_wrong_is_refused(tmp_path, monkeypatch):
 )
 def test_points_off_the_lattice_are_refused(point, message):
     with pytest.raises(ValueError, match=message):
-        sinusoid.render(**point)
+        sinusoid.EXPLORABLE.render(**point)
 
 
 def test_unknown_names_are_refused():
@@ -188,7 +188,7 @@ def test_the_sinusoid_lattice_says_what_the_paper_says():
 def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
     code = (
         "from companion.lab import widgets; from figures.explorables import BY_NAME;"
-        "e = BY_NAME['linear'].EXPLORABLE; widgets.panel(e, 0, widgets.starting_point(e, {}))"
+        "e = BY_NAME['linear']; widgets.panel(e, 0, widgets.starting_point(e, {}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -197,18 +197,19 @@ def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
 def test_train_here_runs_in_a_thread_and_can_be_stopped():
     seen = []
 
-    def train(seed, callback, *, knob):
+    def live(callback, seed, knob):
         for epoch in range(1, 1000):
             time.sleep(0.01)
             seen.append(epoch)
             if callback({"epoch": epoch, "loss": 1.0 / epoch}):
                 break
-        return plots.figure(), "a toy"
+        return knob + epoch
 
-    toy = lab.Explorable(
-        "toy", "A toy", {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}, (0,),
-        lambda seed, knob: plots.figure(), lambda seed, knob: f"knob at {knob:g}", train=train,
+    study = lab.Computed(
+        "toy", {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}, (0,), lambda knob: knob, list,
+        live=live, epochs=lambda **_: 999,
     )  # fmt: skip
+    toy = lab.Explorable("A toy", study, lambda _, numbers, knob: f"{numbers} at knob {knob:g}")
     box = widgets.trainer(toy, lambda: (0, {"knob": 2.0}))
     start, stop = (w for w in walk(box) if type(w).__name__ == "Button")
     start.click()
@@ -216,9 +217,9 @@ def test_train_here_runs_in_a_thread_and_can_be_stopped():
     assert start.disabled and not stop.disabled
     stop.click()
     wait_for(lambda: not start.disabled)
-    assert seen[-1] < 999 and "stopped early" in next(
-        w.value for w in walk(box) if type(w).__name__ == "HTML"
-    )
+    message, image = (w.value for w in walk(box) if type(w).__name__ == "HTML")
+    assert seen[-1] < 999 and "stopped early" in message
+    assert f'alt="{2.0 + seen[-1]} at knob 2"' in image
     assert threading.active_count() < 20
 
 

@@ -68,7 +68,7 @@ def small():
 
 
 def benchmark_kind(key):
-    return benchmark.load_lattice("benchmark")[1]["kinds"][key.partition(" ")[0]]
+    return benchmark.STUDY.about["kinds"][key.partition(" ")[0]]
 
 
 def test_a_learned_prior_is_sampled_from_in_the_own_column():
@@ -81,10 +81,10 @@ def test_a_learned_prior_is_sampled_from_in_the_own_column():
 
 
 def test_real_digits_are_nearer_than_any_sample():
-    real = float(benchmark.lattice()["real"])
+    real = float(benchmark.STUDY.arrays["real"])
     assert real == pytest.approx(contenders.real(), rel=0.05)
     for name in contenders.SAMPLERS:
-        assert benchmark.lattice()[name].min() > real
+        assert benchmark.STUDY.arrays[name].min() > real
 
 
 def test_a_dearer_error_is_a_smaller_error():
@@ -102,9 +102,7 @@ def test_the_table_has_a_row_for_each_and_the_means():
 
 
 def test_the_description_has_the_numbers_of_the_picture():
-    words, figure = (
-        call(0, beta=10.0, gamma=0.05) for call in (benchmark.describe, benchmark.render)
-    )
+    figure, words = benchmark.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
     own = benchmark.runs("mlae 10", "own").mean()
     assert f"MLAE, β = 10 {own:.1f} and" in words
     drawn = figure.axes[2].containers[0].lines[0].get_xdata()
@@ -113,7 +111,7 @@ def test_the_description_has_the_numbers_of_the_picture():
 
 def test_a_point_between_two_is_refused():
     with pytest.raises(ValueError, match="beta = 7 is not on the lattice, but 10 is"):
-        benchmark.render(0, beta=7.0, gamma=0.05)
+        benchmark.EXPLORABLE.render(0, beta=7.0, gamma=0.05)
 
 
 def test_a_plain_step_is_the_unit_of_time():

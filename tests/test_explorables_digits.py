@@ -62,14 +62,14 @@ def test_a_larger_price_gives_a_smaller_error_and_more_variety():
 
 def test_a_point_between_two_is_refused():
     with pytest.raises(ValueError, match="beta = 7 is not on the lattice, but 5 is"):
-        digits.render(0, beta=7.0, gamma=0.05)
+        digits.EXPLORABLE.render(0, beta=7.0, gamma=0.05)
     with pytest.raises(ValueError, match="seed must be one of"):
-        digits.describe(1, beta=10.0, gamma=0.05)
+        digits.EXPLORABLE.render(1, beta=10.0, gamma=0.05)
 
 
 def test_the_description_has_the_numbers_of_the_picture():
-    words, figure = (call(0, beta=10.0, gamma=0.05) for call in (digits.describe, digits.render))
-    found = digits.numbers("mlae 10")
+    figure, words = digits.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
+    found = digits.stored("mlae 10")
     assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
     assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
     line = next(one for one in figure.axes[1].lines if one.get_label().startswith("σ"))
@@ -127,4 +127,4 @@ def test_a_measured_distance_is_that_of_its_samples():
 @pytest.mark.slow
 @pytest.mark.parametrize("module", [digits, ablation], ids=lambda m: m.NAME)
 def test_a_point_can_be_trained_again(module):
-    assert not [line for line in module.check() if line.endswith("OUTSIDE")]
+    assert not [line for line in module.STUDY.check() if line.endswith("OUTSIDE")]

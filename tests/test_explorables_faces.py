@@ -53,16 +53,14 @@ def test_the_largest_step_comes_where_it_says():
 
 def test_a_point_between_two_is_refused():
     with pytest.raises(ValueError, match="beta = 7 is not on the lattice, but 10 is"):
-        face_models.render(0, beta=7.0, gamma=0.05)
+        face_models.EXPLORABLE.render(0, beta=7.0, gamma=0.05)
     with pytest.raises(ValueError, match="seed must be one of"):
-        face_models.describe(1, beta=10.0, gamma=0.05)
+        face_models.EXPLORABLE.render(1, beta=10.0, gamma=0.05)
 
 
 def test_the_description_has_the_numbers_of_the_picture():
-    words, figure = (
-        call(0, beta=10.0, gamma=0.05) for call in (face_models.describe, face_models.render)
-    )
-    found = face_models.numbers("mlae 10")
+    figure, words = face_models.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
+    found = face_models.stored("mlae 10")
     assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
     assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
 

@@ -108,4 +108,4 @@ def test_a_known_density_on_the_sphere_comes_out():
 
 def test_off_the_lattice_is_refused():
     with pytest.raises(ValueError, match=r"interval: bend = 0.7 is not on the lattice, but 0.5 is"):
-        interval.describe(0, bend=0.7)
+        interval.EXPLORABLE.render(0, bend=0.7)

@@ -45,13 +45,15 @@ def test_far_codes_meet_at_a_crossing():
 def test_the_lattice_says_what_the_notebook_teaches():
     """Loops without the penalty, none with it, and no stretch far below η."""
     loose, tight = (
-        {n: relaxed_flow.over_seeds(n, 0.3, 3.0, m) for n in relaxed_flow.METRICS}
+        {n: relaxed_flow.STUDY.at(n, eta=0.3, mu=3.0, mu_in=m) for n in relaxed_flow.METRICS}
         for m in relaxed_flow.MUS_IN
     )
     assert loose["crossings"].sum() > tight["crossings"].sum() == 0
     assert (tight["least"] > 0.9 * 0.3).all() and (loose["least"] < 0.5 * 0.3).all()
-    collapsed = relaxed_flow.over_seeds("reconstruction", 0.03, 1.0, 0.0)
-    assert (collapsed > 1.2).all() and (relaxed_flow.over_seeds("nll", 0.03, 1.0, 0.0) < -2).all()
+    error, nll = (
+        relaxed_flow.STUDY.at(n, eta=0.03, mu=1.0, mu_in=0.0) for n in ("reconstruction", "nll")
+    )
+    assert (error > 1.2).all() and (nll < -2).all()  # collapsed
 
 
 def test_scores_fill_the_smallest_of_each_column():

@@ -69,7 +69,7 @@ def test_every_point_comes_back_as_it_was_measured(built):
         found = study(seed, size=size, scale=scale)
         assert all(np.array_equal(ours, w) for ours, w in zip(found, wanted, strict=True))
         assert study.arrays["grey"].dtype == np.uint8
-        assert type(found.scale) is float and study(seed, scale, size).scale == scale
+        assert type(found.scale) is float and study(seed, size=size).scale == SCALES[0]
 
 
 def test_an_axis_left_out_stays_an_axis(built):
@@ -84,9 +84,9 @@ def test_an_axis_left_out_stays_an_axis(built):
 def test_points_off_the_grid_are_refused(built):
     study, _ = built
     with pytest.raises(ValueError, match="toy: size = 3 is not on the lattice, but 2 is"):
-        study(0, 3.0, 3.0)
-    with pytest.raises(TypeError, match="toy: a value for each of scale, size, got 3.0"):
-        study(0, 3.0)
+        study(0, size=3.0)
+    with pytest.raises(ValueError, match="toy: unknown control 'weight'; it has scale, size"):
+        study(0, weight=3.0)
     with pytest.raises(ValueError, match=r"toy: seed must be one of \[0, 1\], got 2"):
         study(2, scale=3.0, size=1.0)
 

@@ -25,9 +25,8 @@ def test_simulated_variances_follow_the_formulas(size, spectrum):
 def test_orthogonal_probes_are_at_most_as_many_as_dimensions():
     n = trace_probes.numbers(0, kind=3, num_probes=8, size=2, spectrum=1)
     assert n.num_probes == 2 and len(n.formula["orthogonal"]) == 2
-    assert "2 orthogonal probes (8 asked, there are no more)" in trace_probes.describe(
-        0, kind=3, num_probes=8, size=2
-    )
+    _, words = trace_probes.EXPLORABLE.render(0, n, kind=3, num_probes=8, size=2)
+    assert "2 orthogonal probes (8 asked, there are no more)" in words
 
 
 def test_the_trace_is_the_size_whatever_the_spectrum():
@@ -37,4 +36,4 @@ def test_the_trace_is_the_size_whatever_the_spectrum():
 
 def test_off_the_lattice_is_refused():
     with pytest.raises(ValueError, match="traces: num_probes = 3 is not on the lattice, but 4 is"):
-        trace_probes.render(0, num_probes=3)
+        trace_probes.EXPLORABLE.render(0, num_probes=3)

@@ -23,9 +23,9 @@ def test_reconstructions_sharpen_as_gamma_falls():
 
 def test_a_live_point_can_be_stopped_and_drawn():
     seen = []
-    figure, words = decoder_variance.train_live(
-        0, lambda row: seen.append(row) or len(seen) == 2, gamma=0.03, dimension=1, way=1
-    )
+    at = {"gamma": 0.03, "dimension": 1, "way": 1}
+    numbers = decoder_variance.STUDY.live(lambda row: seen.append(row) or len(seen) == 2, 0, **at)
+    figure, words = decoder_variance.EXPLORABLE.render(0, numbers, **at)
     assert len(seen) == 2 and len(figure.axes) == 3 and "γ = 0.03 lowered step by step" in words
 
 
@@ -67,5 +67,5 @@ def test_code_spectra_of_noise_are_flat():
 @pytest.mark.slow
 @pytest.mark.parametrize("module", [decoder_variance, directions, two_stages])
 def test_a_point_can_be_made_again(module):
-    lines = module.check()
+    lines = module.STUDY.check()
     assert lines and not [line for line in lines if line.endswith("OUTSIDE")]

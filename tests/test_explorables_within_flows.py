@@ -31,14 +31,14 @@ def test_training_longer_helps_every_model():
 
 
 def test_the_lattice_is_whole_and_small():
-    arrays = within_flows.lattice()
+    arrays = within_flows.STUDY.arrays
     assert all(np.isfinite(a).all() for a in arrays.values())
     assert arrays["ablation_bits"].shape == (2, 4, 5) and arrays["denoising"].shape == (2, 4, 4, 5)
     assert arrays["bits"].min() > 0 and arrays["denoising"].min() > 0
 
 
 def test_the_picture_shows_core_and_residuals():
-    result = within_flows.numbers(0, "corner", 2, 100)
+    result = within_flows.stored(0, "corner", 2, 100)
     sheet = within_flows.rows("corner", 2, 0, result, result.samples)
     digit, core, x_hat, residual = (sheet[within_flows.SHOWN * i, 0] for i in range(4))
     assert np.count_nonzero(core[np.where(digit_flows.mask("corner", 2)[0], 0, 1) == 1]) == 0

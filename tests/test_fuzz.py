@@ -187,7 +187,7 @@ def test_a_command_line_is_followed_or_answered_in_words(seed, tmp_path, monkeyp
     monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("companion.cli.execute._execute", lambda *_: None)
     monkeypatch.setattr("runpy.run_path", lambda *_, **__: None)
-    monkeypatch.setattr("figures.explorables.linear_model.build", lambda: None, raising=False)
+    monkeypatch.setattr("companion.lab.explorable.Computed.build", lambda _: None)
     chance = random.Random(seed)
     name = chance.choice(list(COMMANDS))
     words = [name]

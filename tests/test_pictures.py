@@ -4,12 +4,10 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from companion.lab.explorable import Control, Explorable
-from figures import plots
+from companion.lab.explorable import Computed, Control, Explorable
 
 FILE = Path(__file__).resolve().parents[1] / "tools" / "pictures.py"
 SPEC = importlib.util.spec_from_file_location("pictures", FILE)
@@ -17,14 +15,14 @@ pictures = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(pictures)
 
 
-def titled(seed, beta, gamma):
-    figure = plots.figure(size=(1, 1), layout=None)
-    figure.suptitle(f"{beta:g} {gamma:g}")
-    return figure
+def titled(figure, point):
+    figure.suptitle("{beta:g} {gamma:g}".format(**point))
+    return str({"beta": point["beta"], "gamma": point["gamma"]})
 
 
 CONTROLS = {name: Control(name, tuple(range(8)), 1.0) for name in ("beta", "gamma")}
-TOY = Explorable("toy", "A toy", CONTROLS, (0, 1), titled, lambda *_, **v: str(v))
+POINTS = Computed("toy", CONTROLS, (0, 1), lambda seed, beta, gamma: locals(), list)
+TOY = Explorable("A toy", POINTS, titled, size=(1, 1))
 
 
 @pytest.fixture
@@ -43,10 +41,6 @@ def compared(monkeypatch, tmp_path, capsys):
     return run
 
 
-def registry(**explorables):
-    return {name: SimpleNamespace(EXPLORABLE=one) for name, one in explorables.items()}
-
-
 def test_all_corners_are_drawn_and_twenty_other_points():
     points = [(seed, *values.values()) for seed, values in pictures.points(TOY)]
     assert {(s, b, g) for s in (0, 1) for b in (0, 7) for g in (0, 7)} < set(points)
@@ -54,23 +48,19 @@ def test_all_corners_are_drawn_and_twenty_other_points():
 
 
 def test_the_same_explorables_are_the_same(compared):
-    code, said = compared(registry(toy=TOY), registry(toy=TOY))
+    code, said = compared(dict(toy=TOY), dict(toy=TOY))
     assert code == 0
     assert said.endswith("1 explorables, 28 points: pictures and words are the same\n")
 
 
 def test_one_other_pixel_and_one_other_word_are_seen(compared):
-    def render(seed, beta, gamma):
-        figure = titled(seed, beta, gamma)
-        if (seed, beta, gamma) == (1, 7, 0):
+    def draw(figure, point):
+        if tuple(point.values()) == (1, 7, 0):
             figure.text(0, 0, ".")
-        return figure
+        return titled(figure, point) + "!" * (point["beta"] == 0 and point["gamma"] == 7)
 
-    def describe(seed, **values):
-        return TOY.describe(seed, **values) + "!" * (values == {"beta": 0, "gamma": 7})
-
-    now = registry(toy=replace(TOY, render=render, describe=describe))
-    code, said = compared(registry(toy=TOY), now)
+    now = dict(toy=replace(TOY, draw=draw))
+    code, said = compared(dict(toy=TOY), now)
     assert code == 1 and said.splitlines()[1:] == [
         "toy at seed = 0, beta = 0, gamma = 7: "
         "was \"{'beta': 0, 'gamma': 7}\", is \"{'beta': 0, 'gamma': 7}!\"",
@@ -82,7 +72,7 @@ def test_one_other_pixel_and_one_other_word_are_seen(compared):
 
 
 def test_what_is_gone_or_new_differs_unless_others_are_asked_for(compared):
-    code, said = compared(registry(old=TOY, toy=TOY), registry(toy=TOY, own=TOY))
+    code, said = compared(dict(old=TOY, toy=TOY), dict(toy=TOY, own=TOY))
     assert code == 1 and said.endswith("2 explorables, 56 points: 56 differences\n")
     assert said.count(": gone") == said.count(": new") == 28
-    assert compared(registry(old=TOY, toy=TOY), registry(toy=TOY, own=TOY), "--only", "toy")[0] == 0
+    assert compared(dict(old=TOY, toy=TOY), dict(toy=TOY, own=TOY), "--only", "toy")[0] == 0

@@ -36,9 +36,9 @@ def draw(explorable: Explorable) -> Drawn:
     """Draw and describe an explorable at its points, and say how long it took."""
     start, drawn = time.perf_counter(), {}
     for seed, values in points(explorable):
-        picture = png(explorable.render(seed, **values))
+        picture, words = explorable.render(seed, **values)
         key = ", ".join(f"{name} = {value:g}" for name, value in ({"seed": seed} | values).items())
-        drawn[key] = [hashlib.sha256(picture).hexdigest(), explorable.describe(seed, **values)]
+        drawn[key] = [hashlib.sha256(png(picture)).hexdigest(), words]
     seconds = time.perf_counter() - start
     print(f"{explorable.name}: {len(drawn)} points, {seconds:.1f} s", flush=True)
     return drawn
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--compare", action="store_true", help="with the file; 1 if any differs")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=BY_NAME, default=list(BY_NAME))
     asked = parser.parse_args(argv)
-    now = {name: draw(BY_NAME[name].EXPLORABLE) for name in asked.only}
+    now = {name: draw(BY_NAME[name]) for name in asked.only}
     if not asked.compare:
         write(asked.file, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
         return 0

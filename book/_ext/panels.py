@@ -30,7 +30,7 @@ WORKERS = 2
 
 def panel(mark: dict, alt: str) -> str:
     """The HTML of an explorable at its start; ``explorable.js`` adds the sliders."""
-    explorable: Explorable = BY_NAME[mark["name"]].EXPLORABLE
+    explorable: Explorable = BY_NAME[mark["name"]]
     at = point_key(explorable, mark["seed"], mark["start"])
     title, alt, held = html.escape(explorable.title), html.escape(alt), " ".join(mark["held"])
     return f"""<figure class="explorable" data-name="{explorable.name}" data-at="{at}"
@@ -57,7 +57,7 @@ def lattice_points(explorable: Explorable) -> dict[str, tuple[int, dict[str, flo
 
 def draw_lattice(name: str, folder: Path) -> None:
     """Draw all pictures of an explorable and write its ``lattice.js``, unless nothing changed."""
-    explorable, target = BY_NAME[name].EXPLORABLE, folder / name
+    explorable, target = BY_NAME[name], folder / name
     script, stamp = target / "lattice.js", f"// {fingerprint(explorable)}\n"
     if script.exists() and script.read_text("utf-8").startswith(stamp):
         return
@@ -66,20 +66,23 @@ def draw_lattice(name: str, folder: Path) -> None:
     points = lattice_points(explorable)
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         jobs = [(name, *point, target / f"{key}.png") for key, point in points.items()]
-        list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
-    facts = json.dumps(description(explorable, points), ensure_ascii=False, indent=0)
+        told = list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
+    alt = dict(zip(points, told, strict=True))
+    facts = json.dumps(description(explorable, alt), ensure_ascii=False, indent=0)
     assign = f"(window.companionExplorables ??= {{}})[{name!r}] = {facts};\n"
     write(script, stamp + assign)  # last: it says that all pictures are there
 
 
-def draw(name: str, seed: int, values: dict[str, float], path: Path) -> None:
-    """One picture, in a palette of 128 colours: a third of the size, and it looks the same."""
-    picture = Image.open(io.BytesIO(plots.png(BY_NAME[name].EXPLORABLE.render(seed, **values))))
+def draw(name: str, seed: int, values: dict[str, float], path: Path) -> str:
+    """One picture, in a palette of 128 colours, a third of the size; returns what it shows."""
+    figure, alt = BY_NAME[name].render(seed, **values)
+    picture = Image.open(io.BytesIO(plots.png(figure)))
     picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    return alt
 
 
-def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
-    """What the sliders must know; positions instead of values."""
+def description(explorable: Explorable, alt: dict[str, str]) -> dict:
+    """What the sliders must know, positions instead of values, and each picture's words."""
     controls = [
         {"name": name, "label": c.label, "texts": c.texts}
         for name, c in explorable.controls.items()
@@ -89,7 +92,6 @@ def description(explorable: Explorable, points: dict[str, tuple]) -> dict:
         label: {name: explorable.controls[name].values.index(v) for name, v in setting.items()}
         for label, setting in explorable.presets.items()
     }
-    alt = {key: explorable.describe(seed, **values) for key, (seed, values) in points.items()}
     parts = {"controls": [*controls, seeds], "presets": presets, "prompts": explorable.prompts}
     return {"title": explorable.title, **parts, "alt": alt}
 
@@ -98,7 +100,7 @@ def fingerprint(explorable: Explorable) -> str:
     """SHA-256 of all that decides what the pictures look like."""
     rooms = [Path(folder) for package in (plots, theory) for folder in package.__path__]
     files = [path for room in rooms for path in sorted(room.glob("*.py"))]
-    files += [Path(inspect.getfile(module)) for module in (lab, study, BY_NAME[explorable.name])]
+    files += [Path(inspect.getfile(one)) for one in (lab, study, explorable.draw)]
     texts = [path.read_text("utf-8") for path in files]
     texts += [lab.lattice_sum(explorable.name), matplotlib.__version__]
     texts += [inspect.getsource(f) for f in (draw, description, point_key)]

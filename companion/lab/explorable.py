@@ -1,12 +1,14 @@
-"""What an explorable is: a pure render over a lattice of controls, with words to go with it."""
+"""What an explorable is: a way to draw the numbers of a point of a lattice, and to say them."""
 
 import hashlib
 import importlib.metadata
+import inspect
 import io
 import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from companion.atomic import write, write_json
+from companion.lab.frame import figure
 
 # of the checkout: the gallery is beside the package, not in it
 LATTICES = Path(__file__).resolve().parents[2] / "figures" / "explorables" / "lattices"
@@ -47,51 +50,166 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where an explorable's numbers come from: a grid of points, and the numbers of each.
+
+    A *point* is a value for each control and a seed.
+
+    Args:
+        name: of the command line, and of the lattice's files where there are some.
+        controls: by name; their values are the grid.
+        seeds: the last axis of the grid.
+    """
+
+    name: str
+    controls: dict[str, Control]
+    seeds: tuple[int, ...]
+
+    def point(self, seed: int, **some: float) -> dict[str, float]:
+        """A point of the grid; a control that is left out stays where it starts.
+
+        Raises:
+            ValueError: for an unknown seed or control, or a value between those of the grid, naming
+                the nearest.
+        """
+        if seed not in self.seeds:
+            raise ValueError(f"{self.name}: seed must be one of {list(self.seeds)}, got {seed}")
+        for key, value in some.items():
+            if key not in self.controls:
+                known = ", ".join(self.controls)
+                raise ValueError(f"{self.name}: unknown control {key!r}; it has {known}")
+            near = self.controls[key].nearest(value)
+            if not isclose(value, near, rel_tol=1e-6):
+                raise ValueError(
+                    f"{self.name}: {key} = {value:g} is not on the lattice, but {near:g} is"
+                )
+        values = {name: some.get(name, control.start) for name, control in self.controls.items()}
+        return {"seed": seed} | {k: self.controls[k].nearest(v) for k, v in values.items()}
+
+    def __call__(self, seed: int, **some: float) -> Any:
+        """The numbers of a point.
+
+        Raises:
+            ValueError: for a point that is not on the grid.
+        """
+        raise NotImplementedError
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The lattice, read once."""
+        return load_lattice(self.name)[0]
+
+    @property
+    def about(self) -> dict:
+        """What made the lattice, and its sum."""
+        return load_lattice(self.name)[1]
+
+    def keep(self, arrays: dict[str, np.ndarray], about: dict) -> None:
+        """Write the lattice into the package."""
+        save_lattice(self.name, arrays, {"made_by": f"companion rebuild {self.name}"} | about)
+        self.__dict__.pop("arrays", None)  # what was read before
+
+
+@dataclass(frozen=True)
+class Computed(Source):
+    """Numbers without a training: computed as they are shown, or all beforehand.
+
+    Args:
+        numbers: of a point; asked for what its arguments name of it.
+        checks: computes some again, in another way: a line for each, which ends in OUTSIDE where
+            they differ.
+        compute: the arrays of the lattice, from which ``numbers`` reads, and what made them;
+            without it there is no lattice.
+
+    >>> sums = Computed("sum", {"a": Control("a", (1, 2), 1)}, (0,), lambda a: a + 1, lambda: [])
+    >>> sums(0), sums(0, a=2)
+    (2, 3)
+    """
+
+    numbers: Callable[..., Any]
+    checks: Callable[[], list[str]]
+    compute: Callable[[], tuple[dict[str, np.ndarray], dict]] | None = None
+    live: Callable[..., Any] | None = None
+    epochs: Callable[..., int] | None = None
+
+    def __call__(self, seed: int, **some: float) -> Any:
+        """The numbers of a point, which must be on the grid."""
+        return asked(self.numbers, self.point(seed, **some))
+
+    def build(self) -> None:
+        """Compute the lattice again, if there is one."""
+        if self.compute:
+            self.keep(*self.compute())
+
+    def check(self) -> list[str]:
+        """One line for each number that was computed again."""
+        return self.checks()
+
+
+@dataclass(frozen=True)
 class Explorable:
     """A picture that answers to controls.
 
     Args:
-        name: of the lattice's files and of the command line.
         title: one line.
-        controls: by name, in the order of ``render``'s keywords.
-        seeds: the seeds of the lattice.
-        render: ``(seed, **controls) -> Figure``; the same numbers always give the same picture.
-        describe: ``(seed, **controls) -> str``, the alt text, made from the same numbers.
+        study: where its numbers come from, with the name, the controls and the seeds.
+        draw: ``(figure, numbers, …) -> str`` draws the numbers into an empty figure and says what
+            they show: the alt text. Asked for what its further arguments name of the point.
+        columns: of panels, for which the figure has room.
+        size: of one of them, in inches.
         presets: named settings of the controls.
         prompts: what to predict before moving.
-        train: ``(seed, callback, **controls) -> (Figure, alt text)`` retrains one point live, or
-            nothing; the callback gets each epoch's row and may stop it.
-        epochs: of such a training, for its progress bar.
     """
 
-    name: str
     title: str
-    controls: dict[str, Control]
-    seeds: tuple[int, ...]
-    render: Callable[..., Figure]
-    describe: Callable[..., str]
+    study: Source
+    draw: Callable[..., str]
+    columns: int = 1
+    size: tuple[float, float] = (4.3, 3.5)
     presets: dict[str, dict[str, float]] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
-    train: Callable[..., tuple[Figure, str]] | None = None
-    epochs: int = 1
+
+    @property
+    def name(self) -> str:
+        """The study's, of the command line and of the lattice."""
+        return self.study.name
+
+    @property
+    def controls(self) -> dict[str, Control]:
+        """The sliders, by name."""
+        return self.study.controls
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those of the lattice."""
+        return self.study.seeds
+
+    def render(self, seed: int, numbers: Any = None, **some: float) -> tuple[Figure, str]:
+        """The picture of a point and what it shows in words, both from the same numbers.
+
+        Args:
+            seed: of the lattice.
+            numbers: what to draw, where it was trained now; else the study's.
+            some: values of controls; one that is left out stays where it starts.
+
+        Raises:
+            ValueError: for a point that is not on the lattice.
+        """
+        point = self.study.point(seed, **some)
+        numbers = self.study(**point) if numbers is None else numbers
+        # fixed margins: a slider cannot wait for a layout
+        picture = figure(self.columns, size=self.size, layout=None)
+        return picture, asked(self.draw, point, picture, numbers)
 
 
-def check_point(
-    name: str, controls: dict[str, Control], seeds: tuple[int, ...], seed: int, values: dict
-) -> None:
-    """Refuse a point that is not on the lattice, naming the nearest that is.
+def asked(function: Callable, point: dict, *first: Any) -> Any:
+    """A function of what it asks for by name of a point, after some arguments of its own.
 
-    Raises:
-        ValueError: for an unknown seed, control or value.
+    >>> asked(lambda model, beta: model * beta, {"beta": 3, "seed": 0}, 2)
+    6
     """
-    if seed not in seeds:
-        raise ValueError(f"{name}: seed must be one of {list(seeds)}, got {seed}")
-    for key, value in values.items():
-        if key not in controls:
-            raise ValueError(f"{name}: unknown control {key!r}; it has {', '.join(controls)}")
-        if not any(isclose(value, v, rel_tol=1e-6) for v in controls[key].values):
-            near = controls[key].nearest(value)
-            raise ValueError(f"{name}: {key} = {value:g} is not on the lattice, but {near:g} is")
+    names = inspect.signature(function).parameters
+    return function(*first, **{name: point[name] for name in names if name in point})
 
 
 def load_lattice(name: str) -> tuple[dict[str, np.ndarray], dict]:

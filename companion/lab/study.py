@@ -1,30 +1,24 @@
 """A study: a grid of trainings, and what is measured of each. Its life is written here, once."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from companion.lab.explorable import Control, check_point, compare, load_lattice, save_lattice
+from companion.lab.explorable import Source, asked, compare
 from companion.models import Model
 from companion.training import TrainConfig, fit, grid, sweep
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Source):
     """Trainings over the values of some controls and over seeds.
 
-    A *point* is a value for each control and a seed. Each function below gets of a point what its
-    arguments name.
+    Each function below gets of a point what its arguments name.
 
     Args:
-        name: of the lattice's files.
-        controls: by name; their values are the grid.
-        seeds: of the trainings.
         numbers: the bundle of numbers and arrays that a picture of one trained model shows.
         model: of a point, with seeded weights.
         data: of a point, ``(n, *data)``.
@@ -36,6 +30,7 @@ class Study:
         levels: for arrays that are multiples of 1/n: n; they are kept as bytes.
         training: what the lattice's description says of the trainings.
         order: of the axes in the lattice; the trainings of one value of the first are one sweep.
+        checked: where a point is trained again to be compared, but for the controls' starts.
 
     A study is called with a point of its grid for its numbers, as they were when it was built.
 
@@ -46,9 +41,6 @@ class Study:
     (2, 5)
     """
 
-    name: str
-    controls: dict[str, Control]
-    seeds: tuple[int, ...]
     numbers: type[NamedTuple]
     model: Callable[..., Model]
     data: Callable[..., torch.Tensor]
@@ -60,6 +52,7 @@ class Study:
     levels: dict[str, int] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    checked: dict[str, float] = field(default_factory=dict)
 
     @property
     def axes(self) -> dict[str, tuple[float, ...]]:
@@ -67,26 +60,10 @@ class Study:
         names = self.order or tuple(self.controls)
         return {name: self.controls[name].values for name in names} | {"seed": self.seeds}
 
-    @cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The lattice: the axes of the grid, fewer for shared numbers, then the number's own."""
-        return load_lattice(self.name)[0]
-
-    def __call__(self, seed: int, *values: float, **named: float) -> NamedTuple:
-        """The numbers of one point of the lattice; values in the order of the controls, or named.
-
-        Raises:
-            TypeError: for values too few or too many.
-            ValueError: for a point that is not on the lattice.
-        """
-        if len(values) + len(named) != len(self.controls):
-            got = ", ".join(map(str, (*values, *named)))
-            raise TypeError(
-                f"{self.name}: a value for each of {', '.join(self.controls)}, got {got}"
-            )
-        point = dict(zip(self.controls, values, strict=False)) | named
-        check_point(self.name, self.controls, self.seeds, seed, point)
-        found = {name: self.at(name, seed=seed, **point) for name in self.numbers._fields}
+    def __call__(self, seed: int, **some: float) -> NamedTuple:
+        """The numbers of a point, as they were when the lattice was built."""
+        point = self.point(seed, **some)
+        found = {name: self.at(name, **point) for name in self.numbers._fields}
         return self.numbers(**found | {name: float(found[name]) for name in self.metrics})
 
     def at(self, name: str, **some: float) -> np.ndarray:
@@ -113,6 +90,10 @@ class Study:
         sweep(models, data, configs, progress=progress, callback=callback)
         return [model.eval() for model in models]
 
+    def epochs(self, **point: float) -> int:
+        """How long a training is, for a progress bar."""
+        return asked(self.config, point).epochs
+
     def live(self, callback: Callable | None, **point: float) -> NamedTuple:
         """Train one point now, by itself; the callback gets each epoch's row and may stop it."""
         model, data = asked(self.model, point), asked(self.data, point)
@@ -128,13 +109,11 @@ class Study:
             models = self.train(points, progress=progress)
             found += [asked(self.measure, p, m) for p, m in zip(points, models, strict=True)]
         about = {
-            "made_by": f"companion rebuild {self.name}",
             "controls": {name: list(control.values) for name, control in self.controls.items()},
             "seeds": list(self.seeds),
             "training": self.training,
         }
-        save_lattice(self.name, {n: self._stacked(n, found) for n in self.numbers._fields}, about)
-        self.__dict__.pop("arrays", None)  # what was read before
+        self.keep({name: self._stacked(name, found) for name in self.numbers._fields}, about)
 
     def _stacked(self, name: str, found: list[NamedTuple]) -> np.ndarray:
         """One number of all points as the lattice holds it."""
@@ -145,19 +124,10 @@ class Study:
         differs = self.shared.get(name, self.axes)
         return whole[tuple(slice(None) if a in differs else 0 for a in self.axes)].astype(kind)
 
-    def check(self, **point: float) -> list[str]:
-        """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
+    def check(self, seed: int | None = None, **some: float) -> list[str]:
+        """Retrain a point by itself and compare it with the band of the lattice's seeds there."""
+        point = self.point(self.seeds[0] if seed is None else seed, **self.checked | some)
         (model,) = self.train([point], progress=False)
         there = {name: value for name, value in point.items() if name != "seed"}
         bands = {name: self.at(name, **there) for name in self.metrics}
         return compare(asked(self.measure, point, model), bands)
-
-
-def asked(function: Callable, point: dict, *first: Any) -> Any:
-    """A function of what it asks for by name of a point, after some arguments of its own.
-
-    >>> asked(lambda model, beta: model * beta, {"beta": 3, "seed": 0}, 2)
-    6
-    """
-    names = inspect.signature(function).parameters
-    return function(*first, **{name: point[name] for name in names if name in point})

@@ -32,8 +32,7 @@ def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
     if moved := _moved(explorable, fixed, start) + [f"seed {seed}"] * (asked != seed):
         print(f"computed beforehand, so this picture starts at the nearest: {', '.join(moved)}")
     mark = {"name": explorable.name, "seed": seed, "start": start, "held": sorted(held)}
-    picture, alt = explorable.render(seed, **start), explorable.describe(seed, **start)
-    show(picture, alt, extra={MIME: mark})
+    show(*explorable.render(seed, **start), extra={MIME: mark})
     display(panel(explorable, seed, start, held))
 
 
@@ -79,9 +78,7 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
         return start | {name: slider.value for name, slider in sliders.items()}
 
     def redraw(*_) -> None:
-        image.value = pictures(seeds.value, values())
-        alt = escape(explorable.describe(seeds.value, **values()))
-        caption.value = f'<p aria-live="polite">{alt}</p>'
+        image.value, caption.value = pictures(seeds.value, values())
         pictures.ahead(seeds.value, values(), list(sliders))  # the next move finds it drawn
 
     for slider in (*sliders.values(), seeds):
@@ -90,7 +87,7 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
     rows = [w.HTML(f"<b>{explorable.title}</b>"), *_prompts(explorable), *sliders.values()]
     rows += [seeds] if len(explorable.seeds) > 1 else []
     rows += [_presets(explorable, sliders), image, caption]
-    if explorable.train is not None:
+    if explorable.study.live is not None:
         rows.append(trainer(explorable, lambda: (seeds.value, values())))
     box = w.VBox(rows)
     box.add_class(f"companion-{explorable.name}")
@@ -98,19 +95,19 @@ def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = froze
 
 
 class Pictures:
-    """An explorable's pictures as HTML, each drawn once; drawing ahead happens in a thread."""
+    """An explorable's pictures and words as HTML, drawn once; drawing ahead happens in a thread."""
 
     def __init__(self, explorable: Explorable):
         self.explorable, self.drawn, self.lock, self.wish = explorable, {}, threading.Lock(), 0
 
-    def __call__(self, seed: int, values: dict[str, float]) -> str:
+    def __call__(self, seed: int, values: dict[str, float]) -> tuple[str, str]:
         point = (seed, *values.items())
         if point not in self.drawn:
             with self.lock:  # one at a time: a picture half drawn elsewhere is waited for
                 if point not in self.drawn:
-                    figure = self.explorable.render(seed, **values)
-                    alt = self.explorable.describe(seed, **values)
-                    self.drawn[point] = tag(png(figure), alt)
+                    figure, alt = self.explorable.render(seed, **values)
+                    caption = f'<p aria-live="polite">{escape(alt)}</p>'
+                    self.drawn[point] = tag(png(figure), alt), caption
         return self.drawn[point]
 
     def ahead(self, seed: int, values: dict[str, float], names: list[str]) -> None:
@@ -167,12 +164,12 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     """A "train here" row: retrain the current point in a thread, with progress and a stop button.
 
     Args:
-        explorable: one with a ``train``.
+        explorable: one whose study can train a point live.
         point: called for ``(seed, values)`` when training starts.
     """
     start = w.Button(description="train here", icon="play")
     stop = w.Button(description="stop", icon="stop", disabled=True)
-    bar = w.IntProgress(min=0, max=explorable.epochs, description="epoch")
+    bar = w.IntProgress(min=0, description="epoch")
     image, message = w.HTML(), w.HTML()
     wanted = threading.Event()
 
@@ -184,7 +181,9 @@ def trainer(explorable: Explorable, point) -> w.VBox:
     def work() -> None:
         seed, values = point()
         try:
-            figure, alt = explorable.train(seed, progress, **values)
+            bar.max = explorable.study.epochs(seed=seed, **values)
+            numbers = explorable.study.live(progress, seed=seed, **values)
+            figure, alt = explorable.render(seed, numbers, **values)
             image.value = tag(png(figure), alt)
             ended = "stopped early" if wanted.is_set() else "done"
             message.value = f"{ended} after epoch {bar.value}: retrained at {values}, seed {seed}"

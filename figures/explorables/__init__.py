@@ -25,26 +25,29 @@ from figures.explorables import (
     within_flows,
 )
 
-MODULES = (
-    sinusoid,
-    semicircle_curvature,
-    linear_model,
-    interval,
-    trace_probes,
-    conjugate_gradients,
-    frobenius_bounds,
-    relaxed_flow,
-    within_flows,
-    decoder_variance,
-    directions,
-    two_stages,
-    taylor_vae,
-    face_models,
-    benchmark,
-    digits,
-    ablation,
+EXPLORABLES = tuple(
+    module.EXPLORABLE
+    for module in (
+        sinusoid,
+        semicircle_curvature,
+        linear_model,
+        interval,
+        trace_probes,
+        conjugate_gradients,
+        frobenius_bounds,
+        relaxed_flow,
+        within_flows,
+        decoder_variance,
+        directions,
+        two_stages,
+        taylor_vae,
+        face_models,
+        benchmark,
+        digits,
+        ablation,
+    )
 )
-BY_NAME = {module.NAME: module for module in MODULES}
+BY_NAME = {explorable.name: explorable for explorable in EXPLORABLES}
 # no sliders; up to an hour each, or ten minutes of a GPU
 LONG = {m.NAME: m for m in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal)}
 
@@ -60,16 +63,16 @@ def rebuild(name: str | None = None, check: bool = False) -> list[str]:
     Raises:
         ValueError: for an unknown name.
     """
-    known = BY_NAME | LONG
-    if name is not None and name not in known:
-        raise ValueError(f"rebuild: no explorable {name!r}; there are {', '.join(known)}")
+    studies = {one.name: one.study for one in BY_NAME.values()} | LONG
+    if name is not None and name not in studies:
+        raise ValueError(f"rebuild: no explorable {name!r}; there are {', '.join(studies)}")
     lines = []
-    for module in [known[name]] if name else BY_NAME.values():
+    for one in [name] if name else BY_NAME:
         if check:
-            lines += module.check()
+            lines += studies[one].check()
         else:
-            module.build()
-            lines.append(f"{module.NAME}: rebuilt")
+            studies[one].build()
+            lines.append(f"{one}: rebuilt")
     return lines
 
 

@@ -2,21 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from companion.lab.explorable import (
-    Control,
-    Explorable,
-    check_point,
-    compare,
-    load_lattice,
-    save_lattice,
-)
+from companion.lab.explorable import Computed, Control, Explorable, compare
 from companion.models import MLAE
 from companion.models import linear as rising
 from companion.networks import build as networks_of
@@ -39,7 +31,7 @@ from figures.explorables.price import as_bytes
 
 NAME = "ablation"
 LATENT, BETA, EPOCHS = digits.LATENT, 10.0, 200
-SEEDS, RUNS, NUM_SHOWN = (0,), (0, 1, 2), 60
+RUNS, NUM_SHOWN = (0, 1, 2), 60
 METRICS = ("normal", "mixture", "error")
 
 
@@ -163,12 +155,6 @@ def measure(model: MLAE) -> Numbers:
     return Numbers(samples[:NUM_SHOWN].numpy(), normal, mixture, error)
 
 
-@cache
-def lattice() -> dict[str, np.ndarray]:
-    """All arrays, read once: metrics are ``(row, run)``."""
-    return load_lattice(NAME)[0]
-
-
 def runs(name: str, metric: str) -> np.ndarray:
     """One metric of all trainings of a row: ``(run,)``; ``gap`` is normal − mixture.
 
@@ -177,7 +163,7 @@ def runs(name: str, metric: str) -> np.ndarray:
     """
     if metric == "gap":
         return runs(name, "normal") - runs(name, "mixture")
-    return lattice()[metric][NAMES.index(name)].astype(float)
+    return STUDY.arrays[metric][NAMES.index(name)].astype(float)
 
 
 def ratio(name: str, other: str, metric: str = "normal") -> np.ndarray:
@@ -201,48 +187,33 @@ def printed() -> str:
     return "\n".join(lines)
 
 
-def render(seed: int, change: float) -> Figure:
-    """Fréchet distances of all rows and samples of the chosen one.
+def numbers(change: int) -> Numbers:
+    """Samples of a row's first training, and means of all of them."""
+    means = (runs(NAMES[change], metric).mean() for metric in METRICS)
+    return Numbers(STUDY.arrays["samples"][change] / 255, *means)
 
-    >>> len(render(0, change=3).axes)
-    2
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"change": change})
-    at, arrays = int(change), lattice()
-    figure = plots.figure(layout=None, size=(9.6, 4.4))
+
+def draw(figure: Figure, n: Numbers, change: int) -> str:
+    """Fréchet distances of all rows and samples of the chosen one."""
+    arrays = STUDY.arrays
     left = figure.add_axes((0.27, 0.12, 0.4, 0.79))
     plots.paired_strip(
         left, NAMES, {"N": arrays["normal"], "GMM(10)": arrays["mixture"]},
-        "Fréchet distance", chance=float(arrays["chance"]), here=at,
+        "Fréchet distance", chance=float(arrays["chance"]), here=change,
     )  # fmt: skip
     right = figure.add_axes((0.7, 0.03, 0.29, 0.88))
-    plots.image_grid(right, arrays["samples"][at] / 255, 6, f"samples, {NAMES[at]}")
+    plots.image_grid(right, n.samples, 6, f"samples, {NAMES[change]}")
     right.title.set_fontsize(9)
-    return figure
-
-
-def describe(seed: int, change: float) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, change=3)[:60]
-    'Real digits, MLAE at β = 10. ConvNet+: Fréchet distance of s'
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"change": change})
-    normal, mixture, error = (runs(NAMES[int(change)], metric).mean() for metric in METRICS)
     return (
-        f"Real digits, MLAE at β = {BETA:g}. {NAMES[int(change)]}: Fréchet distance of samples "
-        f"{normal:.2f} with normal codes, {mixture:.2f} with GMM(10), reconstruction error "
-        f"{error:.2f}; means of {len(RUNS)} trainings."
+        f"Real digits, MLAE at β = {BETA:g}. {NAMES[change]}: Fréchet distance of samples "
+        f"{n.normal:.2f} with normal codes, {n.mixture:.2f} with GMM(10), reconstruction error "
+        f"{n.error:.2f}; means of {len(RUNS)} trainings."
     )
 
 
-def build(progress: bool = True) -> None:
-    """Train every model of the table and write it into the package; takes a quarter of an hour."""
-    save([[measure(model) for model in train(row, RUNS, progress)] for row in ROWS])
-
-
-def save(found: list[list[Numbers]]) -> None:
-    """Write what was measured, of all rows and runs, into the package."""
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train every model of the table; takes a quarter of an hour."""
+    found = [[measure(model) for model in train(row, RUNS, True)] for row in ROWS]
     arrays = {
         name: np.array([[getattr(one, name) for one in row] for row in found], np.float32)
         for name in METRICS
@@ -250,15 +221,8 @@ def save(found: list[list[Numbers]]) -> None:
     arrays["samples"] = as_bytes(np.stack([row[0].samples for row in found]))
     arrays["chance"] = digits.lattice()["chance"]
     training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": digits.NOISE}
-    about = {
-        "made_by": f"companion rebuild {NAME}",
-        "data": digits.DATA,
-        "models": list(NAMES),
-        "runs": list(RUNS),
-        "training": training | {"beta": BETA},
-    }
-    save_lattice(NAME, arrays, about)
-    lattice.cache_clear()
+    about = {"data": digits.DATA, "models": list(NAMES), "runs": list(RUNS)}
+    return arrays, about | {"training": training | {"beta": BETA}}
 
 
 def check(seed: int = 0, change: int = 3) -> list[str]:
@@ -267,13 +231,12 @@ def check(seed: int = 0, change: int = 3) -> list[str]:
     return compare(result, {name: runs(NAMES[change], name) for name in METRICS})
 
 
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="One change at a time",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    size=(9.6, 4.4),
     presets={
         "the paper's best": {"change": 0},
         "ConvNet+": {"change": NAMES.index("ConvNet+")},

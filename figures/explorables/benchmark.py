@@ -1,13 +1,13 @@
 """All models of the family side by side on real digits, at every price of an error."""
 
 from collections.abc import Sequence
-from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from companion.lab import explorable
-from companion.lab.explorable import Control, Explorable, check_point, load_lattice, save_lattice
+from companion.lab.explorable import Computed, Control, Explorable
 from companion.models import Model
 from figures import plots
 from figures.explorables import contenders
@@ -16,7 +16,6 @@ from figures.explorables.contenders import CONTENDERS, METRICS, SAMPLERS, SHOWN,
 NAME = "benchmark"
 BETAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 GAMMAS = (0.0005, 0.005, 0.05, 0.5, 5.0)  # 1/(2β)
-SEEDS = (0,)  # of the pictures
 RUNS = (0, 1, 2)  # trainings behind each number
 CONTROLS = {
     "beta": Control("MLAE's β, InjFlow's μ", BETAS, 10.0),
@@ -37,12 +36,6 @@ COLUMNS = {
     "rec": "Rec",
 }
 LABELS = tuple(COLUMNS[name] for name in SAMPLERS)
-
-
-@cache
-def lattice() -> dict[str, np.ndarray]:
-    """All arrays, read once: metrics ``(key, run)``, samples of the first run, costs."""
-    return load_lattice(NAME)[0]
 
 
 def keys_of(name: str) -> list[str]:
@@ -85,7 +78,7 @@ def runs(key: str, metric: str) -> np.ndarray:
     >>> runs("mlae 10", "error").shape
     (3,)
     """
-    return lattice()[metric][KEYS.index(key)].astype(float)
+    return STUDY.arrays[metric][KEYS.index(key)].astype(float)
 
 
 def spread(key: str, metric: str, digits: int = 1) -> str:
@@ -96,13 +89,13 @@ def spread(key: str, metric: str, digits: int = 1) -> str:
 
 def kind(name: str) -> str:
     """What kind of number a contender's log-likelihood is, in a word or two."""
-    told = str(load_lattice(NAME)[1]["kinds"][name])
+    told = str(STUDY.about["kinds"][name])
     return "manifold" if "manifold" in told else "sampled" if "sampled" in told else told
 
 
 def cost(name: str, what: str) -> float:
     """``parameters``, or ``step``: the time of a training step over a plain autoencoder's."""
-    return float(lattice()[what][list(CONTENDERS).index(name)])
+    return float(STUDY.arrays[what][list(CONTENDERS).index(name)])
 
 
 def table(beta: float, gamma: float, names: Sequence[str] = tuple(CONTENDERS)) -> str:
@@ -125,59 +118,51 @@ def table(beta: float, gamma: float, names: Sequence[str] = tuple(CONTENDERS)) -
     return "\n".join(lines)
 
 
-def render(seed: int, beta: float, gamma: float) -> Figure:
-    """Samples of the main models, and Fréchet distances by where codes come from.
+class Compared(NamedTuple):
+    """What a picture shows of the main models, by their captions."""
 
-    >>> len(render(0, beta=10.0, gamma=0.05).axes)
-    3
-    """
-    keys = _main(seed, beta, gamma)
-    figure = plots.figure(layout=None, size=(10.6, 4.9))
+    samples: np.ndarray  # (model, 2, shown, 8, 8) by codes: of the own prior, of a mixture
+    distances: dict[str, list[np.ndarray]]  # for each of ``SAMPLERS`` (run,)
+
+
+def numbers(beta: float, gamma: float) -> Compared:
+    """Samples and Fréchet distances of the main models at these prices."""
+    keys = [key_at(name, beta, gamma) for name in MAIN]
+    samples = STUDY.arrays["samples"][[KEYS.index(key) for key in keys]] / 255
+    return Compared(samples, {caption(k): [runs(k, name) for name in SAMPLERS] for k in keys})
+
+
+def draw(figure: Figure, found: Compared) -> str:
+    """Samples of the main models, and Fréchet distances by where codes come from."""
+    captions, real = list(found.distances), float(STUDY.arrays["real"])
     boxes = ((0.148, 0.1, 0.235, 0.79), (0.392, 0.1, 0.235, 0.79))
-    titles = (LABELS[0], LABELS[2])
-    samples = lattice()["samples"][[KEYS.index(key) for key in keys]] / 255
-    for i, (box, title) in enumerate(zip(boxes, titles, strict=True)):
+    for i, (box, title) in enumerate(zip(boxes, (LABELS[0], LABELS[2]), strict=True)):
         ax = figure.add_axes(box)
-        plots.image_grid(ax, samples[:, i].reshape(-1, 1, 8, 8), SHOWN)
+        plots.image_grid(ax, found.samples[:, i].reshape(-1, 1, 8, 8), SHOWN)
         ax.set_aspect("auto")
         ax.set_title(f"samples, codes from {title}", fontsize=9)
-    middles = 9 * np.arange(len(keys)) + 4
-    figure.axes[0].set_yticks(middles, [caption(key) for key in keys], fontsize=9)
+    figure.axes[0].set_yticks(9 * np.arange(len(captions)) + 4, captions, fontsize=9)
     figure.axes[0].tick_params(length=0)
     right = figure.add_axes((0.645, 0.1, 0.34, 0.79))
-    rows = {caption(key): [runs(key, name) for name in SAMPLERS] for key in keys}
-    plots.spreads(right, rows, LABELS, float(lattice()["real"]), "real digits")
+    plots.spreads(right, found.distances, LABELS, real, "real digits")
     right.set(xlabel=f"Fréchet distance, mean and range of {len(RUNS)} trainings", xlim=_limits())
     right.set_yticklabels([])
-    return figure
+    own, mixture = SAMPLERS.index("own"), SAMPLERS.index("mixture")
+    parts = [
+        f"{caption} {row[own].mean():.1f} and {row[mixture].mean():.1f}"
+        for caption, row in found.distances.items()
+    ]
+    return (
+        "Fréchet distances of samples of 8×8 digits, codes from the model's own prior and from a "
+        f"mixture: {', '.join(parts)}; real digits {real:.1f}."
+    )
 
 
 def _limits() -> tuple[float, float]:
     """One axis for all pictures, so that they can be compared."""
     shown = [KEYS.index(key) for name in MAIN for key in keys_of(name)]
-    values = np.stack([lattice()[name][shown] for name in SAMPLERS])
-    return 0.85 * float(lattice()["real"]), 1.15 * float(values.max())
-
-
-def _main(seed: int, beta: float, gamma: float) -> list[str]:
-    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "gamma": gamma})
-    return [key_at(name, beta, gamma) for name in MAIN]
-
-
-def describe(seed: int, beta: float, gamma: float) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, beta=10.0, gamma=0.05).startswith("Fréchet distances of samples of 8×8 digits")
-    True
-    """
-    parts = [
-        f"{caption(key)} {runs(key, 'own').mean():.1f} and {runs(key, 'mixture').mean():.1f}"
-        for key in _main(seed, beta, gamma)
-    ]
-    return (
-        "Fréchet distances of samples of 8×8 digits, codes from the model's own prior and from a "
-        f"mixture: {', '.join(parts)}; real digits {float(lattice()['real']):.1f}."
-    )
+    values = np.stack([STUDY.arrays[name][shown] for name in SAMPLERS])
+    return 0.85 * float(STUDY.arrays["real"]), 1.15 * float(values.max())
 
 
 def over_prices(
@@ -223,7 +208,7 @@ def against_cost(beta: float, gamma: float) -> tuple[Figure, str]:
         points[CONTENDERS[name].label] = (cost(name, "step"), runs(key, "own"), runs(key, best))
         words.append(f"{caption(key)}: {cost(name, 'step'):.1f}, {runs(key, best).mean():.1f}")
     plots.bargains(ax, points)
-    ax.axhline(float(lattice()["real"]), color=plots.GREY, linestyle="--", linewidth=1)
+    ax.axhline(float(STUDY.arrays["real"]), color=plots.GREY, linestyle="--", linewidth=1)
     return figure, "Time of a step and best Fréchet distance. " + "; ".join(words) + "."
 
 
@@ -241,16 +226,16 @@ def gains(beta: float, gamma: float) -> tuple[Figure, str]:
     return figure, "Ratio with the mixture to the own prior: " + ", ".join(words) + "."
 
 
-def build(progress: bool = True) -> None:
-    """Train every model of the lattice and write it into the package."""
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train every model of the lattice."""
     found: dict[str, list[tuple]] = {}
     for name in CONTENDERS:
         keys = keys_of(name)
-        models = contenders.train(keys, RUNS, progress)
+        models = contenders.train(keys, RUNS, True)
         at = [(key, seed) for key in keys for seed in RUNS]
         for (key, seed), model in zip(at, models, strict=True):
             found.setdefault(key, []).append(_judged(model, seed))
-    keep(found)
+    return as_lattice(found)
 
 
 def _judged(model: Model, seed: int) -> tuple[Numbers, np.ndarray, int]:
@@ -258,8 +243,10 @@ def _judged(model: Model, seed: int) -> tuple[Numbers, np.ndarray, int]:
     return contenders.measure(model, seed), contenders.pictures(model, seed), size
 
 
-def keep(found: dict[str, list[tuple[Numbers, np.ndarray, int]]]) -> None:
-    """Write the lattice of judged trainings: for each key one for each of ``RUNS``."""
+def as_lattice(
+    found: dict[str, list[tuple[Numbers, np.ndarray, int]]],
+) -> tuple[dict[str, np.ndarray], dict]:
+    """The lattice of judged trainings: for each key one for each of ``RUNS``."""
     arrays = {
         name: np.array([[getattr(run[0], name) for run in found[k]] for k in KEYS], np.float32)
         for name in METRICS
@@ -272,7 +259,6 @@ def keep(found: dict[str, list[tuple[Numbers, np.ndarray, int]]]) -> None:
     arrays["real"] = np.float32(contenders.real())
     judge = contenders.judge()
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "data": "the 1,797 8×8 digits of scikit-learn: 1,297 to train on, 500 held out",
         "features": judge.name,
         "accuracy": round(judge.accuracy, 4),
@@ -285,8 +271,7 @@ def keep(found: dict[str, list[tuple[Numbers, np.ndarray, int]]]) -> None:
             "noise": contenders.NOISE,
         },
     }  # fmt: skip
-    save_lattice(NAME, arrays, about)
-    lattice.cache_clear()
+    return arrays, about
 
 
 def compare(key: str, result: Numbers) -> list[str]:
@@ -300,13 +285,12 @@ def check(seed: int = 0, beta: float = 10.0) -> list[str]:
     return compare(key, contenders.measure(contenders.train([key], [seed])[0], seed))
 
 
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="All models side by side on 8×8 digits",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    size=(10.6, 4.9),
     presets={
         "the same price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
         "β → 0, γ → ∞": {"beta": BETAS[0], "gamma": GAMMAS[-1]},

@@ -1,7 +1,6 @@
 """The decoder variance γ on a manifold of known dimension: blur, count, slope (2SVAE §3)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +9,7 @@ from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
 from companion.evaluation import active_dimensions, variance_spectrum
-from companion.lab.explorable import (
-    Control,
-    Explorable,
-    check_point,
-    compare,
-    load_lattice,
-    save_lattice,
-)
+from companion.lab.explorable import Computed, Control, Explorable, compare
 from companion.models import VAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig, fit, sweep
@@ -117,44 +109,22 @@ def measure(model: VAE, dimension: int, seed: int) -> Numbers:
     )
 
 
-@cache
-def _lattice() -> dict[str, np.ndarray]:
-    return load_lattice(NAME)[0]
-
-
-def numbers(seed: int, gamma: float, dimension: int = 2, way: int = 1) -> Numbers:
-    """The numbers of one lattice point.
-
-    Raises:
-        ValueError: for a point that is not on the lattice.
-
-    >>> numbers(0, gamma=0.01, dimension=2, way=1).active
-    2
-    """
-    values = {"gamma": gamma, "dimension": dimension, "way": way}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
-    arrays = _lattice()
-    at = _at(way, gamma, dimension, seed)
-    shown = (arrays[name][at].astype(float) for name in ("reconstructions", "samples"))
-    metrics = (float(arrays[name][at]) for name in METRICS)
-    points = arrays["points"][at[2:]].astype(float)
-    return Numbers(points, *shown, arrays["spectrum"][at].astype(float), *metrics)
-
-
-def _at(way: int, gamma: float, dimension: int, seed: int) -> tuple[int, ...]:
-    nearest = GAMMAS.index(CONTROLS["gamma"].nearest(gamma))
-    return int(way), nearest, DIMENSIONS.index(dimension), SEEDS.index(seed)
+def numbers(seed: int, gamma: float, dimension: int, way: int) -> Numbers:
+    """The numbers of one lattice point."""
+    at = way, GAMMAS.index(gamma), DIMENSIONS.index(dimension), SEEDS.index(seed)
+    values = {n: STUDY.arrays[n][at[2:] if n == "points" else at] for n in Numbers._fields}
+    return Numbers(**{n: float(v) if n in METRICS else v.astype(float) for n, v in values.items()})
 
 
 def curves(dimension: int, name: str = "loss") -> dict[str, np.ndarray]:
     """One metric of all runs on one dimension, by how γ was set: each ``(gamma, seed)``."""
     at = DIMENSIONS.index(dimension)
-    return {w: _lattice()[name][i, :, at].astype(float) for i, w in enumerate(WAYS)}
+    return {w: STUDY.arrays[name][i, :, at].astype(float) for i, w in enumerate(WAYS)}
 
 
 def counts(dimension: int, way: int) -> np.ndarray:
     """Active dimensions of all runs: ``(gamma, seed)``."""
-    return (_lattice()["spectrum"][way, :, DIMENSIONS.index(dimension)] < 0.5).sum(-1)
+    return (STUDY.arrays["spectrum"][way, :, DIMENSIONS.index(dimension)] < 0.5).sum(-1)
 
 
 def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple[Figure, str]:
@@ -162,16 +132,15 @@ def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple
     figure = plots.figure(len(gammas), size=(3.4, 2.9))
     texts = []
     for ax, gamma in zip(figure.subplots(1, len(gammas), sharey=True), gammas, strict=True):
-        result = numbers(seed, gamma, dimension)
+        result = STUDY(seed, gamma=gamma, dimension=dimension)
         plots.blur(ax, result.points, result.reconstructions, result.samples)
         ax.set_title(f"γ = {gamma:g}", fontsize=10)
-        texts.append(describe_numbers(result, gamma, dimension, 1))
+        texts.append(words(result, gamma, dimension, 1))
     return figure, " ".join(texts)
 
 
-def draw(result: Numbers, gamma: float, dimension: int) -> Figure:
+def draw(figure: Figure, result: Numbers, gamma: float, dimension: int, way: int) -> str:
     """Data against samples, the posterior variances, and where the loss stands among all runs."""
-    figure = plots.figure(3, size=(3.6, 3.4), layout=None)
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.32)
     left, middle, right = figure.subplots(1, 3)
     plots.blur(left, result.points, result.reconstructions, result.samples)
@@ -182,40 +151,24 @@ def draw(result: Numbers, gamma: float, dimension: int) -> Figure:
     here = gamma, 2 * result.loss
     plots.loss_against_variance(right, GAMMAS, twice, DIM - dimension, here)
     right.set_title("median and range over seeds", fontsize=9)
-    return figure
+    return words(result, gamma, dimension, way)
 
 
-def render(seed: int, gamma: float, dimension: int = 2, way: int = 1) -> Figure:
-    """One lattice point, drawn.
+def words(result: Numbers, gamma: float, dimension: int, way: int) -> str:
+    """What a picture of one trained model shows.
 
-    >>> render(0, gamma=0.01).axes[1].get_title()
-    'active 2 of 10, true 2'
-    """
-    return draw(numbers(seed, gamma, dimension, way), gamma, dimension)
-
-
-def describe(seed: int, gamma: float, dimension: int = 2, way: int = 1) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, gamma=0.01)[:60]
+    >>> words(STUDY(0, gamma=0.01), 0.01, 2, 1)[:60]
     'Manifold of dimension 2 in 30 numbers, γ = 0.01 lowered step'
     """
-    return describe_numbers(numbers(seed, gamma, dimension, way), gamma, dimension, way)
-
-
-def describe_numbers(result: Numbers, gamma: float, dimension: int, way: int) -> str:
-    """The alt text of any trained model's picture."""
     return (
-        f"Manifold of dimension {dimension} in {DIM} numbers, γ = {gamma:g} {WAYS[int(way)]}: "
+        f"Manifold of dimension {dimension} in {DIM} numbers, γ = {gamma:g} {WAYS[way]}: "
         f"{result.active} of {LATENT} latent dimensions are active; reconstruction error "
         f"{result.error:.3g}, samples {result.distance:.3g} off the manifold, twice the loss "
         f"{2 * result.loss:.1f} nats."
     )
 
 
-def train_live(
-    seed: int, callback: Callable | None = None, *, gamma: float, dimension: int = 2, way: int = 1
-) -> tuple[Figure, str]:
+def live(callback: Callable | None, seed: int, gamma: float, dimension: int, way: int) -> Numbers:
     """Retrain one point now; the callback may stop it early."""
     model, x = make_model(seed), make_data(dimension, seed)
     path = [g for g in GAMMAS[::-1] if g >= gamma] if way else [gamma]
@@ -224,12 +177,11 @@ def train_live(
         config = make_config(seed, STEP_EPOCHS if step else EPOCHS)
         if fit(model, x, None, config, progress=False, callback=callback).stopped:
             break
-    result = measure(model, dimension, seed)
-    return draw(result, gamma, dimension), describe_numbers(result, gamma, dimension, way)
+    return measure(model, dimension, seed)
 
 
-def build() -> None:
-    """Train every point of the lattice and write it into the package; takes some minutes."""
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train every point of the lattice; takes some minutes."""
     points = [(r, seed) for r in DIMENSIONS for seed in SEEDS]
     found: dict[tuple[int, float], list[Numbers]] = {}
     paths = [(0, [gamma]) for gamma in GAMMAS] + [(1, list(GAMMAS[::-1]))]
@@ -247,13 +199,11 @@ def build() -> None:
         arrays[name] = stacked.reshape(*shape, *stacked.shape[1:]).astype(dtype)
     arrays["points"] = arrays["points"][0, 0]  # the same for every γ
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "controls": {name: list(control.values) for name, control in CONTROLS.items()},
         "seeds": list(SEEDS),
         "training": {"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN},
     }
-    save_lattice(NAME, arrays, about)
-    _lattice.cache_clear()
+    return arrays, about
 
 
 def check(seed: int = 0, gamma: float = 0.1, dimension: int = 2) -> list[str]:
@@ -262,16 +212,18 @@ def check(seed: int = 0, gamma: float = 0.1, dimension: int = 2) -> list[str]:
     for _ in lower([model], [(dimension, seed)], [gamma]):
         result = measure(model, dimension, seed)
     at = (0, GAMMAS.index(gamma), DIMENSIONS.index(dimension))
-    return compare(result, {name: _lattice()[name][at].astype(float) for name in METRICS})
+    return compare(result, {name: STUDY.arrays[name][at].astype(float) for name in METRICS})
 
 
+STUDY = Computed(
+    NAME, CONTROLS, SEEDS, numbers, check, compute, live=live, epochs=lambda **_: EPOCHS
+)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="The decoder variance",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=3,
+    size=(3.6, 3.4),
     presets={
         "γ = 1, as many do": {"gamma": 1.0},
         "γ → 0, lowered": {"gamma": GAMMAS[0], "way": 1},
@@ -281,6 +233,4 @@ EXPLORABLE = Explorable(
         "With a smaller γ, will more or fewer latent dimensions carry information?",
         "Does it matter whether γ is small from the start or only at the end?",
     ),
-    train=train_live,
-    epochs=EPOCHS,
 )

@@ -14,7 +14,7 @@ from figures.explorables.digits import (
     THRESHOLD,
     curves,
     lattice,
-    numbers,
+    stored,
 )
 
 FIG8 = (0.1, 1.0, 10.0, 100.0)  # the paper's β
@@ -52,7 +52,7 @@ def samples() -> tuple[Figure, str]:
     figure = plots.figure(4, size=(2.3, 2.75))
     words = []
     for ax, beta in zip(figure.subplots(1, 4), FIG8, strict=True):
-        one = numbers(f"mlae {beta:g}")
+        one = stored(f"mlae {beta:g}")
         by_class = one.samples.reshape(10, 10, *one.samples.shape[1:]).swapaxes(0, 1)
         plots.image_grid(ax, by_class.reshape(one.samples.shape), 10, f"β = {beta:g}")
         ax.title.set_fontsize(10)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import Recogniser, decoder_spectrum, gaussian_w2
 from companion.evaluation.generation import codes_of
-from companion.lab.explorable import Explorable
+from companion.lab.explorable import Computed, Explorable
 from companion.latents import fit_latents
 from companion.models import Model
 from companion.networks import MLP
@@ -26,7 +27,6 @@ METRICS = ("error", "entropy", "distance", "clean", "variety", "recognised", "no
 PICTURES = ("reconstructions", "samples")
 PRICE = Price(NAME, (0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0), 10.0, METRICS, (0, 1, 2, 3, 4))
 BETAS, GAMMAS, KEYS, CONTROLS = PRICE.betas, PRICE.gammas, PRICE.keys, PRICE.controls
-SEEDS = (0,)  # of the pictures
 SHAPE, LATENT, CLASSES = (1, 8, 8), 16, images.NUM_CLASSES
 EPOCHS, NOISE, NUM_SAMPLES = 200, 0.1, 1000
 THRESHOLD = 8 / 28  # MLAE Fig. 7 counts from 1 at 28 pixels a side; ‖x‖ grows with the side
@@ -187,10 +187,10 @@ def one_of_each() -> Tensor:
     return torch.stack([(y == c).nonzero()[0, 0] for c in range(CLASSES)])
 
 
-def numbers(key: str) -> Numbers:
+def stored(key: str) -> Numbers:
     """The numbers of one of ``KEYS``, pictures and curves of the first run, else medians.
 
-    >>> numbers("mlae 100").error < numbers("mlae 0.1").error
+    >>> stored("mlae 100").error < stored("mlae 0.1").error
     True
     """
     return PRICE.stored(Numbers, key, PICTURES)
@@ -205,17 +205,16 @@ def curves(name: str) -> dict[str, np.ndarray]:
     return PRICE.curves((values >= THRESHOLD).sum(-1) if name == "count" else values.astype(float))
 
 
-def render(seed: int, beta: float, gamma: float) -> Figure:
-    """Held-out digits, what three models make of them, their samples, their decoders' spectra.
+def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
+    """The three models of a picture, by their captions."""
+    return PRICE.trio(stored, beta, gamma)
 
-    >>> len(render(0, beta=10.0, gamma=0.05).axes)
-    2
-    """
-    found, arrays = PRICE.trio(numbers, seed, beta, gamma), lattice()
-    rows = [arrays["truth"] / 255]
+
+def draw(figure: Figure, found: dict[str, Numbers], beta: float) -> str:
+    """Held-out digits, what three models make of them, their samples, their decoders' spectra."""
+    rows = [lattice()["truth"] / 255]
     for one in found.values():
         rows += [one.reconstructions, one.samples[: 2 * CLASSES]]
-    figure = plots.figure(layout=None, size=(9.6, 4.6))
     left = figure.add_axes((0.215, 0.01, 0.37, 0.93))
     title = "held-out digits (top row), a column for each class"
     plots.image_grid(left, np.concatenate(rows), CLASSES, title, (1, 4, 7))
@@ -230,13 +229,19 @@ def render(seed: int, beta: float, gamma: float) -> Figure:
     right = figure.add_axes((0.66, 0.12, 0.33, 0.81))
     spectra = {caption: one.spectrum for caption, one in found.items()}
     plots.spectra(right, spectra, COLOURS, ())
-    beta = CONTROLS["beta"].nearest(beta)
     noise_level(right, beta)
     right.set_ylim(5e-3, 4)
-    return figure
+    parts = [
+        f"{caption}: reconstruction error {one.error:.2f}, {one.recognised:.0%} of samples "
+        f"recognised, their variance within a class {one.variety:.2f}, singular values "
+        f"{one.spectrum[0]:.2g} to {one.spectrum[-1]:.2g}, {(one.spectrum >= THRESHOLD).sum()} of "
+        f"them at least {THRESHOLD:.2f}"
+        for caption, one in found.items()
+    ]
+    return "Real digits of 8×8 pixels, conditional models. " + "; ".join(parts) + "."
 
 
-def noise_level(ax, beta: float) -> None:
+def noise_level(ax: Axes, beta: float) -> None:
     """MLAE's own noise scale σ = 1/√(2β) as a line, in a panel of spectra."""
     sigma = (2 * beta) ** -0.5
     label = f"σ = 1/√(2β) = {sigma:.2g}"
@@ -244,25 +249,9 @@ def noise_level(ax, beta: float) -> None:
     ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
-def describe(seed: int, beta: float, gamma: float) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, beta=10.0, gamma=0.05)[:57]
-    'Real digits of 8×8 pixels, conditional models. MLAE, β = '
-    """
-    parts = [
-        f"{caption}: reconstruction error {one.error:.2f}, {one.recognised:.0%} of samples "
-        f"recognised, their variance within a class {one.variety:.2f}, singular values "
-        f"{one.spectrum[0]:.2g} to {one.spectrum[-1]:.2g}, {(one.spectrum >= THRESHOLD).sum()} of "
-        f"them at least {THRESHOLD:.2f}"
-        for caption, one in PRICE.trio(numbers, seed, beta, gamma).items()
-    ]
-    return "Real digits of 8×8 pixels, conditional models. " + "; ".join(parts) + "."
-
-
-def build(progress: bool = True) -> None:
-    """Train every model of the lattice and write it into the package; takes some minutes."""
-    arrays = PRICE.build(train, measure, PICTURES, progress)
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train every model of the lattice; takes some minutes."""
+    arrays = PRICE.build(train, measure, PICTURES)
     digits, held_out = make_data()
     arrays["truth"] = as_bytes(held_out.x[one_of_each()])
     real = [judge().features(part.x) for part in (digits, held_out)]
@@ -273,7 +262,7 @@ def build(progress: bool = True) -> None:
     found = judge()(held_out.x).classes == held_out.y.numpy()
     arrays["recognised_real"] = np.float32(found.mean())
     training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE}
-    PRICE.save(arrays, {"data": DATA, "training": training})
+    return arrays, PRICE.about | {"data": DATA, "training": training}
 
 
 def check(seed: int = 0, beta: float = 10.0) -> list[str]:
@@ -282,13 +271,12 @@ def check(seed: int = 0, beta: float = 10.0) -> list[str]:
     return PRICE.check(key, measure(train([key], [seed])[0], seed))
 
 
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="Real digits, told which",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    size=(9.6, 4.6),
     presets={
         "one price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
         "the price of the noise on the images": {"beta": 50.0, "gamma": 0.01},

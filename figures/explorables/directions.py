@@ -1,6 +1,7 @@
 """Noise along one latent direction of a VAE on real digits (2SVAE Figs 1, 10 and 11)."""
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import active_dimensions, noise_effect, variance_spectrum
-from companion.lab.explorable import Control, Explorable, check_point, load_lattice, save_lattice
+from companion.lab.explorable import Computed, Control, Explorable
 from companion.models import VAE, TwoStageVAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
@@ -17,7 +18,6 @@ from figures import plots
 
 NAME = "directions"
 LATENT, NUM_NOISES, EPOCHS = 16, 10, 300
-SEEDS = (0,)
 SHAPE = (1, 8, 8)
 CONTROLS = {
     "direction": Control("latent direction, by λ", tuple(range(1, LATENT + 1)), 1),
@@ -68,60 +68,51 @@ def code_spectra(model: TwoStageVAE, x: torch.Tensor) -> np.ndarray:
     return (torch.linalg.svdvals(codes) / len(x) ** 0.5).numpy()
 
 
-@cache
-def lattice() -> dict[str, np.ndarray]:
-    """All numbers: ``images``, ``effect``, ``variances``, ``codes``, ``gamma``, ``error``."""
-    return load_lattice(NAME)[0]
+class Numbers(NamedTuple):
+    """What the picture shows of one digit."""
+
+    original: np.ndarray  # (1, 8, 8) in [0, 1]
+    images: np.ndarray  # (noises, 1, 8, 8) decoded under noise along the direction
+    effect: np.ndarray  # (latent,) variance of the pixels under noise along each direction
+    variances: np.ndarray  # (latent,) of the posterior, smallest first
 
 
-def render(seed: int, direction: int, sample: int = 1) -> Figure:
-    """A digit, its decoded code under noise along one direction, and all directions' variances.
+def numbers(direction: int, sample: int) -> Numbers:
+    """The part of the lattice that belongs to a direction and a digit, both counted from 1."""
+    arrays, j, i = STUDY.arrays, direction - 1, sample - 1
+    pictures = arrays["originals"][i] / 255, arrays["images"][i, j] / 255
+    return Numbers(*pictures, arrays["effect"][i], arrays["variances"])
 
-    >>> len(render(0, direction=1).axes)
-    3
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"direction": direction, "sample": sample})
-    arrays, j, i = lattice(), int(direction) - 1, int(sample) - 1
-    figure = plots.figure(2, size=(4.9, 3.0), layout=None)
+
+def draw(figure: Figure, n: Numbers, direction: int, sample: int) -> str:
+    """A digit, its decoded code under noise along one direction, and all directions' variances."""
     figure.subplots_adjust(0.02, 0.16, 0.925, 0.88, wspace=0.2)
     left, right = figure.subplots(1, 2)
-    shown = np.concatenate([arrays["originals"][i : i + 1], arrays["images"][i, j]]) / 255
-    blank = np.zeros((1, *shown.shape[1:]))
-    first, rest = shown[:1], shown[1:]
-    sheet = np.concatenate([first, blank, blank, blank, blank, rest])
-    plots.image_grid(left, sheet, 5, f"digit, and noise along direction {j + 1}", separators=[1])
-    plots.posterior_variances(right, arrays["variances"])
-    right.plot(j + 1, arrays["variances"][j], "o", color="black", markersize=11, fillstyle="none")
+    blank = np.zeros((4, *n.original.shape))
+    sheet = np.concatenate([n.original[None], blank, n.images])
+    plots.image_grid(left, sheet, 5, f"digit, and noise along direction {direction}", [1])
+    plots.posterior_variances(right, n.variances)
+    value = n.variances[direction - 1]
+    right.plot(direction, value, "o", color="black", markersize=11, fillstyle="none")
     twin = right.twinx()
-    twin.plot(
-        range(1, LATENT + 1), arrays["effect"][i], "s-", color=plots.GREEN, markersize=3, alpha=0.7
-    )
+    twin.plot(range(1, LATENT + 1), n.effect, "s-", color=plots.GREEN, markersize=3, alpha=0.7)
     twin.set_ylabel("pixel variance under noise", color=plots.GREEN)
     right.legend(fontsize=7, loc="center right")
-    return figure
-
-
-def describe(seed: int, direction: int, sample: int = 1) -> str:
-    """The alt text of :func:`render`, made from the same numbers."""
-    check_point(NAME, CONTROLS, SEEDS, seed, {"direction": direction, "sample": sample})
-    arrays, j, i = lattice(), int(direction) - 1, int(sample) - 1
-    effect, value = arrays["effect"][i], arrays["variances"][j]
-    active = active_dimensions(torch.tensor(arrays["variances"]))
     return (
-        f"Digit {sample}: noise along latent direction {j + 1} of {LATENT}, whose posterior "
-        f"variance is {value:.3g}, changes the pixels with variance {effect[j]:.2g} (largest of "
-        f"all directions: {effect.max():.2g}); {active} directions are active."
+        f"Digit {sample}: noise along latent direction {direction} of {LATENT}, whose posterior "
+        f"variance is {value:.3g}, changes the pixels with variance {n.effect[direction - 1]:.2g} "
+        f"(largest of all directions: {n.effect.max():.2g}); "
+        f"{active_dimensions(torch.tensor(n.variances))} directions are active."
     )
 
 
-def build(epochs: int = EPOCHS) -> None:
-    """Train both stages on digits, follow γ, and write what the pictures need."""
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train both stages on digits, follow γ, and keep what the pictures need."""
     x, test = (as_float(part.x) for part in (digits().train, digits().test))
     first, gamma = make_first(learn_variance=True, decoder_variance=0.3), []
-    config = make_config(epochs=epochs)
-    log = fit(first, x, None, config, callback=lambda _: gamma.append(first.variance.item()))
+    log = fit(first, x, None, make_config(), callback=lambda _: gamma.append(first.variance.item()))
     model = make_second(first)
-    fit(model, x, None, make_config(epochs=epochs))
+    fit(model, x, None, make_config())
     generators = [torch.Generator().manual_seed(0) for _ in CONTROLS["sample"].values]
     effects = [noise_effect(first, test[[i]], NUM_NOISES, g) for i, g in enumerate(generators)]
     pixels = torch.stack([e.x_hat for e in effects]).clamp(0, 1) * 255
@@ -136,30 +127,28 @@ def build(epochs: int = EPOCHS) -> None:
         "error": np.array(log.column("reconstruction"), np.float32) / 64,
     }
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "data": digits().note,
-        "training": {"epochs": epochs, "batch_size": 128, "learning_rate": 2e-3},
+        "training": {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3},
     }
-    save_lattice(NAME, arrays, about)
-    lattice.cache_clear()
+    return arrays, about
 
 
 def check() -> list[str]:
     """Train a tenth as long and compare γ with the lattice's at that share of its way."""
     model = make_first(learn_variance=True, decoder_variance=0.3)
     fit(model, as_float(digits().train.x), None, make_config(epochs=EPOCHS // 10), progress=False)
-    low, high = lattice()["gamma"].min(), lattice()["gamma"].max()
+    low, high = STUDY.arrays["gamma"].min(), STUDY.arrays["gamma"].max()
     verdict = "ok" if low <= model.variance.item() <= high else "OUTSIDE"
     return [f"directions: γ lattice {low:.3g} … {high:.3g}, {model.variance.item():.3g}: {verdict}"]
 
 
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="Noise along one latent direction",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=2,
+    size=(4.9, 3.0),
     presets={
         "the busiest direction": {"direction": 1},
         "the idlest direction": {"direction": LATENT},

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from companion import jacobians
 from companion.data.faces import FACTORS, LABEL, Faces
 from companion.evaluation import FactorReader, decoder_spectrum, gaussian_w2
-from companion.lab.explorable import Explorable
+from companion.lab.explorable import Computed, Explorable
 from companion.latents import fit_latents
 from companion.models import VAE, Model
 from companion.networks import MLP
@@ -24,7 +24,6 @@ METRICS = ("error", "normal", "gaussian", "mixture")
 SAMPLERS, PICTURES = METRICS[1:], ("reconstructions", "samples")
 PRICE = Price(NAME, (1.0, 10.0, 100.0, 1000.0), 10.0, METRICS)
 BETAS, GAMMAS, KEYS, CONTROLS = PRICE.betas, PRICE.gammas, PRICE.keys, PRICE.controls
-SEEDS = (0,)  # of the pictures
 FACES, LATENT, DIM = Faces(24), 16, len(FACTORS)
 SHAPE = (3, FACES.size, FACES.size)
 NUM_TRAIN, NUM_TEST, NUM_SHOWN, EPOCHS, NOISE = 4096, 1000, 6, 20, 0.05
@@ -124,10 +123,10 @@ def true_spectrum() -> np.ndarray:
     return jacobians.singular_values(FACES.render, f).mean(0).numpy()
 
 
-def numbers(key: str) -> Numbers:
+def stored(key: str) -> Numbers:
     """The numbers of one of ``KEYS``, pictures of the first run and medians of all.
 
-    >>> numbers("mlae 100").error < numbers("mlae 1").error
+    >>> stored("mlae 100").error < stored("mlae 1").error
     True
     """
     return PRICE.stored(Numbers, key, PICTURES)
@@ -190,16 +189,15 @@ def spectra_figure() -> tuple[Figure, str]:
     )
 
 
-def render(seed: int, beta: float, gamma: float) -> Figure:
-    """Faces, what three models make of them, their samples, and the decoders' spectra.
+def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
+    """The three models of a picture, by their captions."""
+    return PRICE.trio(stored, beta, gamma)
 
-    >>> len(render(0, beta=10.0, gamma=0.05).axes)
-    2
-    """
-    found, arrays = PRICE.trio(numbers, seed, beta, gamma), lattice()
-    rows = [arrays["truth"] / 255]
-    rows += [part for one in found.values() for part in one[:2]]
-    figure = plots.figure(layout=None, size=(9.6, 4.6))
+
+def draw(figure: Figure, found: dict[str, Numbers]) -> str:
+    """Faces, what three models make of them, their samples, and the decoders' spectra."""
+    arrays = lattice()
+    rows = [arrays["truth"] / 255, *(part for one in found.values() for part in one[:2])]
     left = figure.add_axes((0.215, 0.01, 0.36, 0.93))
     plots.image_grid(left, np.concatenate(rows), NUM_SHOWN, f"{LABEL} (top row)", (1, 3, 5))
     step = left.get_ylim()[0] / len(rows)
@@ -211,27 +209,18 @@ def render(seed: int, beta: float, gamma: float) -> Figure:
     right = figure.add_axes((0.655, 0.12, 0.335, 0.81))
     spectra = {caption: one.spectrum for caption, one in found.items()}
     plots.spectra(right, spectra, COLOURS, arrays["true_spectrum"])
-    return figure
-
-
-def describe(seed: int, beta: float, gamma: float) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, beta=10.0, gamma=0.05).startswith("Synthetic faces of ten known factors. MLAE")
-    True
-    """
     parts = [
         f"{caption}: reconstruction error {one.error:.2f}, Fréchet distance of samples "
         f"{one.normal:.1f}, singular values {one.spectrum[0]:.2f} to {one.spectrum[DIM - 1]:.2f} "
         f"(tenth) and {one.spectrum[DIM]:.2f} (eleventh)"
-        for caption, one in PRICE.trio(numbers, seed, beta, gamma).items()
+        for caption, one in found.items()
     ]
     return "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
 
 
-def build(progress: bool = True) -> None:
-    """Train every model of the lattice and write it into the package."""
-    arrays = PRICE.build(train, measure, PICTURES, progress)
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train every model of the lattice."""
+    arrays = PRICE.build(train, measure, PICTURES)
     arrays["true_spectrum"] = true_spectrum().astype(np.float32)
     arrays["truth"] = as_bytes(make_data(2000, NUM_TEST)[0][:NUM_SHOWN] + mean_face())
     arrays["reader_r2"] = reader().test_r2.numpy()
@@ -239,7 +228,7 @@ def build(progress: bool = True) -> None:
     arrays["chance"] = np.float32(gaussian_w2(*pair).value)
     training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 5e-3, "noise": NOISE}
     data = f"{LABEL}, {FACES.size}×{FACES.size}, factors {', '.join(FACTORS)}"
-    PRICE.save(arrays, {"data": data, "training": training})
+    return arrays, PRICE.about | {"data": data, "training": training}
 
 
 def check(seed: int = 0, beta: float = 10.0) -> list[str]:
@@ -248,13 +237,12 @@ def check(seed: int = 0, beta: float = 10.0) -> list[str]:
     return PRICE.check(key, measure(train([key], [seed])[0], seed))
 
 
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="Synthetic faces of ten known factors",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    size=(9.6, 4.6),
     presets={
         "one price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
         "β → ∞, γ → 0": {"beta": BETAS[-1], "gamma": GAMMAS[0]},

@@ -1,13 +1,14 @@
 """RIF's bounds on the log-volume as the singular values spread: how tight, and how noisy."""
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from companion import probes
-from companion.lab.explorable import Control, Explorable, check_point
+from companion.lab.explorable import Computed, Control, Explorable
 from companion.theory import frobenius
 from companion.volume import bounds
 from figures import plots
@@ -16,7 +17,6 @@ NAME = "bounds"
 RATIOS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 LATENTS = (2, 8, 32)
 SCALES = (0.3, 0.5, 1.0, 2.0, 5.0)
-SEEDS = (0,)
 CONTROLS = {
     "ratio": Control("largest over smallest singular value", RATIOS, 5.0),
     "scale": Control("λ of eq. 4", SCALES, 1.0),
@@ -64,45 +64,34 @@ def measured(latent: int, ratio: float, seed: int = 0) -> np.ndarray:
     return gaps.numpy().round(12)  # a bound that is met is met, whatever the last bit says
 
 
-def render(seed: int, ratio: float, scale: float = 1.0, latent: float = 8) -> Figure:
-    """The bounds' gaps over the spread, and single estimates of eq. 7 beside all levels.
+class Numbers(NamedTuple):
+    """What the picture shows: nats per latent dimension above the log-volume."""
 
-    >>> len(render(0, ratio=5.0).axes)
-    2
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"ratio": ratio, "scale": scale, "latent": latent})
-    latent = int(latent)
+    curves: np.ndarray  # (3, fine) of the bounds over the spread
+    gaps: list[float]  # of the bounds at the chosen spread
+    probed: np.ndarray  # (NUM_PROBES,) of eq. 7 from one probe each
+
+
+def numbers(seed: int, ratio: float, scale: float, latent: int) -> Numbers:
+    """Closed forms, and seeded estimates beside them."""
     curves = np.transpose([in_closed_form(latent, r, scale) for r in FINE])
-    figure = plots.figure(2, layout=None)
+    return Numbers(curves, in_closed_form(latent, ratio, scale), measured(latent, ratio, seed))
+
+
+def draw(figure: Figure, n: Numbers, ratio: float, scale: float, latent: int) -> str:
+    """The bounds' gaps over the spread, and single estimates of eq. 7 beside all levels."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.91, wspace=0.16)
     left, right = figure.subplots(1, 2)
-    plots.gaps(left, FINE, dict(zip(NAMES, curves, strict=True)), ratio)
+    plots.gaps(left, FINE, dict(zip(NAMES, n.curves, strict=True)), ratio)
     left.set_title(f"d = {latent}, λ = {scale:g}, product of all sᵢ = 1", fontsize=9)
-    marks = dict(zip(NAMES, in_closed_form(latent, ratio, scale), strict=True))
-    plots.probed(right, measured(latent, ratio, seed), marks | {"exact": 0.0})
+    plots.probed(right, n.probed, dict(zip(NAMES, n.gaps, strict=True)) | {"exact": 0.0})
     right.set_title(f"s₁/s_d = {ratio:g}", fontsize=9)
-    return figure
-
-
-def describe(seed: int, ratio: float, scale: float = 1.0, latent: float = 8) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, ratio=5.0)[:58]
-    'Bounds on the log-volume for 8 singular values spread by a'
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"ratio": ratio, "scale": scale, "latent": latent})
-    gaps = in_closed_form(int(latent), ratio, scale)
-    share = float((measured(int(latent), ratio, seed) < 0).mean())
     return (
-        f"Bounds on the log-volume for {latent:g} singular values spread by a factor {ratio:g}: "
-        f"above it by {gaps[0]:.3f} (eq. 7), {gaps[1]:.3f} (eq. 5) and {gaps[2]:.3f} (eq. 4 at "
-        f"λ = {scale:g}) nats per latent dimension; single probes of eq. 7 fall below the "
-        f"log-volume in {share:.0%} of cases."
+        f"Bounds on the log-volume for {latent} singular values spread by a factor {ratio:g}: "
+        f"above it by {n.gaps[0]:.3f} (eq. 7), {n.gaps[1]:.3f} (eq. 5) and {n.gaps[2]:.3f} (eq. 4 "
+        f"at λ = {scale:g}) nats per latent dimension; single probes of eq. 7 fall below the "
+        f"log-volume in {(n.probed < 0).mean():.0%} of cases."
     )
-
-
-def build() -> None:
-    """Nothing to train: every picture is a closed form or a seeded estimate."""
 
 
 def check() -> list[str]:
@@ -120,12 +109,10 @@ def check() -> list[str]:
 
 
 EXPLORABLE = Explorable(
-    name=NAME,
     title="Bounds on the log-volume",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=Computed(NAME, CONTROLS, (0,), numbers, check),
+    draw=draw,
+    columns=2,
     presets={
         "all equal: tight": {"ratio": 1.0, "scale": 1.0},
         "a wrong λ": {"ratio": 1.0, "scale": 0.3},

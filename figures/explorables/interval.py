@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from companion.lab.explorable import Control, Explorable, check_point
+from companion.lab.explorable import Computed, Control, Explorable
 from figures import plots
 
 NAME = "interval"
-SEEDS = (0,)
 REACH = 3.0  # the curve is drawn for codes from −REACH to REACH
 ALONG, TOP = (-3.3, 6.1), 0.48  # axes that hold every setting, so that areas can be compared
 CONTROLS = {
@@ -123,18 +122,10 @@ def numbers(
     )  # fmt: skip
 
 
-def render(
-    seed: int, centre: float = 0.75, width: float = 0.5, stretch: float = 0.4, bend: float = 1.0
-) -> Figure:
-    """The codes, the curve that they become, and the density along it, the interval marked in each.
-
-    >>> len(render(0, centre=0.0).axes)
-    3
-    """
-    values = {"centre": centre, "width": width, "stretch": stretch, "bend": bend}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
-    n = numbers(**values)
-    figure = plots.figure(size=(10.4, 4.6), layout=None)
+def draw(
+    figure: Figure, n: Numbers, centre: float, width: float, stretch: float, bend: float
+) -> str:
+    """The codes, the curve that they become, the density along it, the interval marked in each."""
     grid = figure.add_gridspec(
         2, 2, width_ratios=(4, 6), left=0.06, bottom=0.12, right=0.99, top=0.93, hspace=0.55
     )
@@ -155,31 +146,13 @@ def render(
     plane.set(xlim=(-2.2, 6.1), ylim=(-0.7, 4.4), title=title)
     for ax in (latent, arc, plane):
         ax.title.set_fontsize(9)
-    return figure
-
-
-def describe(
-    seed: int, centre: float = 0.75, width: float = 0.5, stretch: float = 0.4, bend: float = 1.0
-) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, centre=0.75)[:62]
-    'The codes from 0.5 to 1 hold mass 0.150 on a length of 0.5. A '
-    """
-    values = {"centre": centre, "width": width, "stretch": stretch, "bend": bend}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
-    n = numbers(**values)
-    low, high = centre - width / 2, centre + width / 2
     return (
-        f"The codes from {low:g} to {high:g} hold mass {n.mass_z:.3f} on a length of {width:g}. "
+        f"The codes from {centre - width / 2:g} to {centre + width / 2:g} hold mass "
+        f"{n.mass_z:.3f} on a length of {width:g}. "
         f"A decoder of stretch {stretch:g} and bend {bend:g} lays them on {n.length:.2f} units of "
         f"curve with the same mass {n.mass_x:.3f}: mean density {n.mass_x / n.length:.3f} per unit "
         f"of arc length, after {n.mass_z / width:.3f} per unit of code."
     )
-
-
-def build() -> None:
-    """Nothing to train: every picture is a closed form."""
 
 
 def check() -> list[str]:
@@ -191,12 +164,10 @@ def check() -> list[str]:
 
 
 EXPLORABLE = Explorable(
-    name=NAME,
     title="A latent interval, stretched and thinned",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=Computed(NAME, CONTROLS, (0,), numbers, check),
+    draw=draw,
+    size=(10.4, 4.6),
     presets={
         "a line laid down as it is": {"stretch": 0.0, "bend": 0.0},
         "bent only": {"stretch": 0.0, "bend": 1.0},

@@ -1,13 +1,14 @@
 """The linear model under β: which direction of the data does one number keep? (MLAE App. C)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from companion.data.toy import Gaussian
-from companion.lab.explorable import Control, Explorable, check_point
+from companion.lab.explorable import Computed, Control, Explorable
 from companion.theory import linear
 from figures import plots
 
@@ -49,44 +50,42 @@ def sweep_up_and_down(
     return np.array(follow(betas, 0)), np.array(follow(betas[::-1], 1)[::-1])
 
 
-def render(seed: int, beta: float, small: float = 0.05) -> Figure:
-    """The cost of each direction, the data with the kept line, and the loop of up and down.
+class Numbers(NamedTuple):
+    """What the picture shows of one β."""
 
-    >>> len(render(0, beta=1.0, small=0.05).axes)
-    3
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "small": small})
-    eigenvalues = (small, LARGE)
+    x: np.ndarray  # (300, 2) data
+    kept: int  # the direction of the global minimum: 0 the small one, 1 the large one
+    minima: int  # how many local ones there are
+    threshold: linear.Threshold  # between the two directions
+    fine: np.ndarray  # (400,) β of the loop
+    up: np.ndarray  # (400,) what is kept as β grows
+    down: np.ndarray  # (400,) and as it shrinks
+
+
+def numbers(seed: int, beta: float, small: float) -> Numbers:
+    """All from the closed forms, but for the data."""
+    eigenvalues, fine = (small, LARGE), np.geomspace(BETAS[0], BETAS[-1], 400)
+    x = Gaussian((LARGE, small)).sample(300, torch.Generator().manual_seed(seed)).numpy()
     (kept,) = linear.global_minimum(eigenvalues, 1, beta)
-    threshold = linear.thresholds(eigenvalues, 1)[0]
-    figure = plots.figure(3, size=(3.5, 3.3), layout=None)
+    minima = len(linear.local_minima(eigenvalues, 1, beta))
+    (threshold,) = linear.thresholds(eigenvalues, 1)
+    return Numbers(x, kept, minima, threshold, fine, *sweep_up_and_down(eigenvalues, fine))
+
+
+def draw(figure: Figure, n: Numbers, beta: float, small: float) -> str:
+    """The cost of each direction, the data with the kept line, and the loop of up and down."""
     figure.subplots_adjust(0.065, 0.15, 0.985, 0.9, wspace=0.3)
     left, middle, right = figure.subplots(1, 3)
-    plots.direction_costs(left, eigenvalues, 1 / (2 * beta), {kept})
+    plots.direction_costs(left, (small, LARGE), 1 / (2 * beta), {n.kept})
     left.set_title(f"β = {beta:g}, σ² = {1 / (2 * beta):.3g}", fontsize=9)
-    x = Gaussian((LARGE, small)).sample(300, torch.Generator().manual_seed(seed))
-    plots.ellipse(middle, x.numpy(), (1, 0) if kept else (0, 1), "global minimum")
-    fine = np.geomspace(BETAS[0], BETAS[-1], 400)
-    up, down = sweep_up_and_down(eigenvalues, fine)
-    marks = {"½λ₁⁻¹": threshold.appears, "β*": threshold.tie, "½λ₂⁻¹": threshold.vanishes}
-    plots.hysteresis(right, fine, up, down, marks, here=beta)
-    return figure
-
-
-def describe(seed: int, beta: float, small: float = 0.05) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, beta=10.0)[:60]
-    'Linear model with variances 1 and 0.05 at β = 10: the best l'
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "small": small})
-    (kept,) = linear.global_minimum((small, LARGE), 1, beta)
-    number = len(linear.local_minima((small, LARGE), 1, beta))
-    low, tie, high = linear.thresholds((small, LARGE), 1)[0][2:]
+    plots.ellipse(middle, n.x, (1, 0) if n.kept else (0, 1), "global minimum")
+    low, tie, high = n.threshold.appears, n.threshold.tie, n.threshold.vanishes
+    marks = {"½λ₁⁻¹": low, "β*": tie, "½λ₂⁻¹": high}
+    plots.hysteresis(right, n.fine, n.up, n.down, marks, here=beta)
     return (
         f"Linear model with variances 1 and {small:g} at β = {beta:g}: the best line follows the "
-        f"{'largest' if kept else 'smallest'} variance, of {number} local "
-        f"{'minimum' if number == 1 else 'minima'}; both directions are minima between "
+        f"{'largest' if n.kept else 'smallest'} variance, of {n.minima} local "
+        f"{'minimum' if n.minima == 1 else 'minima'}; both directions are minima between "
         f"β = {low:.3g} and {high:.3g}, equally good at {tie:.3g}."
     )
 
@@ -110,10 +109,6 @@ def top_share(A: torch.Tensor) -> torch.Tensor:
     return squared[:, -1] / squared.sum(-1)
 
 
-def build() -> None:
-    """Nothing to train: every picture is a closed form."""
-
-
 def check() -> list[str]:
     """Descend at two β inside the loop and compare with the closed form's two local minima."""
     lines, start = [], torch.tensor([[[4.0, 0.02]], [[0.02, 1.0]]], dtype=torch.float64)
@@ -125,12 +120,11 @@ def check() -> list[str]:
 
 
 EXPLORABLE = Explorable(
-    name=NAME,
     title="The linear model",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=Computed(NAME, CONTROLS, SEEDS, numbers, check),
+    draw=draw,
+    columns=3,
+    size=(3.5, 3.3),
     presets={
         "β → 0: least variance": {"beta": BETAS[0]},
         "near the tie": {"beta": CONTROLS["beta"].nearest(1.577)},

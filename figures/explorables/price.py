@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from companion.lab.explorable import Control, check_point, compare, load_lattice, save_lattice
+from companion.lab.explorable import Control, compare, load_lattice
 from companion.models import MLAE, VAE, Model
 from figures import plots
 
@@ -96,18 +96,8 @@ class Price:
                 values[name] = one[0].astype(float)
         return result(**values)
 
-    def trio(
-        self, numbers: Callable[[str], tuple], seed: int, beta: float, gamma: float
-    ) -> dict[str, tuple]:
-        """The three models that a picture compares, by their captions.
-
-        Raises:
-            ValueError: for a point that is not on the lattice.
-        """
-        check_point(self.name, self.controls, (0,), seed, {"beta": beta, "gamma": gamma})
-        beta, gamma = (
-            self.controls[name].nearest(value) for name, value in (("beta", beta), ("gamma", gamma))
-        )
+    def trio(self, numbers: Callable[[str], tuple], beta: float, gamma: float) -> dict[str, tuple]:
+        """The three models that a picture compares, by their captions."""
         learned = float(np.median(self.lattice()["learned_gamma"]))
         return {
             f"MLAE, β = {beta:g}": numbers(f"mlae {beta:g}"),
@@ -168,12 +158,10 @@ class Price:
         learned = [m.log_decoder_variance.exp().item() for m in models[-len(self.runs) :]]
         return arrays | {"learned_gamma": np.array(learned, np.float32)}
 
-    def save(self, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Write the lattice into the package with what made it."""
-        common = {"made_by": f"companion rebuild {self.name}", "models": list(self.keys)}
-        common |= {"runs": list(self.runs)}
-        save_lattice(self.name, arrays, common | about)
-        _read.cache_clear()
+    @property
+    def about(self) -> dict:
+        """What the lattice's description says of its axes."""
+        return {"models": list(self.keys), "runs": list(self.runs)}
 
     def check(self, key: str, result: NamedTuple) -> list[str]:
         """Compare one model that was trained again with the band of the lattice's runs."""

@@ -1,6 +1,5 @@
 """A relaxed injective flow on the noisy sinusoid: squeezed codes, loops, and what η does."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -91,63 +90,24 @@ def measure(model: Model, eta: float) -> Numbers:
     )  # fmt: skip
 
 
-numbers = STUDY = Study(
+STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
-    shared={"points": ()}, exact=("stretch",),
+    shared={"points": ()}, exact=("stretch",), checked={"eta": 0.1, "mu": 30.0, "mu_in": 100.0},
     training={"steps": 640, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN},
 )  # fmt: skip
 
 
-def build(progress: bool = True) -> None:
-    """Train every model of the lattice and write it into the package."""
-    STUDY.build(progress)
-
-
-def over_seeds(name: str, eta: float, mu: float, mu_in: float) -> np.ndarray:
-    """One metric of all seeds at one setting: ``(seed,)``.
-
-    >>> bool(over_seeds("reconstruction", 0.1, 30.0, 100.0).max() < 0.03)
-    True
-    """
-    return STUDY.at(name, eta=eta, mu=mu, mu_in=mu_in)
-
-
-def draw(result: Numbers, eta: float, mu: float, mu_in: float) -> Figure:
+def draw(figure: Figure, result: Numbers, eta: float, mu: float, mu_in: float) -> str:
     """The manifold with its slowest place magnified, and the stretch along the code."""
-    figure = plots.figure(2, layout=None)
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.91, wspace=0.22)
     left, right = figure.subplots(1, 2)
     plots.manifold(left, result.points, result.codes, result.curve, result.grid)
     left.set_title(f"η = {eta:g}, μ = {mu:g}, μ_in = {mu_in:g}", fontsize=9)
-    slow = result.curve[result.stretch.argmin()]
-    plots.magnified(left, result.curve, slow)
+    plots.magnified(left, result.curve, result.curve[result.stretch.argmin()])
     plots.stretch_along(right, result.grid, result.stretch, eta, result.codes)
     right.set_title(
         f"self-crossings {result.crossings:g}, below η/2: {result.squeezed:.0%}", fontsize=9
     )
-    return figure
-
-
-def render(seed: int, eta: float, mu: float, mu_in: float = 0.0) -> Figure:
-    """Data, decoder's curve, and its stretch along the code, at one lattice point.
-
-    >>> render(0, eta=0.3, mu=3.0).axes[0].get_title()
-    'η = 0.3, μ = 3, μ_in = 0'
-    """
-    return draw(numbers(seed, eta, mu, mu_in), eta, mu, mu_in)
-
-
-def describe(seed: int, eta: float, mu: float, mu_in: float = 0.0) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, eta=0.3, mu=3.0)[:46]
-    'Relaxed injective flow on the sinusoid, η = 0.'
-    """
-    return describe_numbers(numbers(seed, eta, mu, mu_in), eta, mu, mu_in)
-
-
-def describe_numbers(result: Numbers, eta: float, mu: float, mu_in: float) -> str:
-    """The alt text of any trained model's picture."""
     return (
         f"Relaxed injective flow on the sinusoid, η = {eta:g}, μ = {mu:g}, μ_in = {mu_in:g}: "
         f"{result.crossings:g} self-crossings, {result.squeezed:.0%} of the codes are "
@@ -156,26 +116,11 @@ def describe_numbers(result: Numbers, eta: float, mu: float, mu_in: float) -> st
     )
 
 
-def train_live(
-    seed: int, callback: Callable | None = None, *, eta: float, mu: float, mu_in: float = 0.0
-) -> tuple[Figure, str]:
-    """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
-    result = STUDY.live(callback, seed=seed, eta=eta, mu=mu, mu_in=mu_in)
-    return draw(result, eta, mu, mu_in), describe_numbers(result, eta, mu, mu_in)
-
-
-def check(seed: int = 0, eta: float = 0.1, mu: float = 30.0, mu_in: float = 100.0) -> list[str]:
-    """Retrain one point and compare it with the band of its seeds, widened by its own width."""
-    return STUDY.check(seed=seed, eta=eta, mu=mu, mu_in=mu_in)
-
-
 EXPLORABLE = Explorable(
-    name=NAME,
     title="A relaxed injective flow",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=2,
     presets={
         "μ small: all on one point": {"eta": 0.03, "mu": 1.0, "mu_in": 0.0},
         "loops": {"eta": 0.3, "mu": 3.0, "mu_in": 0.0},
@@ -186,6 +131,4 @@ EXPLORABLE = Explorable(
         "The loss rewards a small stretch. What will it do where η allows it, at a small μ?",
         "Where a curve turns round on the spot its stretch is small. What undoes the loop?",
     ),
-    train=train_live,
-    epochs=EPOCHS,
 )

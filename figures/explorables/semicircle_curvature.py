@@ -1,25 +1,25 @@
 """The semicircle: the same start followed on and off the manifold (MLAE Fig. 2)."""
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.lab.explorable import Control, Explorable, check_point, load_lattice, save_lattice
+from companion.lab.explorable import Computed, Control, Explorable
 from companion.theory import semicircle
 from figures import plots
 
 NAME = "semicircle"
 BETAS = (0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 RADII = (0.002, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-SEEDS = (0,)
 CONTROLS = {
     "beta": Control("β, weight of the reconstruction", BETAS, 2.0),
     "radius": Control("radius at the start", RADII, 0.1),
 }
 SIDES = "manifold", "data"
+COLORS = plots.ORANGE, plots.GREEN
 CENTRE, STD, NUM_POINTS = 1.5, (0.1, 1.0), 200
 STEPS = 6000
 TIMES = [0, *sorted({int(t) for t in np.geomspace(5, STEPS, 40)} | {60, 200})]
@@ -46,21 +46,21 @@ def starts(radii=RADII) -> torch.Tensor:
     return torch.stack([semicircle.circle(CENTRE, r, make_data()) for r in radii])
 
 
-@cache
-def _lattice() -> np.ndarray:
-    return load_lattice(NAME)[0]["path"].astype(float)
-
-
 def path(side: str, beta: float, radius: float) -> Path:
     """One descent of the lattice, with its exact NLL and reconstruction error.
 
     >>> path("manifold", beta=2.0, radius=0.1).circles[-1, 1] < -20  # log r: the well
     np.True_
     """
-    check_point(NAME, CONTROLS, SEEDS, 0, {"beta": beta, "radius": radius})
-    circles = _lattice()[SIDES.index(side), BETAS.index(beta), RADII.index(radius)]
+    at = SIDES.index(side), BETAS.index(beta), RADII.index(radius)
+    circles = STUDY.arrays["path"][at].astype(float)
     terms = semicircle.terms(torch.as_tensor(circles), make_data())
     return Path(circles, *(term.numpy() for term in terms))
+
+
+def numbers(beta: float, radius: float) -> dict[str, Path]:
+    """Both descents from one start, by side."""
+    return {side: path(side, beta, radius) for side in SIDES}
 
 
 def ending(circles: np.ndarray, x: torch.Tensor) -> str:
@@ -76,57 +76,43 @@ def ending(circles: np.ndarray, x: torch.Tensor) -> str:
     return "flat arc" if m > 3 * scale else "closed circle"
 
 
-def render(seed: int, beta: float, radius: float = 0.1) -> Figure:
-    """Both descents from one start, and curvature, NLL and reconstruction error over the steps.
-
-    >>> len(render(0, beta=2.0).axes)
-    3
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "radius": radius})
-    figure = plots.figure(3, size=(3.7, 3.9), layout=None)
+def draw(figure: Figure, both: dict[str, Path], beta: float, radius: float) -> str:
+    """Both descents from one start, and curvature, NLL and reconstruction error over the steps."""
     figure.subplots_adjust(0.055, 0.13, 0.985, 0.91, wspace=0.26)
-    left, middle, right = figure.subplots(1, 3)
-    both = [path(side, beta, radius) for side in SIDES]
+    *panels, right = figure.subplots(1, 3)
     names = "on the manifold, f'(x̂)", "off the manifold, f'(x)"
-    colors = plots.ORANGE, plots.GREEN
-    at = [TIMES.index(step) for step in FRAMES]
-    for ax, one, name, color in zip((left, middle), both, names, colors, strict=True):
+    at, x = [TIMES.index(step) for step in FRAMES], make_data()
+    for ax, one, name, color in zip(panels, both.values(), names, COLORS, strict=True):
         frames = one.circles[at]
-        plots.circles(ax, make_data().numpy(), frames[:, 0], np.exp(frames[:, 1]), color)
-        ax.set_title(f"{name}: {ending(one.circles, make_data())}", fontsize=9)
-    right.set_axis_off()
-    rows = {
-        "log₁₀ curvature": [-one.circles[:, 1] / np.log(10) for one in both],
-        "NLL (nats)": [one.nll for one in both],
-        "mean ‖x̂ − x‖²": [one.reconstruction for one in both],
-    }
-    for i, (label, values) in enumerate(rows.items()):
-        ax = right.inset_axes((0.12, 0.7 - 0.35 * i, 0.88, 0.3))
-        curves = dict(zip(("on", "off"), zip(values, colors, strict=True), strict=True))
-        plots.evolution(ax, TIMES, curves, label)
-        ax.tick_params(labelbottom=i == 2, labelsize=8)
-        ax.yaxis.label.set_size(8)
-    ax.set_xlabel("step")
-    ax.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def describe(seed: int, beta: float, radius: float = 0.1) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, beta=2.0, radius=2.0)[:54]
-    'Semicircle at β = 2, started at radius 2: on the manif'
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"beta": beta, "radius": radius})
+        plots.circles(ax, x.numpy(), frames[:, 0], np.exp(frames[:, 1]), color)
+        ax.set_title(f"{name}: {ending(one.circles, x)}", fontsize=9)
+    over_steps(right, both)
     texts = []
-    for side, name in zip(SIDES, ("on the manifold", "off it"), strict=True):
-        one = path(side, beta, radius)
-        end, radius_at_end = ending(one.circles, make_data()), np.exp(one.circles[-1, 1])
+    for one, name in zip(both.values(), ("on the manifold", "off it"), strict=True):
+        end, radius_at_end = ending(one.circles, x), np.exp(one.circles[-1, 1])
         texts.append(
             f"{name} it ends {end if end == 'collapsed' else 'as a ' + end} (radius "
             f"{radius_at_end:.2g}, NLL {one.nll[-1]:.2f}, error {one.reconstruction[-1]:.3g})"
         )
     return f"Semicircle at β = {beta:g}, started at radius {radius:g}: {'; '.join(texts)}."
+
+
+def over_steps(panel: Axes, both: dict[str, Path]) -> None:
+    """Curvature, NLL and reconstruction error of both descents, one below the other."""
+    panel.set_axis_off()
+    rows = {
+        "log₁₀ curvature": [-one.circles[:, 1] / np.log(10) for one in both.values()],
+        "NLL (nats)": [one.nll for one in both.values()],
+        "mean ‖x̂ − x‖²": [one.reconstruction for one in both.values()],
+    }
+    for i, (label, values) in enumerate(rows.items()):
+        ax = panel.inset_axes((0.12, 0.7 - 0.35 * i, 0.88, 0.3))
+        curves = dict(zip(("on", "off"), zip(values, COLORS, strict=True), strict=True))
+        plots.evolution(ax, TIMES, curves, label)
+        ax.tick_params(labelbottom=i == 2, labelsize=8)
+        ax.yaxis.label.set_size(8)
+    ax.set_xlabel("step")
+    ax.legend(frameon=False, fontsize=8)
 
 
 def descend(radii=RADII, betas=BETAS) -> torch.Tensor:
@@ -138,14 +124,13 @@ def descend(radii=RADII, betas=BETAS) -> torch.Tensor:
     return torch.stack(found).movedim(1, -2)
 
 
-def build() -> None:
+def compute() -> tuple[dict[str, np.ndarray], dict]:
     """Follow every start of the lattice; takes some seconds."""
     about = {
         "parameters": {"beta": BETAS, "radius": RADII, "centre": CENTRE, "std": STD},
         "steps": STEPS,
     }
-    save_lattice(NAME, {"path": descend().numpy().astype(np.float32)}, about)
-    _lattice.cache_clear()
+    return {"path": descend().numpy().astype(np.float32)}, about
 
 
 def check() -> list[str]:
@@ -161,13 +146,13 @@ def check() -> list[str]:
     return lines
 
 
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="The semicircle, on and off the manifold",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=3,
+    size=(3.7, 3.9),
     presets={
         "inside the well": {"beta": 2.0, "radius": 0.05},
         "outside it": {"beta": 10.0, "radius": 1.0},

@@ -1,6 +1,6 @@
 """The noisy sinusoid under β and noise: what does one latent dimension keep (MLAE Figs 3, 6)?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,11 +83,10 @@ def measure(model: MLAE, noise: float) -> Numbers:
     )  # fmt: skip
 
 
-numbers = STUDY = Study(
+STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     shared={"points": ("noise",)}, training=TRAINING, order=("noise", "beta"),
 )  # fmt: skip
-train, build = STUDY.train, STUDY.build
 
 
 def trade_off(noise: float) -> dict[str, np.ndarray]:
@@ -132,10 +131,10 @@ def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> tuple[
     for ax, beta in zip(
         figure.subplots(1, len(betas)), map(CONTROLS["beta"].nearest, betas), strict=True
     ):
-        result = numbers(seed, beta, noise)
+        result = STUDY(seed, beta=beta, noise=noise)
         plots.manifold(ax, result.points, result.codes, result.curve, CODES)
         ax.set_title(f"β = {beta:g}")
-        texts.append(describe_numbers(result, beta, noise))
+        texts.append(words(result, beta, noise))
     return figure, " ".join(texts)
 
 
@@ -161,37 +160,22 @@ def noise_gallery() -> tuple[Figure, str]:
     return figure, "Trade-off at three noise levels: " + "; ".join(texts) + " over seeds."
 
 
-def draw(result: Numbers, beta: float, noise: float) -> Figure:
+def draw(figure: Figure, result: Numbers, beta: float, noise: float) -> str:
     """One model's manifold beside where it stands among all runs of its noise level."""
-    figure = plots.figure(2, layout=None)  # fixed margins: a slider cannot wait for the layout
     figure.subplots_adjust(0.08, 0.15, 0.92, 0.91, wspace=0.25)
     left, right = figure.subplots(1, 2, width_ratios=(5, 4))
     plots.manifold(left, result.points, result.codes, result.curve, CODES)
     left.set_title(f"β = {beta:g}, σ = {noise:g}")
     plots.trade_off(right, **trade_off(noise), here=(beta, result.reconstruction, result.nll))
-    return figure
+    return words(result, beta, noise)
 
 
-def render(seed: int, beta: float, noise: float = 0.1) -> Figure:
-    """Data coloured by code, the decoder's curve, and the trade-off, at one lattice point.
+def words(result: Numbers, beta: float, noise: float) -> str:
+    """What a picture of one trained model shows.
 
-    >>> render(0, beta=100.0, noise=0.1).axes[0].get_title()
-    'β = 100, σ = 0.1'
+    >>> words(STUDY(0, beta=100.0), 100.0, 0.1)[:54]
+    'Noisy sinusoid, β = 100, σ = 0.1: the code follows the'
     """
-    return draw(numbers(seed, beta, noise), beta, noise)
-
-
-def describe(seed: int, beta: float, noise: float = 0.1) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, beta=100.0).startswith("Noisy sinusoid, β = 100, σ = 0.1: the code follows the")
-    True
-    """
-    return describe_numbers(numbers(seed, beta, noise), beta, noise)
-
-
-def describe_numbers(result: Numbers, beta: float, noise: float) -> str:
-    """The alt text of any trained model's picture."""
     follows = "noise across the curve" if result.alignment > 0.5 else "position along the curve"
     return (
         f"Noisy sinusoid, β = {beta:g}, σ = {noise:g}: the code follows the {follows} "
@@ -200,26 +184,11 @@ def describe_numbers(result: Numbers, beta: float, noise: float) -> str:
     )
 
 
-def train_live(
-    seed: int, callback: Callable | None = None, *, beta: float, noise: float = 0.1
-) -> tuple[Figure, str]:
-    """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
-    result = STUDY.live(callback, seed=seed, beta=beta, noise=noise)
-    return draw(result, beta, noise), describe_numbers(result, beta, noise)
-
-
-def check(seed: int = 0, beta: float = 10.0, noise: float = 0.1) -> list[str]:
-    """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    return STUDY.check(seed=seed, beta=beta, noise=noise)
-
-
 EXPLORABLE = Explorable(
-    name=NAME,
     title="The noisy sinusoid",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=2,
     presets={
         "β → 0: likelihood alone": {"beta": BETAS[0]},
         "the transition": {"beta": BETAS[5]},
@@ -229,6 +198,4 @@ EXPLORABLE = Explorable(
         "With a small β, which direction of the data does one number describe most cheaply?",
         "More noise: does the change from one regime to the other come at a smaller or a larger β?",
     ),
-    train=train_live,
-    epochs=EPOCHS,
 )

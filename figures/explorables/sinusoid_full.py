@@ -113,6 +113,8 @@ def build(directory: str | Path = Path("runs") / NAME, progress: bool = True) ->
 
 def check(seed: int = 0, at: int = 10, noise: float = 0.1) -> list[str]:
     """Retrain one point by itself and compare it with the band of the twenty seeds there."""
-    (model,) = sinusoid.train([{"beta": BETAS[at], "noise": noise, "seed": seed}], progress=False)
+    (model,) = sinusoid.STUDY.train(
+        [{"beta": BETAS[at], "noise": noise, "seed": seed}], progress=False
+    )
     bands = {name: lattice()[name][NOISES.index(noise), at] for name in sinusoid.METRICS}
     return compare(sinusoid.measure(model, noise), bands)

@@ -1,6 +1,6 @@
 """The VAE without sampling under weight and variance: map, objective, true bound (SFVAE Fig. 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -90,71 +90,42 @@ def measure(model: TaylorVAE) -> Numbers:
     return Numbers((shown * LEVELS).round().numpy() / LEVELS, *means)
 
 
-numbers = STUDY = Study(
+STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     levels={"map": LEVELS},
     training={"steps": 10 * EPOCHS, "batch_size": 128, "learning_rate": 5e-3},
 )  # fmt: skip
 
 
-def build(progress: bool = True) -> None:
-    """Train every model of the lattice and write it into the package."""
-    STUDY.build(progress)
-
-
-def runs(name: str, variance: float) -> np.ndarray:
-    """One metric of all runs at one variance: ``(weight, seed)``.
-
-    >>> bool((runs("objective", 0.04) > runs("elbo", 0.04))[-1].all())
-    True
-    """
-    return STUDY.at(name, variance=variance)
-
-
 def gallery(weights: Sequence[float], seed: int = 0, variance: float = 0.04) -> tuple[Figure, str]:
     """Latent maps at several weights side by side, with the alt text."""
     figure, texts = plots.figure(len(weights), size=(3.0, 3.3)), []
     for ax, weight in zip(figure.subplots(1, len(weights)), weights, strict=True):
-        result = numbers(seed, weight, variance)
+        result = STUDY(seed, taylor_weight=weight, variance=variance)
         gap = result.objective - result.elbo
         plots.latent_map(ax, result.map, SPAN, f"γ = {weight:g}: true bound {result.elbo:.0f},")
         ax.set_title(ax.get_title() + f"\nobjective {gap:.0f} nats above it", fontsize=10)
-        texts.append(describe_numbers(result, weight, variance))
+        texts.append(words(result, weight, variance))
     return figure, " ".join(texts)
 
 
-def draw(result: Numbers, taylor_weight: float, variance: float) -> Figure:
+def draw(figure: Figure, result: Numbers, taylor_weight: float, variance: float) -> str:
     """One model's map beside what it maximised and what it should have."""
-    figure = plots.figure(2, layout=None)  # fixed margins: a slider cannot wait for the layout
     figure.subplots_adjust(0.07, 0.15, 0.98, 0.91, wspace=0.25)
     left, right = figure.subplots(1, 2, width_ratios=(4, 5))
     plots.latent_map(left, result.map, SPAN, f"γ = {taylor_weight:g}, c = {variance:g}")
-    curves = {"objective": runs("objective", variance), "elbo": runs("elbo", variance)}
+    curves = {name: STUDY.at(name, variance=variance) for name in ("objective", "elbo")}
     here = (taylor_weight, result.objective, result.elbo)
     plots.objective_gap(right, WEIGHTS, **curves, here=here)
-    return figure
+    return words(result, taylor_weight, variance)
 
 
-def render(seed: int, taylor_weight: float, variance: float = 0.04) -> Figure:
-    """The latent map and the two bounds at one lattice point.
+def words(result: Numbers, taylor_weight: float, variance: float) -> str:
+    """What a picture of one trained model shows.
 
-    >>> render(0, taylor_weight=0.5, variance=0.04).axes[0].get_title()
-    'γ = 0.5, c = 0.04'
-    """
-    return draw(numbers(seed, taylor_weight, variance), taylor_weight, variance)
-
-
-def describe(seed: int, taylor_weight: float, variance: float = 0.04) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, taylor_weight=0.5)[:40]
+    >>> words(STUDY(0, taylor_weight=0.5), 0.5, 0.04)[:40]
     'Digits in two latent dimensions, γ = 0.5'
     """
-    return describe_numbers(numbers(seed, taylor_weight, variance), taylor_weight, variance)
-
-
-def describe_numbers(result: Numbers, taylor_weight: float, variance: float) -> str:
-    """The alt text of any trained model's picture."""
     return (
         f"Digits in two latent dimensions, γ = {taylor_weight:g}, c = {variance:g}: the objective "
         f"says {result.objective:.1f} nats, sampling says {result.elbo:.1f}, a gap of "
@@ -162,27 +133,11 @@ def describe_numbers(result: Numbers, taylor_weight: float, variance: float) -> 
     )
 
 
-def train_live(
-    seed: int, callback: Callable | None = None, *, taylor_weight: float, variance: float = 0.04
-) -> tuple[Figure, str]:
-    """Retrain one point now and draw it as :func:`render` does; the callback may stop it early."""
-    point = {"taylor_weight": taylor_weight, "variance": variance}
-    result = STUDY.live(callback, seed=seed, **point)
-    return draw(result, **point), describe_numbers(result, **point)
-
-
-def check(seed: int = 0, taylor_weight: float = 0.5, variance: float = 0.04) -> list[str]:
-    """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    return STUDY.check(seed=seed, taylor_weight=taylor_weight, variance=variance)
-
-
 EXPLORABLE = Explorable(
-    name=NAME,
     title="The VAE without sampling",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=2,
     presets={
         "γ = 0: only the determinant is left": {"taylor_weight": 0.0},
         "γ = ½, c = ½: the paper's choice": {"taylor_weight": 0.5, "variance": 0.5},
@@ -193,6 +148,4 @@ EXPLORABLE = Explorable(
         "Which γ gives the highest objective, and which the highest true bound?",
         "A smaller c asks for sharper digits: does the gap grow or shrink?",
     ),
-    train=train_live,
-    epochs=EPOCHS,
 )

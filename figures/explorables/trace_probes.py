@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from companion import probes
-from companion.lab.explorable import Control, Explorable, check_point
+from companion.lab.explorable import Computed, Control, Explorable
 from companion.theory.variance import trace_variance
 from figures import plots
 
@@ -18,7 +18,6 @@ KINDS = ("gaussian", "rademacher", "sphere", "orthogonal")
 SPECTRA = ("all equal", "spread 0 to 2", "one large", "spread, along the axes")
 SIZES = (2, 8, 32)
 COUNTS = (1, 2, 4, 8)
-SEEDS = (0,)
 NUM_ESTIMATES = 4000
 CONTROLS = {
     "kind": Control("probes", (0, 1, 2, 3), 2, names=KINDS),
@@ -103,60 +102,25 @@ def numbers(seed: int, kind: int, num_probes: int, size: int, spectrum: int) -> 
     return Numbers(held, chosen, float(A.trace()), formula, simulated)
 
 
-def _at(n: Numbers, kind: int) -> tuple[float, float]:
-    """The standard deviation of the chosen estimator: by the formula, and simulated."""
-    here = COUNTS.index(n.num_probes)
-    return n.formula[KINDS[kind]][here] ** 0.5, n.simulated[KINDS[kind]][here] ** 0.5
-
-
-def render(
-    seed: int, kind: int = 2, num_probes: int = 1, size: int = 8, spectrum: int = 1
-) -> Figure:
-    """Left: estimates as a histogram, and the formula's ±1 sd. Right: variance against K.
-
-    >>> len(render(0, kind=0).axes)
-    2
-    """
-    values = {"kind": kind, "num_probes": num_probes, "size": size, "spectrum": spectrum}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
-    n = numbers(seed, **values)
-    figure = plots.figure(2, size=(4.9, 3.6), layout=None)
+def draw(figure: Figure, n: Numbers, kind: int, num_probes: int, size: int, spectrum: int) -> str:
+    """Left: estimates as a histogram, and the formula's ±1 sd. Right: variance against K."""
     figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.22)
     left, right = figure.subplots(1, 2)
-    reach = 4.2 * n.formula["gaussian"][0] ** 0.5  # the widest of all: pictures can be compared
-    expected, found = _at(n, kind)
-    plots.estimates(left, n.estimates, n.trace, expected, reach)
+    widest = n.formula["gaussian"][0] ** 0.5  # of all: so pictures can be compared
+    at = COUNTS.index(n.num_probes)
+    expected, found = (of[KINDS[kind]][at] ** 0.5 for of in (n.formula, n.simulated))
+    plots.estimates(left, n.estimates, n.trace, expected, 4.2 * widest)
     left.set_title(
         f"{KINDS[kind]}, K = {n.num_probes}: sd {found:.2f}, formula {expected:.2f}", fontsize=9
     )
     plots.variances(right, COUNTS, n.formula, n.simulated, (KINDS[kind], n.num_probes))
     right.set_title(f"d = {size}, eigenvalues: {SPECTRA[spectrum]}", fontsize=9)
-    return figure
-
-
-def describe(
-    seed: int, kind: int = 2, num_probes: int = 1, size: int = 8, spectrum: int = 1
-) -> str:
-    """The alt text of :func:`render`, made from the same numbers.
-
-    >>> describe(0, kind=3, num_probes=8)[:58]
-    '8 orthogonal probes for a matrix of size 8, eigenvalues sp'
-    """
-    values = {"kind": kind, "num_probes": num_probes, "size": size, "spectrum": spectrum}
-    check_point(NAME, CONTROLS, SEEDS, seed, values)
-    n = numbers(seed, **values)
-    expected, found = _at(n, kind)
     asked = "" if n.num_probes == num_probes else f" ({num_probes} asked, there are no more)"
     return (
         f"{n.num_probes} {KINDS[kind]} probes{asked} for a matrix of size {size}, eigenvalues "
         f"{SPECTRA[spectrum]}, trace {n.trace:g}: the estimates spread by {found:.2f}, the formula "
-        f"says {expected:.2f}. With one Gaussian probe it would be "
-        f"{n.formula['gaussian'][0] ** 0.5:.2f}."
+        f"says {expected:.2f}. With one Gaussian probe it would be {widest:.2f}."
     )
-
-
-def build() -> None:
-    """Nothing to train: estimates are drawn when they are shown."""
 
 
 def check() -> list[str]:
@@ -171,12 +135,11 @@ def check() -> list[str]:
 
 
 EXPLORABLE = Explorable(
-    name=NAME,
     title="A trace from random probes",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=Computed(NAME, CONTROLS, (0,), numbers, check),
+    draw=draw,
+    columns=2,
+    size=(4.9, 3.6),
     presets={
         "one Gaussian probe": {"kind": 0, "num_probes": 1},
         "its length fixed": {"kind": 2, "num_probes": 1},

@@ -1,6 +1,5 @@
 """Where samples' codes come from: one stage, two, and what fails (2SVAE §4, footnotes 5 and 6)."""
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +8,7 @@ from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
 from companion.evaluation import gaussian_w2
-from companion.lab.explorable import (
-    Control,
-    Explorable,
-    check_point,
-    compare,
-    load_lattice,
-    save_lattice,
-)
+from companion.lab.explorable import Computed, Control, Explorable, compare
 from companion.models import VAE, Autoencoder, Model, TwoStageVAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig, sweep
@@ -129,62 +121,36 @@ def measure(model: Model, seed: int) -> Numbers:
     )
 
 
-@cache
-def _lattice() -> dict[str, np.ndarray]:
-    return load_lattice(NAME)[0]
-
-
 def numbers(seed: int, arm: int) -> Numbers:
-    """The numbers of one lattice point.
-
-    Raises:
-        ValueError: for a point that is not on the lattice.
-
-    >>> numbers(0, arm=2).energy < numbers(0, arm=1).energy
-    True
-    """
-    check_point(NAME, CONTROLS, SEEDS, seed, {"arm": arm})
-    at = int(arm), SEEDS.index(seed)
-    values = (_lattice()[name][at].astype(float) for name in Numbers._fields[:4])
-    return Numbers(*values, *(float(_lattice()[name][at]) for name in METRICS))
+    """The numbers of one lattice point."""
+    values = (STUDY.arrays[name][arm, SEEDS.index(seed)].astype(float) for name in Numbers._fields)
+    return Numbers(*values)
 
 
 def over_seeds(name: str) -> np.ndarray:
     """One metric of all runs: ``(arm, seed)``."""
-    return _lattice()[name].astype(float)
+    return STUDY.arrays[name].astype(float)
 
 
-def render(seed: int, arm: int) -> Figure:
-    """Codes of data and of samples, and where samples lie on the curve.
-
-    >>> len(render(0, arm=1).axes)
-    2
-    """
-    result = numbers(seed, arm)
-    figure = plots.figure(2, size=(4.6, 3.2), layout=None)
+def draw(figure: Figure, result: Numbers, arm: int) -> str:
+    """Codes of data and of samples, and where samples lie on the curve."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.18)
     left, right = figure.subplots(1, 2)
     plots.codes_apart(left, result.codes, result.drawn)
-    left.set_title(ARMS[int(arm)], fontsize=10)
+    left.set_title(ARMS[arm], fontsize=10)
     plots.histograms(right, BINS, {"data": result.truth, "samples": result.histogram})
     right.set_title(f"energy distance {result.energy:.3g}", fontsize=10)
-    return figure
-
-
-def describe(seed: int, arm: int) -> str:
-    """The alt text of :func:`render`, made from the same numbers."""
-    result = numbers(seed, arm)
     middle = np.abs(BINS[:-1] + BINS[1:]) < 1
     share = (result.histogram[middle] * np.diff(BINS)[middle]).sum()
     return (
-        f"Two clusters on a curve, {ARMS[int(arm)]}: {share:.0%} of the samples lie in the gap "
+        f"Two clusters on a curve, {ARMS[arm]}: {share:.0%} of the samples lie in the gap "
         f"between the clusters; energy distance {result.energy:.3g}, samples "
         f"{result.distance:.2g} off the curve."
     )
 
 
-def build() -> None:
-    """Train every arm at every seed and write the lattice; takes some minutes."""
+def compute() -> tuple[dict[str, np.ndarray], dict]:
+    """Train every arm at every seed; takes some minutes."""
     fixed = train([make_first(s) for s in SEEDS], progress=True)
     options = {"learn_variance": True, "decoder_variance": 0.01}
     learned = train([make_first(s, **options) for s in SEEDS], progress=True)
@@ -200,13 +166,11 @@ def build() -> None:
         for name in Numbers._fields
     }
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "arms": list(ARMS),
         "seeds": list(SEEDS),
         "training": {"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM},
     }
-    save_lattice(NAME, arrays, about)
-    _lattice.cache_clear()
+    return arrays, about
 
 
 def check() -> list[str]:
@@ -215,13 +179,13 @@ def check() -> list[str]:
     return compare(result, {name: over_seeds(name)[0] for name in METRICS[:3]})
 
 
+STUDY = Computed(NAME, CONTROLS, SEEDS, numbers, check, compute)
 EXPLORABLE = Explorable(
-    name=NAME,
     title="One stage, two stages",
-    controls=CONTROLS,
-    seeds=SEEDS,
-    render=render,
-    describe=describe,
+    study=STUDY,
+    draw=draw,
+    columns=2,
+    size=(4.6, 3.2),
     presets={"one stage": {"arm": 1}, "two stages": {"arm": 2}, "an autoencoder first": {"arm": 5}},
     prompts=(
         "The first stage's samples lie on the curve. Do they also lie where the data are?",
