@@ -46,7 +46,7 @@ python_maximum_signature_line_length = 80
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-nitpick_ignore_regex = [(r"py:.*", r"(?!companion\.).*")]  # names of other packages
+nitpick_ignore_regex = [(r"py:.*", r"(?!(companion|figures)\.).*")]  # names of other packages
 
 html_theme = "sphinx_book_theme"
 html_title = "companion"

@@ -30,7 +30,7 @@ def still(ax: Axes, grid, values) -> None:
 
 
 def turnable(grid, values) -> dict[str, dict]:
-    """The same surface to turn by mouse: what :func:`figures.plots.show` takes as ``extra``.
+    """The same surface to turn by mouse: what :func:`companion.lab.frame.show` takes as ``extra``.
 
     JupyterLab draws it without a network; readers that cannot keep the static picture.
 
