@@ -7,7 +7,6 @@ from companion.experiments.presets import PRESETS, listing
 from companion.models import MLAE, VAE, RelaxedFlow, TaylorVAE
 from companion.networks import build
 
-
 NETWORKS = {(repr(p.table), p.norm, p.conditional): name for name, p in PRESETS.items()}
 
 
