@@ -76,7 +76,9 @@ TIERS = {  # each part: its commands, and what it adds to the environment
 
 def run(commands: list[list[str]], environment: dict[str, str]) -> bool:
     """Run all commands, also after one that failed; whether all went well."""
-    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} | os.environ | environment
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # pytest keeps its rewritten tests: seconds a run
+    environment = threads | os.environ | compiled | environment
     with tempfile.TemporaryDirectory() as tmp:
         ready = [[word.replace("{tmp}", tmp) for word in command] for command in commands]
         codes = [subprocess.run(one, cwd=ROOT, env=environment).returncode for one in ready]
