@@ -32,7 +32,7 @@ test: $(VENV)/.test  ## everything: lint, unit tests, doctests, browser, every n
 portable: $(VENV)/.test  ## what compares numbers, with other kernels and numbers of threads
 	$(BIN)/python tools/check.py portable $(PARTS)
 
-nightly: $(VENV)/.test  ## what takes hours: retraining, kills, a second seed, portability
+nightly: $(VENV)/.test  ## what takes hours: retraining, kills, mutants, a second seed, portability
 	$(BIN)/python tools/check.py nightly $(PARTS)
 
 lint: $(VENV)/.test  ## format, lint and the direction of imports

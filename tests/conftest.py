@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +17,7 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 ).split()
 
+sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema builds its grammars, for seconds
 settings.register_profile("companion", deadline=None)
 settings.load_profile("companion")
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)

@@ -28,7 +28,7 @@ class BreaksOff(http.server.BaseHTTPRequestHandler):
 
 def test_a_transfer_that_breaks_off_leaves_nothing(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{httpd.server_address[1]}/file.bin"
         with pytest.raises(DataNotFoundError, match="50 bytes read, 950 more expected"):
             fetch(RemoteFile("set/file.bin", (url,), SUM), tmp_path)

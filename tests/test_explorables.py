@@ -60,7 +60,8 @@ def test_presets_and_starts_are_on_the_lattice(explorable):
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
-def test_the_widget_shows_what_render_draws(explorable):
+def test_the_widget_shows_what_render_draws(explorable, monkeypatch):
+    monkeypatch.setattr(widgets.Pictures, "ahead", lambda *_: None)  # of all other positions
     (seed, low), (_, high) = (corner(explorable, pick) for pick in (0, -1))
     box = widgets.panel(explorable, seed, low)
     image = next(w for w in walk(box) if getattr(w, "value", "") and "<img" in str(w.value))
@@ -77,7 +78,8 @@ def walk(widget):
         yield from walk(child)
 
 
-def test_a_start_between_the_lattices_points_is_said(capsys):
+def test_a_start_between_the_lattices_points_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(widgets.Pictures, "ahead", lambda *_: None)
     widgets.explore(sinusoid.EXPLORABLE, seed=9, beta=5.0, noise=(0.1,))
     first = capsys.readouterr().out.splitlines()[0]
     assert first.endswith("the nearest: β, weight of the reconstruction = 4.64, seed 4")

@@ -122,9 +122,3 @@ def test_a_measured_distance_is_that_of_its_samples():
         assert torch.equal(samples, model.decode(z)) and model.latents is None
     features = (digits.judge().features(images) for images in (samples, x))
     assert distance == pytest.approx(gaussian_w2(*features).value)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", [digits, ablation], ids=lambda m: m.NAME)
-def test_a_point_can_be_trained_again(module):
-    assert not [line for line in module.STUDY.check() if line.endswith("OUTSIDE")]

@@ -63,8 +63,3 @@ def test_the_description_has_the_numbers_of_the_picture():
     found = face_models.stored("mlae 10")
     assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
     assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
-
-
-@pytest.mark.slow
-def test_a_point_can_be_trained_again():
-    assert not [line for line in face_models.check() if line.endswith("OUTSIDE")]

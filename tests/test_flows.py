@@ -32,7 +32,7 @@ def test_round_trip_and_log_det(make, dim):
 
 
 def test_the_density_integrates_to_one(make):
-    grid = torch.linspace(-10, 10, 301, dtype=torch.float64)
+    grid = torch.linspace(-8, 8, 121, dtype=torch.float64)
     points = torch.cartesian_prod(grid, grid)
     total = make(2).log_prob(points).exp().sum() * (grid[1] - grid[0]) ** 2
     assert abs(total - 1) < 0.01

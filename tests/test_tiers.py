@@ -2,11 +2,14 @@
 
 import importlib.util
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[1] / "tools" / "check.py"
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "tools" / "check.py"
+MUTANTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text("utf-8"))
 SPEC = importlib.util.spec_from_file_location("check", FILE)
 check = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(check)
@@ -43,5 +46,13 @@ def test_a_part_can_be_chosen(parts, capfd):
 
 
 def test_every_tier_is_a_target():
-    text = (FILE.parents[1] / "Makefile").read_text("utf-8")
+    text = (ROOT / "Makefile").read_text("utf-8")
     assert all(f"tools/check.py {tier} $(PARTS)" in text for tier in check.TIERS)
+
+
+@pytest.mark.parametrize("file", MUTANTS)
+def test_every_mutant_can_be_made(file):
+    text = (ROOT / file).read_text("utf-8")
+    for before, after in MUTANTS[file]["changes"]:
+        assert text.count(before) == 1 and before != after, before
+    assert all((ROOT / "tests" / name).exists() for name in MUTANTS[file]["tests"])

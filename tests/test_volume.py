@@ -132,7 +132,7 @@ def test_fraction_is_unbiased_and_zero_elsewhere():
     exact = volume.surrogate(x, encode, decode, **full("latent", "basis")).surrogate.mean()
     generator = torch.Generator().manual_seed(0)
     means = []
-    for _ in range(1000):
+    for _ in range(300):
         out = volume.surrogate(x, encode, decode, fraction=0.25, num_probes=1, generator=generator)
         assert (out.surrogate != 0).sum() == 2
         means.append(out.surrogate.mean().detach())
@@ -379,3 +379,20 @@ def test_the_distance_to_the_full_set_falls_with_probes_and_batch_and_ends_at_ze
     assert distance(2) < distance(2, "sphere") < distance(1)
     assert distance(1, batch=200) < 0.5 * distance(1)
     assert distance(1) < distance(1, space="data")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_cosine_is_that_of_the_dense_gradients(side):
+    encode, decode = pair()
+    x = data()
+    if side == "encoder":
+        exact = jacobians.log_volume_encoder(encode, x, differentiable=True)
+    else:
+        exact = jacobians.log_volume(decode, encode(x), differentiable=True)
+    values = exact_trace(x, encode, decode, side), exact
+    ours, theirs = (
+        torch.cat([g.flatten() for g in gradients(value, encode, decode)]) for value in values
+    )
+    parameters = [*encode.parameters(), *decode.parameters()]
+    found = volume.gradient_cosine(x, encode, decode, parameters, side=side)
+    assert torch.allclose(found, torch.cosine_similarity(ours, theirs, dim=0))

@@ -20,6 +20,7 @@ PARALLEL += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest fil
 EVERY = ["-p", "no:nbval"]  # whose import takes seconds
 EVERY += ["--doctest-modules", "companion", "figures", "tests"]
 NUMBERS = "not browser and not book and not kills and not nightly"  # what computes as it runs
+FAST = f"not slow and not gpu and {NUMBERS}"
 
 LINT = [[*PYTHON, "ruff", "format", "--check", "."], [*PYTHON, "ruff", "check", "."]]
 LINT += [[str(BIN / "lint-imports")]]
@@ -54,7 +55,7 @@ PORTABLE = {
 TIERS = {  # each part: its commands, and what it adds to the environment
     "check": {
         "lint": (LINT, {}),
-        "fast": ([[*PARALLEL, "-m", f"not slow and not gpu and {NUMBERS}", *EVERY]], {}),
+        "fast": ([[*PARALLEL, "-m", FAST, *EVERY]], {}),
     },
     "test": {
         "lint": (LINT, {}),
@@ -65,6 +66,7 @@ TIERS = {  # each part: its commands, and what it adds to the environment
     "nightly": {
         "retrained": ([[*PYTHON, "companion", "rebuild", "--check"]], {}),
         "kills": ([[*PARALLEL, "-p", "no:nbval", "-m", "kills or nightly", "tests"]], {}),
+        "mutants": ([[sys.executable, "tools/mutants.py"]], {}),
         "processes": ([[*PYTEST, "tests/test_processes.py"]], {}),
         "second-seed": (second_seed(), {}),
         **PORTABLE,
@@ -74,7 +76,9 @@ TIERS = {  # each part: its commands, and what it adds to the environment
 
 def run(commands: list[list[str]], environment: dict[str, str]) -> bool:
     """Run all commands, also after one that failed; whether all went well."""
-    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} | os.environ | environment
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # pytest keeps its rewritten tests: seconds a run
+    environment = threads | os.environ | compiled | environment
     with tempfile.TemporaryDirectory() as tmp:
         ready = [[word.replace("{tmp}", tmp) for word in command] for command in commands]
         codes = [subprocess.run(one, cwd=ROOT, env=environment).returncode for one in ready]
