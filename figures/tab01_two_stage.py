@@ -17,7 +17,7 @@ def main() -> None:
     figure = plots.figure(len(columns), size=(3.6, 2.9))
     panels, numbers = figure.subplots(1, len(columns), sharey=True), {}
     for ax, (name, label) in zip(panels, columns.items(), strict=True):
-        values = two_stages.over_seeds(name)
+        values = two_stages.STUDY.at(name)
         plots.strip(ax, two_stages.ARMS, values, label)
         median = np.median(values, 1).round(5).tolist()
         numbers[name] = dict(zip(two_stages.ARMS, median, strict=True))

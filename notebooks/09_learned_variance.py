@@ -389,7 +389,7 @@ print(f"{type(both).__name__}: the second stage's loss on fresh codes, the first
 explore(stages.EXPLORABLE, seed=seed, arm=1)
 
 # %%
-energy, off = stages.over_seeds("energy"), stages.over_seeds("distance")
+energy, off = stages.STUDY.at("energy"), stages.STUDY.at("distance")
 for name, e, d in zip(stages.ARMS, energy, off, strict=True):
     print(
         f"{name:22} energy {np.median(e):.4f} ({e.min():.4f} to {e.max():.4f}), off {np.median(d):.3f}"
@@ -421,7 +421,7 @@ show(figure, f"Medians over five seeds. {medians}.")
 #   no second stage there, and worse than the one on the VAE. Compare the two γ:
 
 # %%
-second = stages.over_seeds("second_variance")
+second = stages.STUDY.at("second_variance")
 for i in (2, 5):
     print(
         f"{stages.ARMS[i]:22} its γ after training, median over seeds: {np.median(second[i]):.4f}"

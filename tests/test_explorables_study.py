@@ -54,7 +54,7 @@ def built(tmp_path_factory):
 
     study = Study(
         "toy", CONTROLS, SEEDS, Numbers, model, data, config, kept, ("scale", "seed"),
-        shared={"data": ("size",)}, exact=("weights",), levels={"grey": 4}, order=("size", "scale"),
+        shared={"data": ("size",)}, half=("data",), levels={"grey": 4}, order=("size", "scale"),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab, "LATTICES", folder / "lattices")
@@ -105,5 +105,5 @@ def test_a_point_trained_by_itself_lies_in_the_band(built):
 def test_a_training_can_be_made_shorter(built):
     study, _ = built
     rows = []
-    study.train([{"seed": 0, "size": 1.0, "scale": 3.0}], 1, False, rows.append)
+    study.train([{"seed": 0, "size": 1.0, "scale": 3.0}], 1, progress=False, callback=rows.append)
     assert len(rows) == 1

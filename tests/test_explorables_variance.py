@@ -1,9 +1,13 @@
 """The pictures of notebook 09: what their lattices hold, and that a point can be made again."""
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
 
+from companion.lab.explorable import Control
 from companion.models import VAE
 from figures.explorables import decoder_variance, directions, two_stages
 
@@ -24,20 +28,48 @@ def test_reconstructions_sharpen_as_gamma_falls():
 def test_a_live_point_can_be_stopped_and_drawn():
     seen = []
     at = {"gamma": 0.03, "dimension": 1, "way": 1}
-    numbers = decoder_variance.STUDY.live(lambda row: seen.append(row) or len(seen) == 2, 0, **at)
+    numbers = decoder_variance.STUDY.live(
+        lambda row: seen.append(row) or len(seen) == 2, seed=0, **at
+    )
     figure, words = decoder_variance.EXPLORABLE.render(0, numbers, **at)
     assert len(seen) == 2 and len(figure.axes) == 3 and "γ = 0.03 lowered step by step" in words
 
 
+class Seen(NamedTuple):
+    """What is kept of a model of a short lattice."""
+
+    variance: float
+    weight: float
+
+
 def test_lowering_visits_each_gamma(monkeypatch):
-    monkeypatch.setattr(decoder_variance, "EPOCHS", 1)
-    monkeypatch.setattr(decoder_variance, "STEP_EPOCHS", 1)
-    models = [decoder_variance.make_model(s) for s in (0, 1)]
-    seen = [
-        (gamma, models[1].variance.item())
-        for gamma in decoder_variance.lower(models, [(1, 0), (2, 1)], [0.3, 0.1])
-    ]
-    assert np.allclose(seen, [(0.3, 0.3), (0.1, 0.1)])
+    """A lowered model goes on from the one at the γ above, trained at a γ of its own."""
+    for name, value in {"EPOCHS": 1, "STEP_EPOCHS": 1, "GAMMAS": (0.1, 0.3)}.items():
+        monkeypatch.setattr(decoder_variance, name, value)
+    gammas = Control("γ", (0.1, 0.3), 0.1)
+
+    def start(gamma, seed, before=None):
+        model = decoder_variance.start(gamma, seed, before)
+        weights[gamma, seed, before is None] = weight(model)
+        return model
+
+    def weight(model):
+        return float(next(model.parameters()).detach().sum())
+
+    weights, ways = {}, decoder_variance.CONTROLS["way"]
+    study = replace(
+        decoder_variance.STUDY, shared={}, half=(), order=("way", "gamma"), seeds=(0, 1),
+        controls={"gamma": gammas, "way": ways}, numbers=Seen, metrics=("variance", "weight"),
+        model=start, data=lambda seed: decoder_variance.make_data(1, seed, 256),
+        measure=lambda model: Seen(model.variance.item(), weight(model)),
+    )  # fmt: skip
+    arrays, about = study.compute(progress=False)
+    assert np.allclose(arrays["variance"], np.array([0.1, 0.3])[:, None])  # (way, gamma, seed)
+    began = [weights[0.1, seed, False] for seed in (0, 1)]
+    assert np.allclose(began, arrays["weight"][1, 1]) and len(weights) == 6
+    assert not np.allclose(began, [weights[0.1, seed, True] for seed in (0, 1)])
+    assert about["controls"] == {"way": [0, 1], "gamma": [0.1, 0.3]}
+    assert len(study.chain({"gamma": 0.1, "way": 1})) == 2
 
 
 def test_energy_distance_is_zero_for_the_same_points_only():
@@ -46,9 +78,9 @@ def test_energy_distance_is_zero_for_the_same_points_only():
 
 
 def test_a_second_stage_on_the_vae_beats_one_on_the_autoencoder():
-    energy = np.median(two_stages.over_seeds("energy"), 1)
+    energy = np.median(two_stages.STUDY.at("energy"), 1)
     assert energy[2] < energy[1] and energy[2] < energy[5]
-    second = np.median(two_stages.over_seeds("second_variance"), 1)
+    second = np.median(two_stages.STUDY.at("second_variance"), 1)
     assert second[5] < second[2]
 
 

@@ -239,7 +239,8 @@ def compare(result: Any, bands: dict[str, np.ndarray]) -> list[str]:
 
     Returns:
         One line for each name: the band, the value, and whether it lies within the band widened by
-        its own width on both sides (a run is chaotic: rounding alone moves it).
+        its own width on both sides (a run is chaotic: rounding alone moves it). What no run has,
+        not a number in all of them, is left out.
 
     >>> from types import SimpleNamespace
     >>> compare(SimpleNamespace(nll=3.5), {"nll": np.array([1.0, 2.0])})
@@ -247,6 +248,8 @@ def compare(result: Any, bands: dict[str, np.ndarray]) -> list[str]:
     """
     lines = []
     for name, band in bands.items():
+        if np.isnan(band).all():
+            continue
         low, high, value = float(band.min()), float(band.max()), getattr(result, name)
         slack = high - low
         verdict = "ok" if low - slack <= value <= high + slack else "OUTSIDE"

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,16 +22,23 @@ class Study(Source):
 
     Args:
         numbers: the bundle of numbers and arrays that a picture of one trained model shows.
-        model: of a point, with seeded weights.
+        model: of a point, with seeded weights; ``before``, too, where there is ``after``.
         data: of a point, ``(n, *data)``.
         config: of a point; ``epochs``, too, where a training can be made shorter.
         measure: ``(model, …) -> numbers``.
         metrics: the names of those that are single numbers.
+        condition: of a point, ``(n, …)``, of conditional models.
+        after: of a point, what differs at the point whose trained model is the ``before`` of this
+            one's; nothing where a model starts anew.
+        extra: further arrays of the lattice; asked for what it names of ``models``, all that were
+            trained, by their points' values.
         shared: for numbers that are the same along some axes, the axes along which they differ.
-        exact: names of arrays that need float32; others take half.
-        levels: for arrays that are multiples of 1/n: n; they are kept as bytes.
+        half: names of arrays for which half precision is enough.
+        levels: for arrays in [0, 1] that are kept as bytes, the byte that stands for 1.
+        wider: the values of axes that have more than their control.
+        order: of the axes in the lattice.
+        apart: the axes whose values are trained one sweep after the other; by default the first.
         training: what the lattice's description says of the trainings.
-        order: of the axes in the lattice; the trainings of one value of the first are one sweep.
         checked: where a point is trained again to be compared, but for the controls' starts.
 
     A study is called with a point of its grid for its numbers, as they were when it was built.
@@ -47,18 +56,24 @@ class Study(Source):
     config: Callable[..., TrainConfig]
     measure: Callable[..., NamedTuple]
     metrics: tuple[str, ...]
+    condition: Callable[..., torch.Tensor] | None = None
+    after: Callable[..., dict | None] | None = None
+    extra: Callable[..., dict[str, np.ndarray]] | None = None
     shared: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    exact: tuple[str, ...] = ()
+    half: tuple[str, ...] = ()
     levels: dict[str, int] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    wider: dict[str, tuple] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    training: dict[str, Any] = field(default_factory=dict)
     checked: dict[str, float] = field(default_factory=dict)
 
     @property
-    def axes(self) -> dict[str, tuple[float, ...]]:
+    def axes(self) -> dict[str, tuple]:
         """The values of each axis, in the lattice's order; the seeds are the last."""
         names = self.order or tuple(self.controls)
-        return {name: self.controls[name].values for name in names} | {"seed": self.seeds}
+        values = {name: self.controls[name].values for name in names}
+        return values | self.wider | {"seed": self.seeds}
 
     def __call__(self, seed: int, **some: float) -> NamedTuple:
         """The numbers of a point, as they were when the lattice was built."""
@@ -69,65 +84,108 @@ class Study(Source):
     def at(self, name: str, **some: float) -> np.ndarray:
         """One number at some values; an axis that they leave out stays an axis of the result."""
         index = [
-            int(np.abs(np.subtract(values, some[axis])).argmin()) if axis in some else slice(None)
+            values.index(some[axis]) if axis in some else slice(None)
             for axis, values in self.axes.items()
             if axis in self.shared.get(name, self.axes)
         ]
         return self.arrays[name][tuple(index)].astype(float) / self.levels.get(name, 1)
 
+    def chain(self, point: dict) -> list[dict]:
+        """A point, and before it those whose trained models it goes on from, first to last."""
+        changes = asked(self.after, point) if self.after else None
+        return [*(self.chain(point | changes) if changes else []), point]
+
     def train(
-        self,
-        points: Sequence[dict],
-        epochs: int | None = None,
-        progress: bool = True,
-        callback: Callable | None = None,
+        self, points: Sequence[dict], epochs: int | None = None, before: Sequence = (), **options
     ) -> list[Model]:
-        """Train one model for each point, all at once; in eval mode after."""
+        """Train one model for each point, all at once; in eval mode after.
+
+        Args:
+            points: a value for each axis.
+            epochs: fewer than the configs say.
+            before: the trained models that these go on from, one for each point.
+            options: of :func:`companion.training.sweep`.
+        """
         fewer = {} if epochs is None else {"epochs": epochs}
-        models = [asked(self.model, point) for point in points]
+        models = [
+            asked(self.model, point | {"before": model})
+            for point, model in zip_longest(points, before)
+        ]
         data = [asked(self.data, point) for point in points]
         configs = [asked(self.config, point | fewer) for point in points]
-        sweep(models, data, configs, progress=progress, callback=callback)
+        if self.condition:
+            options["conditions"] = [asked(self.condition, point) for point in points]
+        sweep(models, data, configs, **options)
         return [model.eval() for model in models]
 
     def epochs(self, **point: float) -> int:
-        """How long a training is, for a progress bar."""
-        return asked(self.config, point).epochs
+        """How long the longest training of a point is, for a progress bar."""
+        return max(asked(self.config, step).epochs for step in self.chain(point))
 
     def live(self, callback: Callable | None, **point: float) -> NamedTuple:
         """Train one point now, by itself; the callback gets each epoch's row and may stop it."""
-        model, data = asked(self.model, point), asked(self.data, point)
-        fit(model, data, None, asked(self.config, point), progress=False, callback=callback)
+        model = None
+        for step in self.chain(point):
+            model = asked(self.model, step | {"before": model})
+            data, config = asked(self.data, step), asked(self.config, step)
+            options = {"condition": asked(self.condition, step)} if self.condition else {}
+            log = fit(model, data, None, config, progress=False, callback=callback, **options)
+            if log.stopped:
+                break
         return asked(self.measure, point, model.eval())
 
-    def build(self, progress: bool = True) -> None:
-        """Train every point of the grid and write the lattice into the package."""
-        (first, values), *_ = self.axes.items()
-        found = []
-        for value in values:
-            points = grid(**self.axes | {first: [value]})
-            models = self.train(points, progress=progress)
-            found += [asked(self.measure, p, m) for p, m in zip(points, models, strict=True)]
-        about = {
-            "controls": {name: list(control.values) for name, control in self.controls.items()},
-            "seeds": list(self.seeds),
-            "training": self.training,
-        }
-        self.keep({name: self._stacked(name, found) for name in self.numbers._fields}, about)
+    def compute(
+        self, directory: str | Path | None = None, progress: bool = True
+    ) -> tuple[dict[str, np.ndarray], dict]:
+        """Train every point of the grid: the arrays of the lattice, and what made them.
+
+        Args:
+            directory: where the sweeps keep checkpoints, to go on where they were stopped.
+            progress: show a bar for each sweep.
+        """
+        rounds: dict[tuple, list[dict]] = {}
+        for point in grid(**self.axes):
+            values = (self.axes[axis].index(point[axis]) for axis in self.apart or [*self.axes][:1])
+            rounds.setdefault((len(self.chain(point)), *values), []).append(point)
+        models, found = {}, {}
+        for at, points in sorted(rounds.items()):
+            options = {"directory": directory and Path(directory, "-".join(map(str, at)))}
+            before = [models.get(_key(step)) for p in points for step in self.chain(p)[-2:-1]]
+            trained = self.train(points, before=before, progress=progress, resume=True, **options)
+            for point, model in zip(points, trained, strict=True):
+                models[_key(point)] = model
+                found[_key(point)] = asked(self.measure, point, model)
+        every = [found[_key(point)] for point in grid(**self.axes)]
+        arrays = {name: self._stacked(name, every) for name in self.numbers._fields}
+        extra = asked(self.extra, {"models": models}) if self.extra else {}
+        axes = {name: list(values) for name, values in self.axes.items()}
+        seeds = axes.pop("seed")
+        return arrays | extra, {"controls": axes, "seeds": seeds, "training": self.training}
+
+    def build(self, directory: str | Path | None = None, progress: bool = True) -> None:
+        """Train every point of the grid and write the lattice."""
+        self.keep(*self.compute(directory, progress))
 
     def _stacked(self, name: str, found: list[NamedTuple]) -> np.ndarray:
         """One number of all points as the lattice holds it."""
-        kind = np.float32 if name in (*self.metrics, *self.exact) else np.float16
-        kind = np.uint8 if name in self.levels else kind
-        stacked = np.stack([getattr(one, name) for one in found]) * self.levels.get(name, 1)
+        stacked = np.stack([getattr(one, name) for one in found])
+        if name in self.levels:
+            stacked = (stacked.clip(0, 1) * self.levels[name]).round()
         whole = stacked.reshape(*map(len, self.axes.values()), *stacked.shape[1:])
         differs = self.shared.get(name, self.axes)
+        kind = np.uint8 if name in self.levels else np.float16 if name in self.half else np.float32
         return whole[tuple(slice(None) if a in differs else 0 for a in self.axes)].astype(kind)
 
     def check(self, seed: int | None = None, **some: float) -> list[str]:
         """Retrain a point by itself and compare it with the band of the lattice's seeds there."""
         point = self.point(self.seeds[0] if seed is None else seed, **self.checked | some)
-        (model,) = self.train([point], progress=False)
+        model = None
+        for step in self.chain(point):
+            (model,) = self.train([step], before=[model], progress=False)
         there = {name: value for name, value in point.items() if name != "seed"}
         bands = {name: self.at(name, **there) for name in self.metrics}
         return compare(asked(self.measure, point, model), bands)
+
+
+def _key(point: dict) -> tuple:
+    return tuple(point.values())

@@ -1,6 +1,7 @@
 """The decoder variance γ on a manifold of known dimension: blur, count, slope (2SVAE §3)."""
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,11 @@ from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
 from companion.evaluation import active_dimensions, variance_spectrum
-from companion.lab.explorable import Computed, Control, Explorable, compare
+from companion.lab.explorable import Control, Explorable
+from companion.lab.study import Study
 from companion.models import VAE, posterior_size
 from companion.networks import MLP
-from companion.training import TrainConfig, fit, sweep
+from companion.training import TrainConfig
 from figures import plots
 
 NAME = "variance"
@@ -72,21 +74,26 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
     return TrainConfig(epochs, 128, learning_rate=3e-3, seed=seed, device="cpu")
 
 
-def lower(
-    models: Sequence[VAE],
-    points: Sequence[tuple[int, int]],
-    gammas: Sequence[float],
-    progress: bool = False,
-) -> Iterator[float]:
-    """Train models of ``(dimension, seed)`` at one γ after another, all at once; yields each γ."""
-    data = [make_data(*point) for point in points]
-    for step, gamma in enumerate(gammas):
-        for model in models:
-            model.decoder_variance.fill_(gamma)
-        epochs = STEP_EPOCHS if step else EPOCHS
-        configs = [make_config(seed, epochs) for _, seed in points]
-        sweep(models, data, configs, progress=progress)
-        yield gamma
+def start(gamma: float, seed: int, before: VAE | None) -> VAE:
+    """A model at this γ: a new one, or one that was trained at the γ above."""
+    model = copy.deepcopy(before) if before else make_model(seed)
+    model.decoder_variance.fill_(gamma)
+    return model
+
+
+def lowered_from(gamma: float, way: int) -> dict[str, float] | None:
+    """Where a model at this γ comes from: the γ above, if it is lowered step by step.
+
+    >>> lowered_from(0.1, way=1), lowered_from(0.1, way=0), lowered_from(3.0, way=1)
+    ({'gamma': 0.3}, None, None)
+    """
+    above = GAMMAS.index(gamma) + 1
+    return {"gamma": GAMMAS[above]} if way and above < len(GAMMAS) else None
+
+
+def make_step(gamma: float, way: int, seed: int) -> TrainConfig:
+    """The training at one γ, shorter where a model was trained before."""
+    return make_config(seed, STEP_EPOCHS if lowered_from(gamma, way) else EPOCHS)
 
 
 @torch.no_grad()
@@ -109,22 +116,23 @@ def measure(model: VAE, dimension: int, seed: int) -> Numbers:
     )
 
 
-def numbers(seed: int, gamma: float, dimension: int, way: int) -> Numbers:
-    """The numbers of one lattice point."""
-    at = way, GAMMAS.index(gamma), DIMENSIONS.index(dimension), SEEDS.index(seed)
-    values = {n: STUDY.arrays[n][at[2:] if n == "points" else at] for n in Numbers._fields}
-    return Numbers(**{n: float(v) if n in METRICS else v.astype(float) for n, v in values.items()})
+STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, start, make_data, make_step, measure, METRICS,
+    after=lowered_from, shared={"points": ("dimension", "seed")},
+    half=("points", "reconstructions", "samples"), order=("way", "gamma", "dimension"),
+    checked={"gamma": 0.1, "way": 0},
+    training={"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN},
+)  # fmt: skip
 
 
-def curves(dimension: int, name: str = "loss") -> dict[str, np.ndarray]:
+def curves(dimension: int, metric: str = "loss") -> dict[str, np.ndarray]:
     """One metric of all runs on one dimension, by how γ was set: each ``(gamma, seed)``."""
-    at = DIMENSIONS.index(dimension)
-    return {w: STUDY.arrays[name][i, :, at].astype(float) for i, w in enumerate(WAYS)}
+    return {name: STUDY.at(metric, way=i, dimension=dimension) for i, name in enumerate(WAYS)}
 
 
 def counts(dimension: int, way: int) -> np.ndarray:
     """Active dimensions of all runs: ``(gamma, seed)``."""
-    return (STUDY.arrays["spectrum"][way, :, DIMENSIONS.index(dimension)] < 0.5).sum(-1)
+    return (STUDY.at("spectrum", way=way, dimension=dimension) < 0.5).sum(-1)
 
 
 def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple[Figure, str]:
@@ -168,56 +176,6 @@ def words(result: Numbers, gamma: float, dimension: int, way: int) -> str:
     )
 
 
-def live(callback: Callable | None, seed: int, gamma: float, dimension: int, way: int) -> Numbers:
-    """Retrain one point now; the callback may stop it early."""
-    model, x = make_model(seed), make_data(dimension, seed)
-    path = [g for g in GAMMAS[::-1] if g >= gamma] if way else [gamma]
-    for step, value in enumerate(path):
-        model.decoder_variance.fill_(value)
-        config = make_config(seed, STEP_EPOCHS if step else EPOCHS)
-        if fit(model, x, None, config, progress=False, callback=callback).stopped:
-            break
-    return measure(model, dimension, seed)
-
-
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every point of the lattice; takes some minutes."""
-    points = [(r, seed) for r in DIMENSIONS for seed in SEEDS]
-    found: dict[tuple[int, float], list[Numbers]] = {}
-    paths = [(0, [gamma]) for gamma in GAMMAS] + [(1, list(GAMMAS[::-1]))]
-    for way, path in paths:
-        models = [make_model(seed) for _, seed in points]
-        for gamma in lower(models, points, path, progress=True):
-            found[way, gamma] = [measure(m, *p) for m, p in zip(models, points, strict=True)]
-    shape = (len(WAYS), len(GAMMAS), len(DIMENSIONS), len(SEEDS))
-    ordered = [n for way in range(len(WAYS)) for gamma in GAMMAS for n in found[way, gamma]]
-    types = dict.fromkeys(("points", "reconstructions", "samples"), np.float16)
-    types |= dict.fromkeys(("spectrum", *METRICS), np.float32)
-    arrays = {}
-    for name, dtype in types.items():
-        stacked = np.stack([getattr(n, name) for n in ordered])
-        arrays[name] = stacked.reshape(*shape, *stacked.shape[1:]).astype(dtype)
-    arrays["points"] = arrays["points"][0, 0]  # the same for every γ
-    about = {
-        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
-        "seeds": list(SEEDS),
-        "training": {"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN},
-    }
-    return arrays, about
-
-
-def check(seed: int = 0, gamma: float = 0.1, dimension: int = 2) -> list[str]:
-    """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    model = make_model(seed)
-    for _ in lower([model], [(dimension, seed)], [gamma]):
-        result = measure(model, dimension, seed)
-    at = (0, GAMMAS.index(gamma), DIMENSIONS.index(dimension))
-    return compare(result, {name: STUDY.arrays[name][at].astype(float) for name in METRICS})
-
-
-STUDY = Computed(
-    NAME, CONTROLS, SEEDS, numbers, check, compute, live=live, epochs=lambda **_: EPOCHS
-)
 EXPLORABLE = Explorable(
     title="The decoder variance",
     study=STUDY,

@@ -92,7 +92,8 @@ def measure(model: Model, eta: float) -> Numbers:
 
 STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
-    shared={"points": ()}, exact=("stretch",), checked={"eta": 0.1, "mu": 30.0, "mu_in": 100.0},
+    shared={"points": ()}, half=("points", "codes", "grid", "curve"),
+    checked={"eta": 0.1, "mu": 30.0, "mu_in": 100.0},
     training={"steps": 640, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN},
 )  # fmt: skip
 

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
 from companion.evaluation import gaussian_w2
-from companion.lab.explorable import Computed, Control, Explorable, compare
+from companion.lab.explorable import Control, Explorable
+from companion.lab.study import Study
 from companion.models import VAE, Autoencoder, Model, TwoStageVAE, posterior_size
 from companion.networks import MLP
-from companion.training import TrainConfig, sweep
+from companion.training import TrainConfig
 from figures import plots
 
 NAME = "stages"
@@ -23,6 +24,7 @@ ARMS = (
     "autoencoder",
     "second stage on that",
 )
+FIRST = {2: 1, 5: 4}  # the arm whose trained model is the first stage of another
 SEEDS = (0, 1, 2, 3, 4)
 CONTROLS = {
     "arm": Control("model", tuple(range(len(ARMS))), 1, names=ARMS),
@@ -81,13 +83,26 @@ def make_data(seed: int, stream: int = 1000) -> torch.Tensor:
     return toy(seed).sample(NUM, torch.Generator().manual_seed(stream + seed))
 
 
-def train(models: list[Model], second: bool = False, progress: bool = False) -> list[Model]:
-    """Train one model for each of the first seeds, all at once."""
-    epochs, batch = (SECOND_EPOCHS, 512) if second else (EPOCHS, 128)
-    seeds = range(len(models))
-    configs = [TrainConfig(epochs, batch, 5e-3, seed=s, device="cpu") for s in seeds]
-    sweep(models, [make_data(s) for s in seeds], configs, progress=progress)
-    return [model.eval() for model in models]
+def make_model(arm: int, seed: int, before: Model | None) -> Model:
+    """One of ``ARMS``; a second stage is made on the trained model ``before``.
+
+    >>> make_model(1, seed=0, before=None).latent_dim
+    3
+    """
+    learned = {"learn_variance": True, "decoder_variance": 0.01}
+    if ARMS[arm] == "both stages at once":
+        return make_second(make_first(seed, **learned), seed, joint=True)
+    if ARMS[arm] == "autoencoder":
+        return make_autoencoder(seed)
+    if arm in FIRST:
+        return make_second(before, seed)
+    return make_first(seed, **learned if ARMS[arm] == "γ learned" else {})
+
+
+def make_config(arm: int, seed: int) -> TrainConfig:
+    """One-cycle Adam steps, of a larger batch for a second stage."""
+    epochs, batch = (SECOND_EPOCHS, 512) if arm in FIRST else (EPOCHS, 128)
+    return TrainConfig(epochs, batch, 5e-3, seed=seed, device="cpu")
 
 
 def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -121,15 +136,11 @@ def measure(model: Model, seed: int) -> Numbers:
     )
 
 
-def numbers(seed: int, arm: int) -> Numbers:
-    """The numbers of one lattice point."""
-    values = (STUDY.arrays[name][arm, SEEDS.index(seed)].astype(float) for name in Numbers._fields)
-    return Numbers(*values)
-
-
-def over_seeds(name: str) -> np.ndarray:
-    """One metric of all runs: ``(arm, seed)``."""
-    return STUDY.arrays[name].astype(float)
+STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
+    after=lambda arm: {"arm": FIRST[arm]} if arm in FIRST else None, checked={"arm": 0},
+    training={"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM},
+)  # fmt: skip
 
 
 def draw(figure: Figure, result: Numbers, arm: int) -> str:
@@ -149,37 +160,6 @@ def draw(figure: Figure, result: Numbers, arm: int) -> str:
     )
 
 
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every arm at every seed; takes some minutes."""
-    fixed = train([make_first(s) for s in SEEDS], progress=True)
-    options = {"learn_variance": True, "decoder_variance": 0.01}
-    learned = train([make_first(s, **options) for s in SEEDS], progress=True)
-    two = train([make_second(m, s) for s, m in enumerate(learned)], True, True)
-    fresh = [make_second(make_first(s, **options), s, joint=True) for s in SEEDS]
-    joint = train(fresh, progress=True)
-    plain = train([make_autoencoder(s) for s in SEEDS], progress=True)
-    on_plain = train([make_second(m, s) for s, m in enumerate(plain)], True, True)
-    arms = fixed, learned, two, joint, plain, on_plain
-    found = [[measure(m, s) for s, m in enumerate(arm)] for arm in arms]
-    arrays = {
-        name: np.array([[getattr(n, name) for n in row] for row in found], np.float32)
-        for name in Numbers._fields
-    }
-    about = {
-        "arms": list(ARMS),
-        "seeds": list(SEEDS),
-        "training": {"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM},
-    }
-    return arrays, about
-
-
-def check() -> list[str]:
-    """Retrain the fixed arm at one seed and compare it with the band of the lattice's seeds."""
-    result = measure(train([make_first(0)])[0], 0)
-    return compare(result, {name: over_seeds(name)[0] for name in METRICS[:3]})
-
-
-STUDY = Computed(NAME, CONTROLS, SEEDS, numbers, check, compute)
 EXPLORABLE = Explorable(
     title="One stage, two stages",
     study=STUDY,
