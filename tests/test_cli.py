@@ -358,6 +358,17 @@ def test_doctor_tells_missing_from_merely_different():
     assert missing == ("MISSING", "no-such-thing is not installed", "pip install no-such-thing")
 
 
+def test_doctor_finds_a_module_that_hides_the_notebooks_pictures(tmp_path, monkeypatch):
+    assert health._gallery()[0] == "ok"
+    (tmp_path / "figures.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "figures", raising=False)
+    state, what, cure = health._gallery()
+    assert state == "MISSING" and what.endswith(str(tmp_path / "figures.py")) and "rename" in cure
+    monkeypatch.setattr(health, "CHECKOUT", tmp_path)
+    assert health._gallery()[2].startswith("pip install -e .")
+
+
 def test_the_command_starts_without_the_heavy_packages():
     code = "import sys, companion.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout

@@ -4,6 +4,7 @@ import platform
 import sys
 from collections.abc import Container
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
@@ -15,7 +16,7 @@ Finding = tuple[str, str, str]  # "ok", "note" or "MISSING"; what; the cure
 
 def findings() -> list[Finding]:
     """Everything that ``companion doctor`` looks at."""
-    return [*_packages(), _kernel(), _device(), *_programs(), _data(), *working_copy()]
+    return [*_packages(), _gallery(), _kernel(), _device(), *_programs(), _data(), *working_copy()]
 
 
 def _packages() -> list[Finding]:
@@ -49,6 +50,19 @@ def _pins() -> dict[str, str]:
     file = CHECKOUT / "constraints.txt"
     lines = file.read_text("utf-8").lower().splitlines() if file.is_file() else []
     return dict(line.split("==") for line in lines if "==" in line)
+
+
+def _gallery() -> Finding:
+    """Whether Python finds the pictures that the notebooks import, and not another ``figures``."""
+    found = find_spec("figures")
+    place = CHECKOUT / "figures"
+    if found is None or not place.is_dir():
+        cure = "pip install -e . in a clone, where the notebooks lie too"
+        return "MISSING", "the notebooks' pictures (figures) are not installed", cure
+    if Path(found.origin or "").parent != place:
+        where = found.origin or ", ".join(found.submodule_search_locations or ())
+        return "MISSING", f"figures is another module, {where}", "rename that, or work elsewhere"
+    return "ok", f"pictures in {place}", ""
 
 
 def _kernel() -> Finding:
