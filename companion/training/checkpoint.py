@@ -1,7 +1,6 @@
 """Files that a run can go on from: written whole or not at all, read without running code."""
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -244,19 +243,6 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def crc(*tensors: Tensor) -> int:
-    """One number by which other data, or other weights, are told from these.
-
-    >>> crc(torch.zeros(3)) == crc(torch.zeros(3)), crc(torch.zeros(3)) == crc(torch.ones(3))
-    (True, False)
-    """
-    code = 0
-    for tensor in tensors:
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        code = zlib.crc32(flat.view(torch.uint8).numpy(), code)
-    return code
 
 
 def check_settings(ours: dict, theirs: dict, path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a run's numbers depend on, in plain values: two runs are one where these agree."""
 
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from companion.models.base import Model
 from companion.models.schedules import Schedule
-from companion.training.checkpoint import BEST, CheckpointError, check_settings, crc
+from companion.training.checkpoint import BEST, CheckpointError, check_settings
 from companion.training.config import TrainConfig
 
 WHOLE = 2**26  # bytes; of larger data some rows stand for all
@@ -89,6 +90,19 @@ def fingerprint(x: Tensor) -> int:
     if x.numel() * x.element_size() > WHOLE:
         x = x[torch.linspace(0, len(x) - 1, ROWS, dtype=torch.float64).long().to(x.device)]
     return crc(x)
+
+
+def crc(*tensors: Tensor) -> int:
+    """One number by which other data, or other weights, are told from these.
+
+    >>> crc(torch.zeros(3)) == crc(torch.zeros(3)), crc(torch.zeros(3)) == crc(torch.ones(3))
+    (True, False)
+    """
+    code = 0
+    for tensor in tensors:
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        code = zlib.crc32(flat.view(torch.uint8).numpy(), code)
+    return code
 
 
 def start_of(state: dict[str, Tensor]) -> dict[str, Any]:
