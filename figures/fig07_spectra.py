@@ -7,11 +7,11 @@ from figures.explorables import digit_figures, digits
 def main() -> None:
     """Spectra of the lattice's models, and how many singular values are large."""
     figure, _ = digit_figures.spectra()
-    about = digits.STUDY.about
+    about = digits.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": digits.BETAS, "threshold": digits.THRESHOLD}
     parameters = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()}
-    spectra = digits.lattice()["spectrum"][: len(digits.BETAS)].astype(float)
+    spectra = digits.RUNS.arrays["spectrum"][: len(digits.BETAS)].astype(float)
     numbers = {
         "mean": spectra.mean(1).round(4).tolist(),
         "std_over_trainings": spectra.std(1).round(4).tolist(),

@@ -7,7 +7,7 @@ from figures.explorables import digit_figures, digits
 def main() -> None:
     """Samples of the lattice's first trainings, and how much they vary within a class."""
     figure, _ = digit_figures.samples()
-    about = digits.STUDY.about
+    about = digits.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": list(digit_figures.FIG8), "temperature": 1.0}
     at = [digits.BETAS.index(beta) for beta in digit_figures.FIG8]
@@ -15,8 +15,8 @@ def main() -> None:
         name: digits.curves(name)["beta"][at].round(3).tolist()
         for name in ("variety", "recognised", "distance")
     }
-    numbers["variety_of_real_digits"] = round(float(digits.lattice()["variety_real"]), 3)
-    numbers["recognised_real_digits"] = round(float(digits.lattice()["recognised_real"]), 3)
+    numbers["variety_of_real_digits"] = round(float(digits.RUNS.arrays["variety_real"]), 3)
+    numbers["recognised_real_digits"] = round(float(digits.RUNS.arrays["recognised_real"]), 3)
     save("fig08_samples", figure, "MLAE Fig. 8", parameters, numbers)
 
 

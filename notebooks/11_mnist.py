@@ -93,12 +93,12 @@ explore(digits.EXPLORABLE, beta=beta, gamma=gamma)
 # %%
 for b in (0.1, 10.0, 100.0):
     for key in (f"mlae {b:g}", f"vae {0.5 / b:g}"):
-        one = digits.stored(key)
+        one = digits.RUNS.typical(key=key)
         print(
             f"{key:10} error {one.error:4.2f}, recognised {one.recognised:4.0%}, "
             f"variance within a class {one.variety:4.2f}"
         )
-print(f"real digits: {digits.lattice()['variety_real']:.2f}; you predicted: {prediction}")
+print(f"real digits: {digits.RUNS.arrays['variety_real']:.2f}; you predicted: {prediction}")
 
 # %% [markdown]
 # At β = 0.1 the VAE (γ = 5) gives every class up to its mean image. MLAE decodes one code and keeps all

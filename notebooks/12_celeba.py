@@ -80,7 +80,10 @@ from figures.explorables import face_models as faces
 explore(faces.EXPLORABLE, beta=beta, gamma=gamma)
 
 # %%
-pairs = {b: (faces.stored(f"mlae {b:g}"), faces.stored(f"vae {0.5 / b:g}")) for b in faces.BETAS}
+pairs = {
+    b: (faces.RUNS.typical(key=f"mlae {b:g}"), faces.RUNS.typical(key=f"vae {0.5 / b:g}"))
+    for b in faces.BETAS
+}
 for b, (mlae, vae) in pairs.items():
     print(f"β = {b:<5g} error: MLAE {mlae.error:6.2f}, VAE with γ = {0.5 / b:<6g} {vae.error:6.2f}")
 print(f"you predicted: {prediction}")

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from companion.evaluation import gaussian_w2
+from companion.lab.study import as_bytes
 from figures.explorables import ablation, digit_figures, digits
-from figures.explorables.price import Price
+from figures.explorables.error_weights import ErrorWeights
 
 
 def test_the_two_controls_hold_the_same_prices():
@@ -29,7 +30,7 @@ def test_its_digits_are_held_out_and_one_of_each():
     seen = {x.numpy().tobytes() for x in train.x}
     shown = held_out.x[digits.one_of_each()]
     assert held_out.y[digits.one_of_each()].tolist() == list(range(10))
-    assert np.array_equal(digits.as_bytes(shown), digits.lattice()["truth"])
+    assert np.array_equal(as_bytes(shown), digits.RUNS.arrays["truth"])
     assert sum(x.numpy().tobytes() in seen for x in held_out.x) <= 5  # chance twins at 17 levels
 
 
@@ -37,11 +38,11 @@ def test_variety_is_the_variance_about_the_mean_of_each_class():
     x, y = digits.make_data()[1].x, digits.make_data()[1].y
     slow = [((x[y == c] - x[y == c].mean(0)) ** 2).sum() / ((y == c).sum() - 1) for c in range(10)]
     assert digits.variety(x, y) == pytest.approx(float(sum(slow) / 10), rel=1e-5)
-    assert digits.lattice()["variety_real"] == pytest.approx(digits.variety(x, y))
+    assert digits.RUNS.arrays["variety_real"] == pytest.approx(digits.variety(x, y))
 
 
 def test_counts_are_those_of_the_spectra():
-    spectra = digits.lattice()["spectrum"]  # (key, run, latent)
+    spectra = digits.RUNS.arrays["spectrum"]  # (key, run, latent)
     slow = [[sum(v >= 8 / 28 for v in run) for run in key] for key in spectra]
     assert digits.curves("count")["beta"].tolist() == slow[: len(digits.BETAS)]
     assert digits.curves("count")["learned"].tolist() == slow[-1]
@@ -50,7 +51,7 @@ def test_counts_are_those_of_the_spectra():
 
 def test_histograms_are_densities():
     widths = np.diff(digits.EDGES)
-    assert np.allclose((digits.lattice()["histogram"] * widths).sum(-1), 1)
+    assert np.allclose((digits.RUNS.arrays["histogram"] * widths).sum(-1), 1)
 
 
 def test_a_larger_price_gives_a_smaller_error_and_more_variety():
@@ -69,7 +70,7 @@ def test_a_point_between_two_is_refused():
 
 def test_the_description_has_the_numbers_of_the_picture():
     figure, words = digits.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
-    found = digits.stored("mlae 10")
+    found = digits.RUNS.typical(key="mlae 10")
     assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
     assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
     line = next(one for one in figure.axes[1].lines if one.get_label().startswith("σ"))
@@ -83,9 +84,9 @@ def test_figures_against_beta_say_what_they_show(name):
 
 
 def test_a_price_makes_its_models_in_one_order():
-    price = Price("toy", (1.0, 4.0), 4.0, ("error",))
-    assert price.keys == ("mlae 1", "mlae 4", "vae 0.125", "vae 0.5", "learned")
-    found = price.curves(np.arange(10).reshape(5, 2))
+    weights = ErrorWeights((1.0, 4.0), 4.0)
+    assert weights.keys == ("mlae 1", "mlae 4", "vae 0.125", "vae 0.5", "learned")
+    found = weights.curves(np.arange(10).reshape(5, 2))
     assert found["gamma"].tolist() == [[4, 5], [6, 7]] and found["learned"].tolist() == [8, 9]
 
 

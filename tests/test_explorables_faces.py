@@ -13,9 +13,11 @@ def test_its_true_spectrum_is_that_of_the_drawing():
     jacobian = vmap(jacfwd(lambda one: face_models.FACES.render(one[None]).flatten()))(f)
     slow = torch.linalg.svdvals(jacobian).mean(0).numpy()
     assert slow.shape == (face_models.DIM,)
-    assert np.allclose(slow, face_models.lattice()["true_spectrum"], rtol=0.35)  # 16 of 128 factors
     assert np.allclose(
-        face_models.true_spectrum(), face_models.lattice()["true_spectrum"], rtol=1e-3
+        slow, face_models.RUNS.arrays["true_spectrum"], rtol=0.35
+    )  # 16 of 128 factors
+    assert np.allclose(
+        face_models.true_spectrum(), face_models.RUNS.arrays["true_spectrum"], rtol=1e-3
     )
 
 
@@ -27,7 +29,7 @@ def test_its_faces_are_synthetic_ones_less_their_mean():
         face_models.make_data(2000, face_models.NUM_TEST)[0][: face_models.NUM_SHOWN]
         + face_models.mean_face()
     )
-    assert np.allclose(face_models.lattice()["truth"] / 255, shown, atol=0.51 / 255)
+    assert np.allclose(face_models.RUNS.arrays["truth"] / 255, shown, atol=0.51 / 255)
 
 
 def test_the_two_controls_hold_the_same_prices():
@@ -45,7 +47,7 @@ def test_a_smaller_price_gives_a_larger_error():
 
 
 def test_the_largest_step_comes_where_it_says():
-    learned = face_models.lattice()["spectrum"][8]  # (run, latent)
+    learned = face_models.RUNS.arrays["spectrum"][8]  # (run, latent)
     for spectrum, step in zip(learned, face_models.curves("step")["learned"], strict=True):
         ratios = [spectrum[i] / spectrum[i + 1] for i in range(face_models.LATENT - 1)]
         assert ratios[step - 1] == max(ratios) and min(ratios) >= 1
@@ -60,6 +62,6 @@ def test_a_point_between_two_is_refused():
 
 def test_the_description_has_the_numbers_of_the_picture():
     figure, words = face_models.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
-    found = face_models.stored("mlae 10")
+    found = face_models.RUNS.typical(key="mlae 10")
     assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
     assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)

@@ -44,6 +44,8 @@ class Control:
 
     def nearest(self, value: float) -> float:
         """The lattice value closest to ``value`` on a logarithmic axis if all are positive."""
+        if value in self.values:
+            return value
         scale = np.log if min(self.values) > 0 and value > 0 else np.asarray
         distance = np.abs(scale(np.asarray(self.values)) - scale(value))
         return self.values[int(distance.argmin())]
@@ -79,7 +81,7 @@ class Source:
                 known = ", ".join(self.controls)
                 raise ValueError(f"{self.name}: unknown control {key!r}; it has {known}")
             near = self.controls[key].nearest(value)
-            if not isclose(value, near, rel_tol=1e-6):
+            if value != near and not isclose(value, near, rel_tol=1e-6):
                 raise ValueError(
                     f"{self.name}: {key} = {value:g} is not on the lattice, but {near:g} is"
                 )

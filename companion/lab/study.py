@@ -38,7 +38,7 @@ class Study(Source):
         wider: the values of axes that have more than their control.
         order: of the axes in the lattice.
         apart: the axes whose values are trained one sweep after the other; by default the first.
-        training: what the lattice's description says of the trainings.
+        notes: what the lattice's description says beside its axes.
         checked: where a point is trained again to be compared, but for the controls' starts.
 
     A study is called with a point of its grid for its numbers, as they were when it was built.
@@ -65,7 +65,7 @@ class Study(Source):
     wider: dict[str, tuple] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
-    training: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     checked: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -89,6 +89,11 @@ class Study(Source):
             if axis in self.shared.get(name, self.axes)
         ]
         return self.arrays[name][tuple(index)].astype(float) / self.levels.get(name, 1)
+
+    def typical(self, average: Callable = np.median, **some: float) -> NamedTuple:
+        """The numbers of the first seed, but for the metrics: their average over all seeds."""
+        averages = {name: float(average(self.at(name, **some))) for name in self.metrics}
+        return self(self.seeds[0], **some)._replace(**averages)
 
     def chain(self, point: dict) -> list[dict]:
         """A point, and before it those whose trained models it goes on from, first to last."""
@@ -160,7 +165,7 @@ class Study(Source):
         extra = asked(self.extra, {"models": models}) if self.extra else {}
         axes = {name: list(values) for name, values in self.axes.items()}
         seeds = axes.pop("seed")
-        return arrays | extra, {"controls": axes, "seeds": seeds, "training": self.training}
+        return arrays | extra, {"controls": axes, "seeds": seeds} | self.notes
 
     def build(self, directory: str | Path | None = None, progress: bool = True) -> None:
         """Train every point of the grid and write the lattice."""
@@ -170,11 +175,13 @@ class Study(Source):
         """One number of all points as the lattice holds it."""
         stacked = np.stack([getattr(one, name) for one in found])
         if name in self.levels:
-            stacked = (stacked.clip(0, 1) * self.levels[name]).round()
+            stacked = as_bytes(stacked, self.levels[name])
         whole = stacked.reshape(*map(len, self.axes.values()), *stacked.shape[1:])
         differs = self.shared.get(name, self.axes)
-        kind = np.uint8 if name in self.levels else np.float16 if name in self.half else np.float32
-        return whole[tuple(slice(None) if a in differs else 0 for a in self.axes)].astype(kind)
+        kept = whole[tuple(slice(None) if axis in differs else 0 for axis in self.axes)]
+        if name in self.levels:
+            return kept
+        return kept.astype(np.float16 if name in self.half else np.float32)
 
     def check(self, seed: int | None = None, **some: float) -> list[str]:
         """Retrain a point by itself and compare it with the band of the lattice's seeds there."""
@@ -185,6 +192,40 @@ class Study(Source):
         there = {name: value for name, value in point.items() if name != "seed"}
         bands = {name: self.at(name, **there) for name in self.metrics}
         return compare(asked(self.measure, point, model), bands)
+
+
+@dataclass(frozen=True)
+class View(Source):
+    """The trainings of a study through other sliders.
+
+    Args:
+        numbers: of a point; asked for what its arguments name of it.
+        study: whose trainings these numbers are made of.
+    """
+
+    numbers: Callable[..., Any]
+    study: Study
+
+    def __call__(self, seed: int, **some: float) -> Any:
+        """The numbers of a point, which must be on the grid."""
+        return asked(self.numbers, self.point(seed, **some))
+
+    def build(self) -> None:
+        """Train every point of the study and write its lattice."""
+        self.study.build()
+
+    def check(self) -> list[str]:
+        """Retrain a point of the study and compare it."""
+        return self.study.check()
+
+
+def as_bytes(images: np.ndarray, levels: int = 255) -> np.ndarray:
+    """Images in [0, 1], and what lies beyond cut off, as a lattice keeps them.
+
+    >>> as_bytes([0.0, 0.5, 1.2]).tolist()
+    [0, 128, 255]
+    """
+    return (np.clip(np.asarray(images), 0, 1) * levels).round().astype(np.uint8)
 
 
 def _key(point: dict) -> tuple:

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from companion.lab.explorable import Computed, Control, Explorable, compare
+from companion.lab.study import as_bytes
 from companion.models import MLAE
 from companion.models import linear as rising
 from companion.networks import build as networks_of
@@ -27,7 +28,6 @@ from companion.networks.table import linear as fully
 from companion.training import TrainConfig, sweep
 from figures import plots
 from figures.explorables import digits
-from figures.explorables.price import as_bytes
 
 NAME = "ablation"
 LATENT, BETA, EPOCHS = digits.LATENT, 10.0, 200
@@ -219,7 +219,7 @@ def compute() -> tuple[dict[str, np.ndarray], dict]:
         for name in METRICS
     }
     arrays["samples"] = as_bytes(np.stack([row[0].samples for row in found]))
-    arrays["chance"] = digits.lattice()["chance"]
+    arrays["chance"] = digits.RUNS.arrays["chance"]
     training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": digits.NOISE}
     about = {"data": digits.DATA, "models": list(NAMES), "runs": list(RUNS)}
     return arrays, about | {"training": training | {"beta": BETA}}

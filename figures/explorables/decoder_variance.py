@@ -121,7 +121,7 @@ STUDY = Study(
     after=lowered_from, shared={"points": ("dimension", "seed")},
     half=("points", "reconstructions", "samples"), order=("way", "gamma", "dimension"),
     checked={"gamma": 0.1, "way": 0},
-    training={"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN},
+    notes={"training": {"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN}},
 )  # fmt: skip
 
 

@@ -8,13 +8,12 @@ from figures import plots
 from figures.explorables.digits import (
     BETAS,
     EDGES,
-    KEYS,
+    GAMMAS,
     LATENT,
-    PRICE,
+    RUNS,
     THRESHOLD,
+    WEIGHTS,
     curves,
-    lattice,
-    stored,
 )
 
 FIG8 = (0.1, 1.0, 10.0, 100.0)  # the paper's β
@@ -26,7 +25,7 @@ def spectra() -> tuple[Figure, str]:
     left, right = figure.subplots(1, 2)
     index = np.arange(1, LATENT + 1)
     for i, beta in enumerate(BETAS):
-        found, colour = lattice()["spectrum"][i], colormaps[plots.CODE_MAP](0.92 * i / len(BETAS))
+        found, colour = RUNS.arrays["spectrum"][i], colormaps[plots.CODE_MAP](0.92 * i / len(BETAS))
         mean, std = found.mean(0), found.std(0)
         left.fill_between(index, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
         left.plot(index, mean, ".-", color=colour, label=f"β = {beta:g}")
@@ -34,12 +33,12 @@ def spectra() -> tuple[Figure, str]:
     left.set(xlabel="index of the singular value", ylabel="mean singular value of g'(z)")
     left.set(xticks=index[1::2], ylim=(0, None))
     left.legend(frameon=False, fontsize=8)
-    PRICE.draw(right, curves("count"), f"singular values of at least {THRESHOLD:.2f}")
+    WEIGHTS.draw(right, RUNS, curves("count"), f"singular values of at least {THRESHOLD:.2f}")
     right.set(ylim=(-0.5, LATENT + 0.5))
     right.legend(frameon=False, fontsize=8)
     found = {name: np.median(values, -1) for name, values in curves("count").items()}
     words = ", ".join(f"{n:g} at β = {b:g}" for b, n in zip(BETAS, found["beta"], strict=True))
-    ends = found["gamma"][-1], PRICE.gammas[-1], found["gamma"][0], PRICE.gammas[0]
+    ends = found["gamma"][-1], GAMMAS[-1], found["gamma"][0], GAMMAS[0]
     return figure, (
         f"Singular values of at least {THRESHOLD:.2f}, medians: MLAE {words}; VAE "
         "{:g} at γ = {:g} and {:g} at γ = {:g}; ".format(*ends)
@@ -52,21 +51,21 @@ def samples() -> tuple[Figure, str]:
     figure = plots.figure(4, size=(2.3, 2.75))
     words = []
     for ax, beta in zip(figure.subplots(1, 4), FIG8, strict=True):
-        one = stored(f"mlae {beta:g}")
+        one = RUNS.typical(key=f"mlae {beta:g}")
         by_class = one.samples.reshape(10, 10, *one.samples.shape[1:]).swapaxes(0, 1)
         plots.image_grid(ax, by_class.reshape(one.samples.shape), 10, f"β = {beta:g}")
         ax.title.set_fontsize(10)
         words.append(f"{one.variety:.2f} at β = {beta:g}")
     return figure, (
         "Ten samples of each class at temperature 1; their variance within a class is "
-        f"{', '.join(words)}; that of real digits {lattice()['variety_real']:.2f}."
+        f"{', '.join(words)}; that of real digits {RUNS.arrays['variety_real']:.2f}."
     )
 
 
 def quality() -> tuple[Figure, str]:
     """Error, variety of samples and distance of the codes from N(0, 1) against the price."""
     figure = plots.figure(3, size=(3.3, 3.0))
-    arrays, axes = lattice(), figure.subplots(1, 3)
+    arrays, axes = RUNS.arrays, figure.subplots(1, 3)
     chance = float(np.median(arrays["distance_chance"]))
     panels = {
         "error": ("reconstructions", "mean ‖x̂ − x‖²", None),
@@ -75,7 +74,7 @@ def quality() -> tuple[Figure, str]:
     }
     words = []
     for ax, (name, (title, label, line)) in zip(axes, panels.items(), strict=True):
-        PRICE.draw(ax, curves(name), label)
+        WEIGHTS.draw(ax, RUNS, curves(name), label)
         ax.set_title(title)
         if name != "variety":
             ax.set_yscale("log")
@@ -107,13 +106,13 @@ def codes() -> tuple[Figure, str]:
         plots.band(left, BETAS, found, colour, label)
         ends = np.median(found, 1)[[0, BETAS.index(10.0), -1]]
         words.append("{} {:.2f}, {:.2f} and {:.2f}".format(label, *ends))
-    left.axhline(np.median(lattice()["distance_chance"]), color="black", lw=1, linestyle="--")
+    left.axhline(np.median(RUNS.arrays["distance_chance"]), color="black", lw=1, linestyle="--")
     left.set(xscale="log", xlabel="β", ylabel="W₂² from N(0, 1)", title="codes of held-out digits")
     left.minorticks_off()
     left.legend(frameon=False, fontsize=8)
     grid = np.linspace(-4, 4, 200)
     for ax, beta in zip(axes, (0.1, 100.0), strict=True):
-        heights = lattice()["histogram"][KEYS.index(f"mlae {beta:g}")].mean(0)  # (2, bins)
+        heights = RUNS.at("histogram", key=f"mlae {beta:g}").mean(0)  # (2, bins)
         ax.stairs(heights[0], EDGES, fill=True, color=plots.BLUE, alpha=0.4)
         ax.stairs(heights[1], EDGES, color=plots.ORANGE)
         ax.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), "k--", label="N(0, 1)")

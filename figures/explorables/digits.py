@@ -1,6 +1,5 @@
 """Conditional models of real digits: MLAE's β beside a VAE's fixed and learned γ (App. E.2)."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -14,25 +13,25 @@ from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import Recogniser, decoder_spectrum, gaussian_w2
 from companion.evaluation.generation import codes_of
-from companion.lab.explorable import Computed, Explorable
+from companion.lab.explorable import Explorable
+from companion.lab.study import Study, View, as_bytes
 from companion.latents import fit_latents
 from companion.models import Model
 from companion.networks import MLP
-from companion.training import TrainConfig, sweep
+from companion.training import TrainConfig
 from figures import plots
-from figures.explorables.price import COLOURS, Price, as_bytes
+from figures.explorables.error_weights import COLOURS, ErrorWeights
 
 NAME = "digits"
 METRICS = ("error", "entropy", "distance", "clean", "variety", "recognised", "normal", "mixture")
 PICTURES = ("reconstructions", "samples")
-PRICE = Price(NAME, (0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0), 10.0, METRICS, (0, 1, 2, 3, 4))
-BETAS, GAMMAS, KEYS, CONTROLS = PRICE.betas, PRICE.gammas, PRICE.keys, PRICE.controls
+WEIGHTS = ErrorWeights((0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0), 10.0)
+BETAS, GAMMAS, KEYS = WEIGHTS.betas, WEIGHTS.gammas, WEIGHTS.keys
 SHAPE, LATENT, CLASSES = (1, 8, 8), 16, images.NUM_CLASSES
 EPOCHS, NOISE, NUM_SAMPLES = 200, 0.1, 1000
 THRESHOLD = 8 / 28  # MLAE Fig. 7 counts from 1 at 28 pixels a side; ‖x‖ grows with the side
 DATA = "the 8×8 digits of scikit-learn, 1,297 to train on, 500 held out"
 EDGES = np.linspace(-4, 4, 41)  # of the histogram of code entries
-lattice = PRICE.lattice
 
 
 class Numbers(NamedTuple):
@@ -71,7 +70,7 @@ def make_model(key: str, seed: int) -> Model:
         options = {"hidden": (128, 128), "condition_dim": CLASSES, "residual": True}
         return MLP(SHAPE, heads * LATENT, **options), MLP(LATENT, SHAPE, **options)
 
-    return PRICE.make(key, seed, networks, SHAPE, LATENT)
+    return WEIGHTS.make(key, seed, networks, SHAPE, LATENT)
 
 
 @cache
@@ -90,16 +89,6 @@ def make_data() -> tuple[Digits, Digits]:
 def make_config(seed: int) -> TrainConfig:
     """2,000 one-cycle Adam steps of batch 128 on digits with fresh noise."""
     return TrainConfig(EPOCHS, 128, learning_rate=2e-3, noise=NOISE, seed=seed, device="cpu")
-
-
-def train(keys: Sequence[str], seeds: Sequence[int], progress: bool = False) -> list[Model]:
-    """One model for each key and seed, seeds fastest; the keys must be of one kind."""
-    runs = [(key, seed) for key in keys for seed in seeds]
-    models, digits = [make_model(*run) for run in runs], make_data()[0]
-    configs = [make_config(seed) for _, seed in runs]
-    data, conditions = [digits.x] * len(runs), [digits.condition] * len(runs)
-    sweep(models, data, configs, conditions=conditions, progress=progress)
-    return [model.eval() for model in models]
 
 
 @cache
@@ -187,13 +176,31 @@ def one_of_each() -> Tensor:
     return torch.stack([(y == c).nonzero()[0, 0] for c in range(CLASSES)])
 
 
-def stored(key: str) -> Numbers:
-    """The numbers of one of ``KEYS``, pictures and curves of the first run, else medians.
+def extra(models: dict[tuple, Model]) -> dict[str, np.ndarray]:
+    """What the pictures need beside the models: digits, and what real ones and chance give."""
+    digits, held_out = make_data()
+    real = [judge().features(part.x) for part in (digits, held_out)]
+    chance = [gaussian_w2(prior(500, s), prior(4000, 4002)).value for s in range(20)]
+    found = judge()(held_out.x).classes == held_out.y.numpy()
+    return {
+        "learned_gamma": WEIGHTS.learned(models),
+        "truth": as_bytes(held_out.x[one_of_each()]),
+        "chance": np.float32(gaussian_w2(*real).value),
+        "distance_chance": np.array(chance, np.float32),
+        "variety_real": np.float32(variety(held_out.x, held_out.y)),
+        "recognised_real": np.float32(found.mean()),
+    }
 
-    >>> stored("mlae 100").error < stored("mlae 0.1").error
-    True
-    """
-    return PRICE.stored(Numbers, key, PICTURES)
+
+RUNS = Study(
+    NAME, WEIGHTS.axis, (0, 1, 2, 3, 4), Numbers, make_model, lambda: make_data()[0].x,
+    make_config, measure, METRICS, condition=lambda: make_data()[0].condition, extra=extra,
+    shared=dict.fromkeys(PICTURES, ("key",)), levels=dict.fromkeys(PICTURES, 255),
+    notes={
+        "data": DATA,
+        "training": {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE},
+    },
+)  # fmt: skip
 
 
 def curves(name: str) -> dict[str, np.ndarray]:
@@ -201,18 +208,18 @@ def curves(name: str) -> dict[str, np.ndarray]:
 
     ``count`` is the number of mean singular values of at least ``THRESHOLD`` (MLAE Fig. 7, right).
     """
-    values = lattice()["spectrum" if name == "count" else name]
-    return PRICE.curves((values >= THRESHOLD).sum(-1) if name == "count" else values.astype(float))
+    values = RUNS.at("spectrum" if name == "count" else name)
+    return WEIGHTS.curves((values >= THRESHOLD).sum(-1) if name == "count" else values)
 
 
 def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
     """The three models of a picture, by their captions."""
-    return PRICE.trio(stored, beta, gamma)
+    return WEIGHTS.three(RUNS, beta, gamma)
 
 
 def draw(figure: Figure, found: dict[str, Numbers], beta: float) -> str:
     """Held-out digits, what three models make of them, their samples, their decoders' spectra."""
-    rows = [lattice()["truth"] / 255]
+    rows = [RUNS.arrays["truth"] / 255]
     for one in found.values():
         rows += [one.reconstructions, one.samples[: 2 * CLASSES]]
     left = figure.add_axes((0.215, 0.01, 0.37, 0.93))
@@ -249,29 +256,7 @@ def noise_level(ax: Axes, beta: float) -> None:
     ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every model of the lattice; takes some minutes."""
-    arrays = PRICE.build(train, measure, PICTURES)
-    digits, held_out = make_data()
-    arrays["truth"] = as_bytes(held_out.x[one_of_each()])
-    real = [judge().features(part.x) for part in (digits, held_out)]
-    arrays["chance"] = np.float32(gaussian_w2(*real).value)
-    chance = [gaussian_w2(prior(500, s), prior(4000, 4002)).value for s in range(20)]
-    arrays["distance_chance"] = np.array(chance, np.float32)
-    arrays["variety_real"] = np.float32(variety(held_out.x, held_out.y))
-    found = judge()(held_out.x).classes == held_out.y.numpy()
-    arrays["recognised_real"] = np.float32(found.mean())
-    training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE}
-    return arrays, PRICE.about | {"data": DATA, "training": training}
-
-
-def check(seed: int = 0, beta: float = 10.0) -> list[str]:
-    """Retrain one model by itself and compare it with the band of the lattice's runs there."""
-    key = f"mlae {beta:g}"
-    return PRICE.check(key, measure(train([key], [seed])[0], seed))
-
-
-STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
+STUDY = View(NAME, WEIGHTS.controls, (0,), numbers, RUNS)
 EXPLORABLE = Explorable(
     title="Real digits, told which",
     study=STUDY,

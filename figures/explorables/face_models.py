@@ -1,6 +1,5 @@
 """Synthetic faces of ten known factors: MLAE's β beside a VAE's fixed and learned γ."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -11,23 +10,23 @@ from matplotlib.figure import Figure
 from companion import jacobians
 from companion.data.faces import FACTORS, LABEL, Faces
 from companion.evaluation import FactorReader, decoder_spectrum, gaussian_w2
-from companion.lab.explorable import Computed, Explorable
+from companion.lab.explorable import Explorable
+from companion.lab.study import Study, View, as_bytes
 from companion.latents import fit_latents
 from companion.models import VAE, Model
 from companion.networks import MLP
-from companion.training import TrainConfig, sweep
+from companion.training import TrainConfig
 from figures import plots
-from figures.explorables.price import COLOURS, Price, as_bytes
+from figures.explorables.error_weights import COLOURS, ErrorWeights
 
 NAME = "faces"
 METRICS = ("error", "normal", "gaussian", "mixture")
 SAMPLERS, PICTURES = METRICS[1:], ("reconstructions", "samples")
-PRICE = Price(NAME, (1.0, 10.0, 100.0, 1000.0), 10.0, METRICS)
-BETAS, GAMMAS, KEYS, CONTROLS = PRICE.betas, PRICE.gammas, PRICE.keys, PRICE.controls
+WEIGHTS = ErrorWeights((1.0, 10.0, 100.0, 1000.0), 10.0)
+BETAS, GAMMAS, KEYS = WEIGHTS.betas, WEIGHTS.gammas, WEIGHTS.keys
 FACES, LATENT, DIM = Faces(24), 16, len(FACTORS)
 SHAPE = (3, FACES.size, FACES.size)
 NUM_TRAIN, NUM_TEST, NUM_SHOWN, EPOCHS, NOISE = 4096, 1000, 6, 20, 0.05
-lattice = PRICE.lattice
 
 
 class Numbers(NamedTuple):
@@ -52,7 +51,7 @@ def make_model(key: str, seed: int) -> Model:
     def networks(heads: int) -> tuple[MLP, MLP]:
         return MLP(SHAPE, heads * LATENT, (128, 128)), MLP(LATENT, SHAPE, (128, 128))
 
-    return PRICE.make(key, seed, networks, SHAPE, LATENT)
+    return WEIGHTS.make(key, seed, networks, SHAPE, LATENT)
 
 
 @cache
@@ -73,14 +72,9 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
     return TrainConfig(epochs, 128, learning_rate=5e-3, noise=NOISE, seed=seed, device="cpu")
 
 
-def train(keys: Sequence[str], seeds: Sequence[int], progress: bool = False) -> list[Model]:
-    """One model for each key and seed, seeds fastest; the keys must be of one kind."""
-    runs = [(key, seed) for key in keys for seed in seeds]
-    data = {seed: make_data(1000 + seed)[0] for seed in seeds}
-    models = [make_model(*run) for run in runs]
-    configs = [make_config(seed) for _, seed in runs]
-    sweep(models, [data[seed] for _, seed in runs], configs, progress=progress)
-    return [model.eval() for model in models]
+def make_training_data(seed: int) -> torch.Tensor:
+    """The faces that a model of this seed is trained on."""
+    return make_data(1000 + seed)[0]
 
 
 @cache
@@ -123,13 +117,32 @@ def true_spectrum() -> np.ndarray:
     return jacobians.singular_values(FACES.render, f).mean(0).numpy()
 
 
-def stored(key: str) -> Numbers:
-    """The numbers of one of ``KEYS``, pictures of the first run and medians of all.
+def extra(models: dict[tuple, Model]) -> dict[str, np.ndarray]:
+    """What the pictures need beside the models: faces, their map, what chance gives."""
+    pair = [reader().features(make_data(s, NUM_TEST)[0]) for s in (2000, 2001)]
+    return {
+        "learned_gamma": WEIGHTS.learned(models),
+        "true_spectrum": true_spectrum().astype(np.float32),
+        "truth": as_bytes(make_data(2000, NUM_TEST)[0][:NUM_SHOWN] + mean_face()),
+        "reader_r2": reader().test_r2.numpy(),
+        "chance": np.float32(gaussian_w2(*pair).value),
+    }
 
-    >>> stored("mlae 100").error < stored("mlae 1").error
-    True
-    """
-    return PRICE.stored(Numbers, key, PICTURES)
+
+RUNS = Study(
+    NAME, WEIGHTS.axis, (0, 1, 2), Numbers, make_model, make_training_data, make_config, measure,
+    METRICS, extra=extra, shared=dict.fromkeys(PICTURES, ("key",)),
+    levels=dict.fromkeys(PICTURES, 255),
+    notes={
+        "data": f"{LABEL}, {FACES.size}×{FACES.size}, factors {', '.join(FACTORS)}",
+        "training": {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 5e-3, "noise": NOISE},
+    },
+)  # fmt: skip
+
+
+def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
+    """The three models of a picture, by their captions."""
+    return WEIGHTS.three(RUNS, beta, gamma)
 
 
 def curves(name: str) -> dict[str, np.ndarray]:
@@ -137,10 +150,10 @@ def curves(name: str) -> dict[str, np.ndarray]:
 
     ``step`` says after which singular value the largest step down follows (as a ratio).
     """
-    values = lattice()["spectrum" if name == "step" else name].astype(float)
+    values = RUNS.at("spectrum" if name == "step" else name)
     if name == "step":
         values = 1 + (values[..., :-1] / values[..., 1:]).argmax(-1)
-    return PRICE.curves(values)
+    return WEIGHTS.curves(values)
 
 
 def trade_off() -> tuple[Figure, str]:
@@ -151,7 +164,7 @@ def trade_off() -> tuple[Figure, str]:
     axes = figure.subplots(1, 3)
     for ax, name, title in zip(axes, names, titles, strict=True):
         label = "mean ‖x̂ − x‖²" if name == "error" else "Fréchet distance"
-        PRICE.draw(ax, curves(name), label)
+        WEIGHTS.draw(ax, RUNS, curves(name), label)
         ax.set(yscale="log", title=title)
         found = {k: np.median(v, -1) for k, v in curves(name).items() if k != "learned"}
         ends = found["beta"][0], found["beta"][-1], found["gamma"][-1], found["gamma"][0]
@@ -168,15 +181,15 @@ def spectra_figure() -> tuple[Figure, str]:
     """Spectra at all β and γ, and after which value they fall most, with the alt text."""
     figure = plots.figure(2, size=(4.6, 3.3))
     left, right = figure.subplots(1, 2)
-    index, arrays = np.arange(1, LATENT + 1), lattice()
-    for at, look in enumerate(PRICE.looks().values()):
-        left.semilogy(index, np.median(arrays["spectrum"][at], 0), **look)
+    index, arrays = np.arange(1, LATENT + 1), RUNS.arrays
+    for at, style in enumerate(WEIGHTS.styles().values()):
+        left.semilogy(index, np.median(arrays["spectrum"][at], 0), **style)
     left.semilogy(index[:DIM], arrays["true_spectrum"], "k--", label="true map")
     left.axvline(DIM + 0.5, color=plots.GREY, linewidth=1, linestyle=":")
     left.set(xlabel="index of the singular value", ylabel="mean singular value of g'(z)")
     left.set(ylim=(8e-4, None), xticks=index[1::2])
     left.legend(frameon=False, fontsize=7, ncols=3, loc="lower left")
-    PRICE.draw(right, curves("step"), "singular values before the largest step")
+    WEIGHTS.draw(right, RUNS, curves("step"), "singular values before the largest step")
     right.axhline(DIM, color="black", linewidth=1.2, linestyle="--")
     right.set(ylim=(0, LATENT), yticks=index[1::2])
     right.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -189,14 +202,9 @@ def spectra_figure() -> tuple[Figure, str]:
     )
 
 
-def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
-    """The three models of a picture, by their captions."""
-    return PRICE.trio(stored, beta, gamma)
-
-
 def draw(figure: Figure, found: dict[str, Numbers]) -> str:
     """Faces, what three models make of them, their samples, and the decoders' spectra."""
-    arrays = lattice()
+    arrays = RUNS.arrays
     rows = [arrays["truth"] / 255, *(part for one in found.values() for part in one[:2])]
     left = figure.add_axes((0.215, 0.01, 0.36, 0.93))
     plots.image_grid(left, np.concatenate(rows), NUM_SHOWN, f"{LABEL} (top row)", (1, 3, 5))
@@ -218,26 +226,7 @@ def draw(figure: Figure, found: dict[str, Numbers]) -> str:
     return "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
 
 
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every model of the lattice."""
-    arrays = PRICE.build(train, measure, PICTURES)
-    arrays["true_spectrum"] = true_spectrum().astype(np.float32)
-    arrays["truth"] = as_bytes(make_data(2000, NUM_TEST)[0][:NUM_SHOWN] + mean_face())
-    arrays["reader_r2"] = reader().test_r2.numpy()
-    pair = [reader().features(make_data(s, NUM_TEST)[0]) for s in (2000, 2001)]
-    arrays["chance"] = np.float32(gaussian_w2(*pair).value)
-    training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 5e-3, "noise": NOISE}
-    data = f"{LABEL}, {FACES.size}×{FACES.size}, factors {', '.join(FACTORS)}"
-    return arrays, PRICE.about | {"data": data, "training": training}
-
-
-def check(seed: int = 0, beta: float = 10.0) -> list[str]:
-    """Retrain one model by itself and compare it with the band of the lattice's runs there."""
-    key = f"mlae {beta:g}"
-    return PRICE.check(key, measure(train([key], [seed])[0], seed))
-
-
-STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
+STUDY = View(NAME, WEIGHTS.controls, (0,), numbers, RUNS)
 EXPLORABLE = Explorable(
     title="Synthetic faces of ten known factors",
     study=STUDY,

@@ -28,6 +28,7 @@ CONTROLS = {
 }
 NOISE, NUM_TRAIN, NUM_TEST, NUM_SHOWN, EPOCHS = 0.1, 4096, 1000, 200, 40
 NUM_CURVE, FINE = 161, 5  # points of the stored curve; how much finer its crossings are counted
+TRAINING = {"steps": 640, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN}
 METRICS = ("reconstruction", "nll", "least", "squeezed", "crossings")
 
 
@@ -94,7 +95,7 @@ STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     shared={"points": ()}, half=("points", "codes", "grid", "curve"),
     checked={"eta": 0.1, "mu": 30.0, "mu_in": 100.0},
-    training={"steps": 640, "batch_size": 256, "learning_rate": 5e-3, "num_train": NUM_TRAIN},
+    notes={"training": TRAINING},
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def measure(model: TaylorVAE) -> Numbers:
 STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     levels={"map": LEVELS},
-    training={"steps": 10 * EPOCHS, "batch_size": 128, "learning_rate": 5e-3},
+    notes={"training": {"steps": 10 * EPOCHS, "batch_size": 128, "learning_rate": 5e-3}},
 )  # fmt: skip
 
 
