@@ -125,6 +125,8 @@ def density(z):
 fine = torch.linspace(-6.5, 6.5, 20001, dtype=torch.float64)[:, None]
 chords = (decode(fine[1:]) - decode(fine[:-1])).norm(dim=1)
 pieces = density((fine[1:] + fine[:-1]) / 2) * chords
+
+# %%
 mass_of_curve = float(pieces.sum())
 assert abs(mass_of_curve - 1) < 1e-6
 mass_of_curve
@@ -137,6 +139,8 @@ mass_of_curve
 import numpy as np
 
 samples = decode(torch.randn(20000, 1, generator=torch.Generator().manual_seed(seed)).double())
+
+# %%
 corners = decode(fine)[6000:14001]  # codes from −2.6 to 2.6
 nearest = torch.cdist(samples, corners[::20]).argmin(1) * 20
 arc = torch.cat([torch.zeros(1), chords[6000:14000].cumsum(0)])
@@ -147,6 +151,8 @@ edges = torch.linspace(0.05, float(arc[-1]) - 0.05, 21, dtype=torch.float64)
 counts = torch.histogram(at, edges).hist
 cumulative = np.interp(edges, arc, np.concatenate([[0], pieces[6000:14000].cumsum(0)]))
 expected = torch.tensor(np.diff(cumulative)) * len(samples)
+
+# %%
 worst = ((counts - expected) / expected.sqrt()).abs().max()
 print(
     f"mass on the curve {mass_of_curve:.8f}; worst of 20 bins off by {worst:.1f} standard errors:"
@@ -178,9 +184,6 @@ def density_on_sphere(z):
 
 
 # %%
-from figures import plots
-from figures.plots import surfaces
-
 side = torch.linspace(0, 1, 73, dtype=torch.float64)
 radius, turn = torch.meshgrid(torch.tan(1.569 * side), 2 * torch.pi * side, indexing="ij")
 codes = torch.stack([radius * turn.cos(), radius * turn.sin()], -1)  # (73, 73, 2)
@@ -191,6 +194,9 @@ shades = density_on_sphere(codes.flatten(0, 1)).reshape(73, 73)
 best = patches[..., 2].flatten()[shades.argmax()]
 
 # %% mystnb={"image": {"alt": "A unit sphere seen from the side, coloured by the density that a Gaussian plane of codes gives it: dim at the south pole, bright on a ring above the equator, dark at the north pole."}}
+from figures import plots
+from figures.plots import surfaces
+
 figure = plots.figure(size=(5.6, 4.0))
 ax = figure.add_subplot(projection="3d", elev=5)
 surfaces.still(ax, patches, shades)
@@ -215,6 +221,8 @@ print(f"densest at the south pole: {bool(pole >= shades.max())}, you said {south
 heights = torch.linspace(-1, 1, 4001, dtype=torch.float64)
 middle = (heights[1:] + heights[:-1]) / 2
 radii = ((1 + middle) / (1 - middle)).sqrt()  # of the codes that land there
+
+# %%
 bands = density_on_sphere(torch.stack([radii, 0 * radii], 1)) * 2 * torch.pi * heights.diff()
 mass_of_sphere = float(bands.sum())
 assert abs(mass_of_sphere - 1) < 1e-5
@@ -224,6 +232,8 @@ mass_of_sphere
 drawn = torch.randn(20000, 2, generator=torch.Generator().manual_seed(seed)).double()
 counts = torch.histogram(sphere(drawn)[:, 2], heights[::200]).hist
 expected = bands.reshape(20, 200).sum(1) * len(drawn)
+
+# %%
 worst = ((counts - expected) / expected.sqrt().clamp(min=1)).abs().max()
 print(
     f"mass on the sphere {mass_of_sphere:.8f}; worst of 20 bands off by {worst:.1f} standard errors"
@@ -289,6 +299,8 @@ boxes = (5.0, 10.0, 20.0, 40.0)
 totals = {n: [formula_on_a_box(e, b)[2] for b in boxes] for n, e in encoders.items()}
 for name, total in totals.items():
     print(f"{name}: {np.round(total, 2)} over boxes of half side {boxes}")
+
+# %%
 smallest_gap = float(np.abs(np.array(list(totals.values())) - 1).min())
 claim("mlae-a-not-in-ambient-space", smallest_gap)
 
@@ -311,6 +323,8 @@ claim("mlae-a-not-in-ambient-space", smallest_gap)
 constant, origin = (lambda x: x[:, :1] * 0), (lambda z: z * torch.tensor([[0.0, 0.0]]))
 x = torch.randn(5, 2, generator=torch.Generator().manual_seed(seed))
 once, codes_of = origin(constant(x)), constant(origin(torch.ones(5, 1)))
+
+# %%
 projects = bool((origin(constant(once)) == once).all())
 inverts = bool((codes_of == 1).all())
 print(f"everything to zero: g∘f is a projection: {projects}; f∘g = 1: {inverts}")
@@ -353,6 +367,8 @@ middle = (fine[7001:13001] + fine[7000:13000]) / 2  # codes from −1.95 to 1.95
 short = (decode(fine[7001:13001]) - decode(fine[7000:13000])).norm(dim=1)
 prior = (-0.5 * middle[:, 0] ** 2).exp() / (2 * torch.pi) ** 0.5
 true_mass = float((density(middle) * short).sum())
+
+# %%
 for name, encode in encoders.items():
     volume_of_f = jacobians.log_volume_encoder(encode, decode(middle)).exp()
     ratio = float((prior * volume_of_f * short).sum()) / true_mass
@@ -383,13 +399,37 @@ for name, encode in encoders.items():
 #
 # ## Along a real training run
 #
-# The noisy sinusoid of the next notebook, trained with a large and with a small weight β of the error.
+# The noisy sinusoid of the next notebook, trained with a large and with a small weight β of the error. This
+# is its model: two networks of three hidden layers of 64, each with a linear skip.
+
+# %%
+from companion.models import MLAE
+from companion.networks import MLP
+
+torch.manual_seed(seed)
+layers = {"hidden": (64, 64, 64), "residual": True}
+model = MLAE(MLP(2, 1, **layers), MLP(1, 2, **layers), data_shape=(2,), latent_dim=1, beta=10.0)
+
+# %% [markdown]
+# And this is its training. The package holds both, which the next cell checks; from here on we take them
+# from there.
+
+# %%
+from companion.training import TrainConfig
+
+config = TrainConfig(epochs=50, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
+
+# %%
+from companion.lab.same import same
+from figures.explorables import sinusoid
+
+assert same(model, sinusoid.make_model(10.0, seed)) and config == sinusoid.make_config(seed)
+print(f"{sum(p.numel() for p in model.parameters()):,} weights, and the same training")
 
 # %%
 from dataclasses import replace
 
 from companion.training import fit
-from figures.explorables import sinusoid
 
 betas, seeds = (10.0, 0.1), range({"quick": 2}.get(profile, 5))
 epochs = {"quick": 25}.get(profile, sinusoid.EPOCHS)
@@ -406,21 +446,25 @@ def run(beta, seed):
 # %%
 logs = {beta: [run(beta, seed + s) for s in seeds] for beta in betas}
 
-# %% mystnb={"image": {"alt": "Three measures of the pair along training for a large and a small beta: distance of f'g' from one, defect of the log-volume, cosine between the surrogate's gradient and the exact one."}}
-figure = plots.figure(3, size=(3.6, 3.2))
+# %%
 titles = {
     "defect_identity": "‖f'g' − 1‖",
     "defect_log_volume": "defect of the log-volume (nats)",
     "gradient_cosine": "cosine to the exact gradient",
 }
+
+# %%
+ends = {b: np.array([[g.column(n)[-10:] for n in titles] for g in logs[b]]) for b in betas}
+faithful = {b: f"cosine above 0.9 in {(v[:, 2] > 0.9).mean():.0%}" for b, v in ends.items()}
+
+# %% mystnb={"image": {"alt": "Three measures of the pair along training for a large and a small beta: distance of f'g' from one, defect of the log-volume, cosine between the surrogate's gradient and the exact one."}}
+figure = plots.figure(3, size=(3.6, 3.2))
 for ax, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
     for beta, color in zip(betas, (plots.BLUE, plots.ORANGE), strict=True):
         curves = np.array([log.column(name) for log in logs[beta]]).T  # (epochs, seeds)
         plots.band(ax, np.arange(1, epochs + 1), curves, color, f"β = {beta:g}")
     ax.set(xlabel="epoch", title=title)
 ax.legend(frameon=False)
-ends = {b: np.array([[g.column(n)[-10:] for n in titles] for g in logs[b]]) for b in betas}
-faithful = {b: f"cosine above 0.9 in {(v[:, 2] > 0.9).mean():.0%}" for b, v in ends.items()}
 show(figure, "; ".join(f"β = {b:g}: {words} of the last epochs" for b, words in faithful.items()))
 
 # %%
@@ -428,6 +472,8 @@ print("of the last ten epochs and all seeds, in the median")
 for beta, values in ends.items():
     identity, log_volume, _ = np.median(values, (0, 2))
     print(f"β = {beta:g}: ‖f'g' − 1‖ {identity:.1g}, defect {log_volume:+.1f}, {faithful[beta]}")
+
+# %%
 claim(
     "mlae-4-reconstruction-suffices",
     [float(log.column("gradient_cosine")[-1]) for log in logs[10.0]],
@@ -492,6 +538,8 @@ half_line = torch.linspace(1e-4, 6, 100001, dtype=torch.float64)[:, None]
 x = half_line**2
 middle = (half_line[1:] + half_line[:-1]) / 2
 volume = jacobians.log_volume(lambda z: z**2, middle).exp()
+
+# %%
 values = (-0.5 * middle[:, 0] ** 2).exp() / (2 * torch.pi) ** 0.5 / volume
 print(f"mass with one of the two codes: {(values * x[:, 0].diff()).sum():.4f}")
 

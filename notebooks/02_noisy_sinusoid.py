@@ -62,6 +62,8 @@ import torch
 from companion.data.toy import Sinusoid
 
 toy = Sinusoid(noise)
+
+# %%
 x = toy.sample(2000, torch.Generator().manual_seed(seed))
 entropy = -toy.log_prob(x[:500]).mean()
 print(f"{tuple(x.shape)} points; entropy of the density about {entropy:.2f} nats")
@@ -88,10 +90,29 @@ print(f"{tuple(x.shape)} points; entropy of the density about {entropy:.2f} nats
 # the loss with plain Jacobians.
 
 # %%
-model = sinusoid.make_model(beta, seed)
+from companion.models import MLAE
+from companion.networks import MLP
+
+torch.manual_seed(seed)
+layers = {"hidden": (64, 64, 64), "residual": True}  # with a linear skip
+model = MLAE(MLP(2, 1, **layers), MLP(1, 2, **layers), data_shape=(2,), latent_dim=1, beta=beta)
+
+# %% [markdown]
+# All pictures of this notebook come from models that are made like this one. The package keeps how; later
+# cells take it from there.
+
+# %%
+from companion.lab.same import same
+
+assert same(model, sinusoid.make_model(beta, seed))
+print(f"{sum(p.numel() for p in model.parameters()):,} weights, the same as the package's")
+
+# %%
 few = x[:5]
 z = model.encode(few)
 x_hat = model.decode(z)
+
+# %%
 jacobian_f = torch.func.vmap(torch.func.jacrev(lambda p: model.encode(p[None])[0]))(few)
 jacobian_g = torch.func.vmap(torch.func.jacrev(lambda c: model.decode(c[None])[0]))(z)
 
@@ -114,15 +135,22 @@ print(f"largest difference to the package: {(terms.loss - by_hand).abs().max():.
 # %% [markdown]
 # ## Train one
 #
-# 1,500 steps of Adam on batches of 256, networks with three hidden layers of 64.
+# 1,500 steps of Adam on batches of 256: fifty passes over 7,680 points.
+
+# %%
+from companion.training import TrainConfig, fit
+
+train_data = toy.sample(7680, torch.Generator().manual_seed(1000 + seed))
+config = TrainConfig(epochs=50, batch_size=256, learning_rate=5e-3, seed=seed, device=device)
 
 # %%
 from dataclasses import replace
 
-from companion.training import fit
+assert torch.equal(train_data, sinusoid.make_data(noise, seed))
+assert config == replace(sinusoid.make_config(seed), device=device)
+print(f"{config.epochs * len(train_data) // config.batch_size:,} steps, as in the package")
 
-train_data = toy.sample(sinusoid.NUM_TRAIN, torch.Generator().manual_seed(1000 + seed))
-config = replace(sinusoid.make_config(seed), device=device)
+# %%
 log = fit(model, train_data, None, config, progress=False)
 result = sinusoid.measure(model.cpu().eval(), noise)
 
@@ -150,6 +178,8 @@ for name, axis in (("x₁", 0), ("x₂", 1)):
     print(
         f"mean cos² of z = {name}: {normal_alignment(lambda p, a=axis: p[:, [a]], x, normal):.2f}"
     )
+
+# %%
 print(
     f"mean surrogate {mlae_loss(x, model.encode, model.decode, beta).surrogate.mean():.2f}, ",
     end="",
@@ -222,6 +252,8 @@ from companion.training import grid
 
 betas = {"quick": (0.01, 0.1, 10.0), "full": sinusoid.PAPER_BETAS}.get(profile, sinusoid.BETAS)
 seeds = range({"quick": 3, "standard": 5, "full": 20}[profile])
+
+# %%
 points = grid(beta=betas, noise=[noise], seed=seeds)
 epochs = 25 if profile == "quick" else sinusoid.EPOCHS
 models = sinusoid.STUDY.train(points, epochs, progress=False)
@@ -235,6 +267,7 @@ def over_seeds(name):
     return np.array([getattr(r, name) for r in results]).reshape(len(betas), len(seeds))
 
 
+# %%
 for b, alignment in zip(betas, over_seeds("alignment"), strict=True):
     print(f"β = {b:<6g} mean cos² {alignment.min():.2f} … {alignment.max():.2f}")
 
@@ -275,6 +308,8 @@ from companion.evaluation import rank_correlation
 
 paper = sinusoid.trade_off(0.1)  # the noise of the paper's figure, whatever ours is
 medians = {k: np.median(paper[k], 1) for k in ("reconstruction", "nll")}
+
+# %%
 order = torch.arange(len(sinusoid.BETAS))
 orders = [rank_correlation(order, torch.as_tensor(m)) for m in medians.values()]
 claim("mlae-fig3-trade-off", [-orders[0], orders[1]])
@@ -313,6 +348,8 @@ print(
     )
 )
 print("{factor:.2f}, 95 % between {low:.2f} and {high:.2f} over seeds".format(**moved))
+
+# %%
 verdict = "reproduced" if moved["high"] < 1 else "contradicted" if moved["low"] > 1 else "undecided"
 print(f"Fig. 6, with more noise the transition comes at a smaller β: {verdict} by this measure")
 print(f"the middle half of the seeds covers {moved['width']:.1f} times the range of log β")
@@ -378,6 +415,8 @@ for code, value in zip(codes[:, 0], found.identity, strict=True):
 # %%
 other = sinusoid.make_model(0.01, seed)
 other.options["side"] = "decoder"
+
+# %%
 fit(other, train_data, None, replace(config, epochs=10), progress=False)
 found = sinusoid.measure(other.cpu().eval(), noise)
 print(

@@ -62,9 +62,7 @@ from companion import jacobians
 from companion.theory import semicircle
 
 x = explorable.make_data(seed)  # float64, standard deviations 0.1 and 1
-p = semicircle.circle(
-    explorable.CENTRE, radius, x
-)  # (m, log r, log s), s such that codes have unit size
+p = semicircle.circle(explorable.CENTRE, radius, x)  # (m, log r, log s): codes of unit size
 print(f"{len(x)} points, standard deviations {explorable.STD}, centre ({explorable.CENTRE}, 0)")
 
 
@@ -77,6 +75,7 @@ def decode(z):
     return semicircle.decode(z, p)
 
 
+# %%
 found = jacobians.defect(x, encode, decode)
 assert max(float(part.abs().max()) for part in found) < 1e-10
 print("the pair is pseudo-inverse at every point: its defect is zero")
@@ -147,6 +146,8 @@ from companion.lab.claims import claim
 
 far = semicircle.circle(explorable.CENTRE, 1e-300, x)
 nll, error = semicircle.terms(far, x)
+
+# %%
 losses = [float(nll + b * error) for b in (1.0, 10.0, 100.0)]
 print("loss at r = 1e-300 for β = 1, 10, 100:", [f"{v:.0f}" for v in losses])
 claim("mlae-4-reconstruction-not-enough", all(v < -200 for v in (losses[0], losses[1])))
@@ -165,6 +166,8 @@ import numpy as np
 
 betas = np.geomspace(0.5, 100, {"quick": 12}.get(profile, 24))
 radii = np.geomspace(0.005, 2, {"quick": 12}.get(profile, 24))
+
+# %%
 ends = explorable.descend(tuple(radii), tuple(betas))  # (side, beta, radius, times, 3)
 words = [[[explorable.ending(c.numpy(), x) for c in row] for row in side] for side in ends]
 
@@ -192,6 +195,8 @@ for (b, edge), row in zip(inside, words[0][len(betas) - len(inside) :], strict=T
     fallen = [r for r, word in zip(radii, row, strict=True) if word == "collapsed"]
     if b >= 5 and fallen:
         ratios.append(max(fallen) * (radii[1] / radii[0]) ** 0.5 / edge)
+
+# %%
 print(f"measured edge over predicted, β from 5 on: {min(ratios):.2f} to {max(ratios):.2f}")
 print(f"the grid's step is a factor of {radii[1] / radii[0]:.2f}")
 
@@ -216,6 +221,8 @@ print(f"smallest log r after {explorable.STEPS} steps: on {late[0]:.0f}, off {la
 shares = np.linspace(0.05, 1.0, 12)  # σx/σy
 cloud = x / x.std(0)
 clouds = torch.stack([cloud * torch.tensor([s, 1.0], dtype=x.dtype) for s in shares])
+
+# %%
 begin = torch.stack([semicircle.circle(4.0, 3.0, c) for c in clouds]).expand(len(betas), -1, -1)
 weights = torch.tensor(betas)[:, None].expand(begin.shape[:2])
 last = semicircle.descend(begin, clouds, weights, "data", [0, {"quick": 3000}.get(profile, 10_000)])
@@ -224,13 +231,15 @@ last = semicircle.descend(begin, clouds, weights, "data", [0, {"quick": 3000}.ge
 grew = (last[1, ..., 0] > last[0, ..., 0]).numpy()  # the centre has moved farther away
 words = np.where(grew, "flat arc", "closed circle").tolist()
 straight = np.array([[semicircle.flattens(b, s, 1.0) for s in shares] for b in betas])
+agree = (grew == straight).mean()
+
+# %%
 limit = np.array(
     [
         [b, max([s for s in np.linspace(0, 1, 500) if semicircle.flattens(b, s, 1.0)], default=0)]
         for b in betas
     ]
 )
-agree = (grew == straight).mean()
 
 # %% mystnb={"image": {"alt": "Off the manifold, whether an arc flattens or curls up over beta and the aspect ratio of the data, with the predicted edge."}}
 figure = plots.figure(size=(4.8, 4.2))
@@ -244,6 +253,8 @@ from companion.lab.claims import record
 
 print(f"as predicted: {agree:.0%}")
 record(flattening_as_predicted=float(agree))
+
+# %%
 claim("mlae-fig2-ends-flat", bool(grew.all()))
 
 # %% [markdown]
@@ -259,6 +270,7 @@ corners = torch.tensor([[m[i], np.log(r[j])] for i, j in ((0, 0), (1, 0), (1, 1)
 t = torch.linspace(0, 1, 1000, dtype=x.dtype)[:, None]
 
 
+# %%
 def around(at):
     total = 0.0
     for a, b in zip(corners[:-1], corners[1:], strict=True):
@@ -285,15 +297,36 @@ print(f"on the manifold {around('manifold'):.4f}, off it {around('data'):.4f} = 
 # %%
 prediction = "off, encoder"  # any of: off/on, encoder/decoder
 
+# %% [markdown]
+# The network and the training, as in notebook 02:
+
+# %%
+from companion.models import MLAE
+from companion.networks import MLP
+
+torch.manual_seed(seed)
+layers = {"hidden": (64, 64, 64), "residual": True}  # with a linear skip
+model = MLAE(MLP(2, 1, **layers), MLP(1, 2, **layers), data_shape=(2,), latent_dim=1, beta=1.0)
+
+# %%
+from companion.training import TrainConfig, fit
+
+config = TrainConfig(epochs=50, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
+
+# %%
+from companion.lab.same import same
+from figures.explorables import sinusoid
+
+assert same(model, sinusoid.make_model(1.0, seed)) and config == sinusoid.make_config(seed)
+print("as in the package, from which the four variants take them")
+
 # %%
 from dataclasses import replace
-
-from companion.training import fit
-from figures.explorables import sinusoid
 
 epochs = {"quick": 12}.get(profile, 50)
 
 
+# %%
 def run(at, side, seed):
     model = sinusoid.make_model(1.0, seed)
     model.options |= {"at": at, "side": side}
@@ -331,6 +364,8 @@ best, others = (
     errors["data", "encoder"].max(),
     [v.min() for k, v in errors.items() if k != sides[0]],
 )
+
+# %%
 claim("mlae-4-off-encoder-most-stable", float(best / min(others)))
 record(error_by_variant=[float(v.mean()) for v in errors.values()])
 
@@ -352,6 +387,8 @@ record(error_by_variant=[float(v.mean()) for v in errors.values()])
 # %%
 rho = (x - torch.tensor([explorable.CENTRE, 0.0])).norm(dim=1).mean()
 limit = 2 / float(rho) ** 2
+
+# %%
 assert semicircle.critical_radii(x, explorable.CENTRE, 0.99 * limit) is None
 print(
     f"no edge below β = {limit:.2f}; just above: {semicircle.critical_radii(x, explorable.CENTRE, 1.01 * limit)}"

@@ -64,6 +64,8 @@ import torch
 
 generator = torch.Generator().manual_seed(seed)
 A = torch.randn(1, 2, dtype=torch.float64, generator=generator)
+
+# %%
 covariance = torch.diag(torch.tensor([small, 1.0], dtype=torch.float64))
 lost = covariance @ (torch.eye(2) - torch.linalg.pinv(A) @ A)
 by_hand = 0.5 * (A @ covariance @ A.T).trace() - 0.5 * torch.logdet(A @ A.T) + beta * lost.trace()
@@ -99,6 +101,8 @@ steepest = max(
     )
     for p in points
 )
+
+# %%
 assert steepest < 1e-10
 print(f"largest gradient at a critical point: {steepest:.1e}")
 
@@ -126,6 +130,8 @@ print(
     f"appears {threshold.appears:.3g}, tie β* {threshold.tie:.4g}, vanishes {threshold.vanishes:.3g}"
 )
 print(f"a factor of {threshold.vanishes / threshold.appears:.0f}; you predicted {prediction}")
+
+# %%
 claim("mlae-c-one-threshold", threshold.tie / threshold.vanishes)
 
 # %%
@@ -147,6 +153,7 @@ betas = np.geomspace(0.2, 1.25 / small, {"quick": 30}.get(profile, 120))
 nudge = 1e-3  # so that a saddle is left
 
 
+# %%
 def follow(betas, A):
     shares = []
     for b in betas:
@@ -161,23 +168,29 @@ start = torch.tensor([[[small**-0.5, 0.0]]], dtype=torch.float64)
 up = follow(betas, start)
 down = follow(betas[::-1], torch.tensor([[[0.0, 1.0]]], dtype=torch.float64))[::-1]
 
+# %%
+edges = betas[np.argmax(up > 0.5)], betas[np.argmax(down > 0.5)]
+marks = {"½λ₁⁻¹": threshold.appears, "β*": threshold.tie, "½λ₂⁻¹": threshold.vanishes}
+
 # %% mystnb={"image": {"alt": "The direction kept while beta is swept up and down: a hysteresis loop between the first and the last threshold."}}
 figure = plots.figure(size=(5.5, 3.4))
-marks = {"½λ₁⁻¹": threshold.appears, "β*": threshold.tie, "½λ₂⁻¹": threshold.vanishes}
 plots.hysteresis(figure.subplots(), betas, up, down, marks)
-edges = betas[np.argmax(up > 0.5)], betas[np.argmax(down > 0.5)]
 show(figure, f"The way up switches at β = {edges[0]:.3g}, the way down at β = {edges[1]:.3g}.")
 
 # %%
-from companion.lab.claims import record
-
 step = betas[1] / betas[0]
 print(
     f"up: {edges[0] / threshold.vanishes:.2f} of 1/(2λ_min); down: {edges[1] / threshold.appears:.2f}",
     end=" ",
 )
 print(f"of 1/(2λ_max); one step of the sweep is a factor of {step:.2f}")
+
+# %%
+from companion.lab.claims import record
+
 record(switch_up=float(edges[0]), switch_down=float(edges[1]), tie=threshold.tie)
+
+# %%
 claim("mlae-c-bottom-vanishes", float(edges[0] / threshold.vanishes))
 claim("mlae-c-top-appears", float(edges[1] / threshold.appears))
 
@@ -231,6 +244,8 @@ for b, ends in free.items():
     print(
         f"β = {b:g}: tied minimum {'largest' if tied else 'smallest'}, free {np.round(ends, 2)} of largest"
     )
+
+# %%
 record(free_decoder_top_share=[float(np.mean(ends)) for ends in free.values()])
 claim("mlae-c-free-decoder", float(np.mean(free[0.03])))
 
@@ -285,6 +300,8 @@ gamma = 0.5 / beta
 vae = linear.linear_vae((small, 1.0), latent=2, decoder_variance=gamma)
 W = torch.tensor([[0.0, 1.0], [1.0, 0.0]]) * vae.singular_values  # columns: largest first
 R = torch.linalg.qr(torch.randn(2, 2, generator=torch.Generator().manual_seed(seed))).Q
+
+# %%
 assert torch.allclose(W @ W.T, (W @ R) @ (W @ R).T, atol=1e-6)
 print(f"modelled covariance, for any R:\n{(W @ W.T + gamma * torch.eye(2)).numpy().round(3)}")
 
@@ -297,10 +314,14 @@ print(f"modelled covariance, for any R:\n{(W @ W.T + gamma * torch.eye(2)).numpy
 # %%
 noisy = tuple(v + 1 / (2 * beta) for v in (small, 1.0))
 before, after = (linear.global_minimum(v, 1, beta)[0] for v in ((small, 1.0), noisy))
+
+# %%
 names = ("smallest", "largest")
 print(
     f"β = {beta:g}: without noise the {names[before]} variance is kept, with it the {names[after]}"
 )
+
+# %%
 claim("mlae-c-noise-cures", (before, after) == (0, 1))
 
 # %% mystnb={"image": {"alt": "The cost of each direction without and with added noise: with it both variances lie right of the top."}}

@@ -67,6 +67,8 @@ guard(
 import torch
 
 A = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+# %%
 symmetric = (A + A.T) / 2
 eigenvalues, d = torch.linalg.eigvalsh(symmetric), len(A)
 off_diagonal = symmetric - torch.diag(symmetric.diagonal())
@@ -133,6 +135,8 @@ from companion.contracts import as_float
 from companion.data import images
 
 data = images.load("digits", seed=seed)
+
+# %%
 x, labels = as_float(data.train.x), images.one_hot(data.train.y, 10)
 x_valid, labels_valid = as_float(data.valid.x), images.one_hot(data.valid.y, 10)
 latent = 8
@@ -158,6 +162,8 @@ config = TrainConfig(
     epochs=epochs, batch_size=128, learning_rate=2e-3, noise=0.1, seed=seed, device=device,
     validate_every=max(1, epochs // 20), log_defect=True,
 )  # fmt: skip
+
+# %%
 model = make_model(seed)
 log = fit(model, x, x_valid, config, condition=labels, valid_condition=labels_valid, progress=False)
 print(f"error {log.rows[-1]['valid_reconstruction']:.2f}, NLL {log.rows[-1]['valid_nll']:.1f}")
@@ -167,10 +173,13 @@ from companion import volume
 
 model = model.cpu().double().eval()
 parameters = list(model.encoder.parameters())
+
+# %%
 draws = {"quick": 5}.get(profile, 20)
 exact_x, exact_labels = x.double(), labels.double()
 
 
+# %%
 def distance(batch, **options):
     generator = torch.Generator().manual_seed(seed)
     maps, part = (model.encode, model.decode), (exact_x[:batch], exact_labels[:batch])
@@ -184,10 +193,14 @@ import numpy as np
 
 latent_counts, data_counts = (1, 2, 4, 6, 8), (1, 2, 4, 8, 16, 32, 64)
 batches = (1, 16, 128)
+
+# %%
 in_data = {
     f"batch {b}": np.stack([distance(b, num_probes=k, space="data") for k in data_counts])
     for b in batches
 }
+
+# %%
 in_latent = {
     f"batch {b}": np.stack([distance(b, num_probes=k) for k in latent_counts]) for b in batches
 }
@@ -216,6 +229,8 @@ ratios = [
     in_latent[n][latent_counts.index(k)].mean() / in_data[n][data_counts.index(k)].mean()
     for n in in_latent for k in shared
 ]  # fmt: skip
+
+# %%
 claim("mlae-fig5-latent-below-data", ratios)
 claim("mlae-fig5-exact-at-full", float(max(v[-1].max() for v in in_latent.values())))
 
@@ -233,6 +248,8 @@ from companion.theory.variance import product_norms
 
 many = {"dtype": torch.float64, "generator": torch.Generator().manual_seed(seed)}
 a, b = torch.randn(400, 64, 8, **many), torch.randn(400, 64, 8, **many)
+
+# %%
 means = [p.square().sum((1, 2)).mean() for p in (a.mT @ b, b @ a.mT)]
 shares = [float(m) / e for m, e in zip(means, product_norms(64, 8), strict=True)]
 print(f"measured {means[0]:.0f} and {means[1]:.0f}, predicted {product_norms(64, 8)}")
@@ -258,6 +275,8 @@ from companion import probes
 part, part_labels = exact_x[:64], exact_labels[:64]
 everything = list(model.parameters())
 likes = {"latent": torch.zeros(64, latent).double(), "data": part}
+
+# %%
 vectors = {
     space: probes.sample("sphere", 1, like, torch.Generator().manual_seed(seed))
     for space, like in likes.items()
@@ -281,6 +300,7 @@ SIDES, SPACES, MODES = ("encoder", "decoder"), ("latent", "data"), ("mixed", "ba
 single = {key: gradient(*key) for key in product(SIDES, SPACES, MODES)}
 
 
+# %%
 def apart(one, other):
     return float((single[one] - single[other]).norm() / single[other].norm())
 
@@ -289,11 +309,15 @@ def apart(one, other):
 base = ("encoder", "latent", "mixed")
 modes = max(apart((s, p, m), (s, p, "mixed")) for s, p, m in product(SIDES, SPACES, MODES))
 print(f"mode: at most {modes:.0e} apart")
+
+# %%
 print(
     f"space: {apart(('encoder', 'data', 'mixed'), base):.2f} apart, with a probe of the other space"
 )
 print(f"side: {apart(('decoder', 'latent', 'mixed'), base):.2f} apart")
 print(f"so not the mode, but space and side; you said {', '.join(sorted(changes_it))}")
+
+# %%
 claim("mlae-d2-modes-agree", modes)
 
 # %% [markdown]
@@ -304,6 +328,8 @@ whole_sets = {
     space: gradient("encoder", space, "mixed", num_probes=n, kind="basis")
     for space, n in (("latent", latent), ("data", 64))
 }
+
+# %%
 gap = (whole_sets["latent"] - whole_sets["data"]).norm() / whole_sets["latent"].norm()
 assert gap < 1e-10
 print(f"space, with full sets: {gap:.0e} apart")
@@ -320,6 +346,7 @@ tied.requires_grad_()
 points = torch.randn(20, 5, dtype=torch.float64)
 
 
+# %%
 def tied_gradient(side, disturbance=0.0):
     maps = (lambda p: p @ tied.T), (lambda z: z @ (torch.linalg.pinv(tied).T + disturbance))
     out = volume.surrogate(points, *maps, num_probes=2, kind="basis", side=side)
@@ -330,6 +357,8 @@ def tied_gradient(side, disturbance=0.0):
 one, other = tied_gradient("encoder"), tied_gradient("decoder")
 (truth,) = torch.autograd.grad(-0.5 * torch.logdet(tied @ tied.T), tied)
 table_3 = torch.cosine_similarity(-other.flatten(), truth.flatten(), dim=0)
+
+# %%
 print(f"encoder side + decoder side: {(one + other).abs().max():.0e}")
 print(f"cosine of Table 3's decoder column with the gradient of −log-volume: {table_3:.2f}")
 claim("mlae-table3-decoder-sign", float(table_3))
@@ -353,6 +382,7 @@ def timed(key):
     return time.thread_time() - begin
 
 
+# %%
 rounds = {"quick": 5}.get(profile, 25)
 seconds = {key: [] for key in single}
 for _, key in product(range(rounds + 1), single):
@@ -374,6 +404,8 @@ print("side     space   noise   " + "".join(f"{mode:>10}" for mode in MODES))
 for side, space in product(SIDES, SPACES):
     costs = "".join(f"{cost[side, space, mode]:10.2f}" for mode in MODES)
     print(f"{side:8} {space:7} {noise[side, space]:5.2f}   {costs}")
+
+# %%
 claim("mlae-d2-backward-faster", cost["encoder", "latent", "backward"])
 
 # %% [markdown]
@@ -399,6 +431,7 @@ own_blocks = whole_jacobian.diagonal(dim1=0, dim2=2).diagonal(dim1=0, dim2=1)  #
 exact_trace = float(own_blocks.sum(1).mean().detach())
 
 
+# %%
 def estimate(v):
     return float((v * torch.func.jvp(network, (batch,), (v,))[1]).sum(1).mean().detach())
 
@@ -409,6 +442,7 @@ def unsigned(generator):
     return torch.linalg.qr(normal).Q[..., 0] * 3**0.5
 
 
+# %%
 def signed(generator):
     return probes.sample("orthogonal", 1, batch, generator)[0]
 
@@ -470,6 +504,8 @@ settings = {
     "three on all": {"num_probes": 3},
     "all on all": {"num_probes": latent},
 }
+
+# %%
 price = {
     name: 1 + 2 / 3 * s.get("num_probes", 1) * s.get("fraction", 1.0)
     for name, s in settings.items()
@@ -481,12 +517,15 @@ from dataclasses import replace
 
 runs = {"quick": 2}.get(profile, 5)
 length = {"quick": 28}.get(profile, 200)
+
+# %%
 steady = replace(
     config, epochs=length, validate_every=4, schedule="constant", learning_rate=2e-3,
     log_defect=False,
 )  # fmt: skip
 
 
+# %%
 def objective(options, seed):
     trained = make_model(seed, **options)
     history = fit(
@@ -522,6 +561,8 @@ goal = max(np.median(v, 1).min() for v in values.values())  # what every setting
 needed = {
     name: at_epoch[np.argmax(np.median(v, 1) <= goal)] * price[name] for name, v in values.items()
 }
+
+# %%
 for name, compute in sorted(needed.items(), key=lambda pair: pair[1]):
     print(f"{name:15} {compute:6.1f} epochs' worth of a plain autoencoder to reach {goal:.2f}")
 print(f"you said {cheapest}")
@@ -531,6 +572,8 @@ ends = {name: np.median(v, 1)[-1] for name, v in values.items()}
 spread = max(np.ptp(v[-1]) for v in values.values())
 print(f"final values {min(ends.values()):.2f} … {max(ends.values()):.2f}, ", end="")
 print(f"runs of one setting differ by up to {spread:.2f}")
+
+# %%
 claim("mlae-d-one-probe-enough", float(ends["one on all"] - ends["all on all"]))
 
 # %% [markdown]
@@ -573,6 +616,7 @@ from companion.training import sweep
 eight, stages = range(seed, seed + 8), (0, 1, 3, 8, 16)  # seeds; epochs of each leg
 
 
+# %%
 def train_all(models, epochs):
     settings = [replace(steady, epochs=epochs, validate_every=1, seed=s) for s in eight]
     sweep(models, [x] * 8, settings, conditions=[labels] * 8, progress=False)
@@ -635,6 +679,8 @@ print(
     f"left of the noise: new {np.median(left[0]):.2g}, trained {np.median(left[-1]):.2g}; ", end=""
 )
 print(f"you said {left_of_noise['new']} and {left_of_noise['trained']}")
+
+# %%
 for way, more in excess.items():
     half = 2.365 * more.std(ddof=1) / 8**0.5  # Student's t for eight runs
     print(f"an eighth, {way:16}: {more.mean():+.3f} ± {half:.3f} nats (95 %)")

@@ -96,6 +96,7 @@ from companion import volume
 weights = list(decode.parameters())
 
 
+# %%
 def gradient(value):
     grads = torch.autograd.grad(value.sum(), weights, allow_unused=True, materialize_grads=True)
     return torch.cat([g.flatten() for g in grads])
@@ -114,6 +115,8 @@ print(f"rounds for each sample: {out.iterations.tolist()}, d = {d}")
 from companion.lab.claims import claim, record
 
 full = {"num_probes": d, "kind": "basis", "max_iterations": 4 * d}
+
+# %%
 exact = gradient(jacobians.log_volume(decode, z, differentiable=True))
 solved = gradient(volume.conjugate(decode, z, tolerance=1e-13, **full).surrogate)
 claim("mlae-3-cg-gradient", float((solved - exact).norm() / exact.norm()))
@@ -139,6 +142,8 @@ for _ in range(d):
 from companion.volume.conjugate import solve
 
 assert torch.allclose(u, solve(lambda x: x @ A, b, 0.0, d).x)
+
+# %%
 singular = torch.linalg.svdvals(J[0].detach())
 print(f"relative residual after {d} rounds: {r.norm() / b.norm():.0e}")
 print(f"singular values of J from {singular[0]:.2f} to {singular[-1]:.2f}")
@@ -170,9 +175,13 @@ rounds = {
     (d, s): rectangular.numbers(d, s, 1e-4, 4.0).rounds
     for s in rectangular.SPREADS for d in rectangular.LATENTS
 }  # fmt: skip
+
+# %%
 for s in rectangular.SPREADS:
     counts = ", ".join(f"{rounds[d, s]:5.1f} at d = {d}" for d in rectangular.LATENTS)
     print(f"singular values within a factor {s:4g}: {counts}")
+
+# %%
 print(
     f"at tolerance 1e-4 times {rounds[128, 2.0] / rounds[32, 2.0]:.1f}; you predicted {prediction}"
 )
@@ -227,22 +236,22 @@ show(figure, f"{words}, at tolerance 1e-4.")
 # all three; of each the fastest counts.
 
 # %%
-import time
-
-import numpy as np
-
-from companion.models import mlae_loss, rectangular_loss
-
 sizes = (2, 8, 32, 128)
 turns = {"quick": 9}.get(profile, 41)
 x = torch.rand(256, 256, generator=torch.Generator().manual_seed(seed))
 
 
+# %%
 def plain_loss(x, encode, decode):
     return (decode(encode(x)) - x).square().sum(1).mean()
 
 
 # %%
+import time
+
+from companion.models import mlae_loss, rectangular_loss
+
+
 def step_times(d):
     torch.manual_seed(seed)
     nets = MLP(256, d, [256, 256]), MLP(d, 256, [256, 256])
@@ -269,6 +278,8 @@ measured = {d: step_times(d) for d in sizes}
 torch.set_num_threads(threads)
 
 # %%
+import numpy as np
+
 ratios = {
     name: np.array([seconds[name] / seconds["autoencoder"] for seconds, _ in measured.values()])
     for name in ("conjugate gradients", "one pass")
@@ -290,9 +301,13 @@ show(figure, f"From d = 2 to 128: {', '.join(f'{k} × {v:.2f}' for k, v in ends.
 # %%
 grows = measured[128][1] > 1.5 * measured[2][1]  # rounds, not seconds: others use this machine too
 print(f"conjugate gradients take more rounds at a larger d: {'so here' if grows else 'not here'}")
+
+# %%
 gain = ratios["conjugate gradients"][-1] / ratios["one pass"][-1]
 record(step_sizes=list(sizes), step_one_pass=ratios["one pass"], gain_at_128=gain,
        step_conjugate=ratios["conjugate gradients"])  # fmt: skip
+
+# %%
 claim("mlae-4-one-pass-flat", ends["one pass"])
 
 # %% [markdown]
@@ -316,6 +331,8 @@ flow = InjectiveFlow(realnvp(13, transforms=4, hidden=[32, 32]), 4).double()
 with torch.no_grad():  # fresh weights are nearly the identity: push them away, as training does
     for weight in flow.parameters():
         weight.mul_(1.5)
+
+# %%
 points = torch.randn(64, 13, dtype=torch.float64)
 codes = flow.encode(points)
 print(f"largest |f(g(z)) − z|: {(flow.encode(flow.decode(codes)) - codes).abs().max():.0e}")
@@ -369,16 +386,15 @@ for name in names:
 print("\n".join(table.note for table in tables.values()))
 
 # %%
-from torch import nn
-
-from companion.models import MLAE, RectangularFlow
-
 big = profile == "full"
-
-# %%
 FLOW = {"transforms": 10, "hidden": [128] * 4} if big else {"transforms": 4, "hidden": [32, 32]}
 PRIOR = {"transforms": 5, "hidden": [32, 32]} if big else {"transforms": 3, "hidden": [16, 16]}
 FREE = [256, 256] if big else [64, 64]
+
+# %%
+from torch import nn
+
+from companion.models import MLAE, RectangularFlow
 
 
 def make(method, dim, d, seed):
@@ -400,11 +416,10 @@ def make(method, dim, d, seed):
 from companion.training import TrainConfig, sweep
 
 METHODS = ("conjugate", "exact", "one-pass", "two-step", "mlae")
-
-# %%
 seeds = range(seed, seed + 5)
 
 
+# %%
 def train(name, method):
     table, d = tables[name], LATENTS.get(name, latent)
     settings = {"batch_size": 512, "learning_rate": 3e-4, "epochs": EPOCHS.get(name)}
@@ -456,6 +471,8 @@ for (name, method), found in judged.items():
         end="",
     )
     print(f"  {np.median(error):6.2f} ({error.min():.2f} … {error.max():.2f})")
+
+# %%
 floors = {n: gaussian_w2(t.train, t.test).value for n, t in tables.items()}
 print("floor, training data:", {n: round(v, 2) for n, v in floors.items()})
 
@@ -506,6 +523,8 @@ record(
     seconds=[trained[n, m][1] for n in tables for m in METHODS],
     flow_time_over_mlae=speed,  # noisy on tables as small as these: no claim hangs on it
 )
+
+# %%
 if tables:
     claim("mlae-tab1-comparable", ratio)
 
@@ -519,11 +538,15 @@ table_1 = {  # FID-like, POWER, GAS, HEPMASS, MINIBOONE
     "rectangular flow, K = 1": ("0.083 ± 0.015", "0.110 ± 0.021", "0.779 ± 0.191", "1.001 ± 0.051"),
     "MLAE, K = 1": ("0.109 ± 0.052", "0.377 ± 0.038", "0.710 ± 0.020", "0.772 ± 0.034"),
 }
+
+# %%
 table_4 = {"MLAE": (7.6, 7.8, 8.2, 9.8), "flow, their hardware": (147, 86, 249, 75)}  # minutes
 
 # %%
 for name, values in table_1.items():
     print(f"{name:25}" + "".join(f"{value:>16}" for value in values))
+
+# %%
 quotients = [f / m for m, f in zip(*table_4.values(), strict=True)]
 print(f"{'minutes, flow / MLAE':25}" + "".join(f"{q:16.1f}" for q in quotients))
 print(f"ours, all five seeds: {', '.join(f'{s:.1f}' for s in speed)}")
