@@ -87,7 +87,8 @@ def test_a_start_between_the_lattices_points_is_said(capsys, monkeypatch):
     assert "nearest" not in capsys.readouterr().out
 
 
-def test_presets_move_the_sliders():
+def test_presets_move_the_sliders(monkeypatch):
+    monkeypatch.setattr(widgets.Pictures, "ahead", lambda *_: None)
     box = widgets.panel(sinusoid.EXPLORABLE, 0, {"beta": 10.0, "noise": 0.1})
     button = next(w for w in walk(box) if getattr(w, "description", "").startswith("β → 0"))
     button.click()

@@ -1,31 +1,35 @@
 """Change one sign or factor of the mathematics at a time, in a copy: a fast test must notice each.
 
-`python tools/mutants.py` tries all of tests/mutants.toml, and those of some files where they are
-named. The last lines are the changes that no fast test notices.
+`python tools/mutants.py` tries all of tests/mutants.toml, or those of the files that are named.
+The last lines are the changes that no fast test notices.
 """
 
 import argparse
+import multiprocessing
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
+from contextlib import redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from check import EVERY, FAST, PARALLEL, PYTEST, ROOT
 
 TABLE = ROOT / "tests" / "mutants.toml"
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "_build", "build", "dist")
+SHARED = "hypothesis torch._dynamo lightning_fabric sklearn.mixture zuko".split()
+FORK = multiprocessing.get_context("fork")  # tests then find SHARED imported: seconds a change
 
 
 class Mutant(NamedTuple):
     file: str
     before: str
     after: str
-    tests: tuple[str, ...]  # those that are likely to notice
+    tests: list[str]  # those that are likely to notice
 
     def __str__(self) -> str:
         return f"{self.file}: {self.before}  →  {self.after}"
@@ -35,19 +39,47 @@ def mutants() -> list[Mutant]:
     """All changes of the table, in its order."""
     table = tomllib.loads(TABLE.read_text("utf-8"))
     return [
-        Mutant(file, *change, (file, *(f"tests/{name}" for name in entry["tests"])))
+        Mutant(file, *change, [file, *(f"tests/{name}" for name in entry["tests"])])
         for file, entry in table.items()
         for change in entry["changes"]
     ]
 
 
-def failure(folder: Path, command: list[str]) -> str | None:
-    """The first test that fails there, or nothing."""
-    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    environment = {**os.environ, **threads, "PYTHONPATH": str(folder)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    named = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
-    return None if done.returncode == 0 else named[1] if named else done.stdout[-500:]
+class First:
+    """The first test, or file of tests, that fails."""
+
+    name = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.name is None:
+            self.name = report.nodeid
+
+    pytest_collectreport = pytest_runtest_logreport
+
+
+def run(folder: Path, arguments: list[str], answer) -> None:
+    """Run pytest in this process, and send the first failure."""
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = sys.path[0] = str(folder)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        code = pytest.main(
+            ["-p", "no:cacheprovider", "-x", "-m", FAST, *arguments], [first := First()]
+        )
+    answer.send(first.name or (str(code) if code else None))
+
+
+def failure(folder: Path, arguments: list[str]) -> str | None:
+    """The first fast test that fails in ``folder``, or nothing."""
+    answer, end = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=run, args=(folder, arguments, end))
+    process.start()
+    end.close()
+    try:
+        return answer.recv()
+    except EOFError:
+        return "the process died"
+    finally:
+        process.join()
 
 
 def noticed(mutant: Mutant, folder: Path) -> str | None:
@@ -55,9 +87,9 @@ def noticed(mutant: Mutant, folder: Path) -> str | None:
     path = folder / mutant.file
     text = path.read_text("utf-8")
     path.write_text(text.replace(mutant.before, mutant.after), "utf-8")
-    few = [*PYTEST, "-p", "no:nbval", "-m", FAST, "--doctest-modules", "-x", *mutant.tests]
+    few = ["-p", "no:nbval", "--doctest-modules", *mutant.tests]
     try:
-        return failure(folder, few) or failure(folder, [*PARALLEL, "-m", FAST, "-x", *EVERY])
+        return failure(folder, few) or failure(folder, [*PARALLEL[len(PYTEST) :], *EVERY])
     finally:
         path.write_text(text, "utf-8")
 
@@ -68,6 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", nargs="*", help="only changes of these files; all by default")
     files = parser.parse_args(argv).file
     missed = []
+    for name in SHARED:
+        import_module(name)
     with tempfile.TemporaryDirectory() as tmp:
         folder = Path(tmp) / "copy"
         shutil.copytree(ROOT, folder, ignore=NOT_COPIED)
