@@ -8,7 +8,7 @@ def main() -> None:
     """Fréchet distances of all rows over the trainings, the paper's FID beside them."""
     print(ablation.printed())
     figure, _ = ablation.EXPLORABLE.render(0)
-    about = ablation.STUDY.about
+    about = ablation.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     numbers = {
         name: {metric: ablation.runs(name, metric).round(3).tolist() for metric in ablation.METRICS}

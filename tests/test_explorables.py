@@ -200,18 +200,20 @@ def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
 def test_train_here_runs_in_a_thread_and_can_be_stopped():
     seen = []
 
-    def live(callback, seed, knob):
-        for epoch in range(1, 1000):
-            time.sleep(0.01)
-            seen.append(epoch)
-            if callback({"epoch": epoch, "loss": 1.0 / epoch}):
-                break
-        return knob + epoch
+    class Trained(lab.Computed):
+        def epochs(self, **_):
+            return 999
 
-    study = lab.Computed(
-        "toy", {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}, (0,), lambda knob: knob, list,
-        live=live, epochs=lambda **_: 999,
-    )  # fmt: skip
+        def live(self, callback, seed, knob):
+            for epoch in range(1, 1000):
+                time.sleep(0.01)
+                seen.append(epoch)
+                if callback({"epoch": epoch, "loss": 1.0 / epoch}):
+                    break
+            return knob + epoch
+
+    knobs = {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}
+    study = Trained("toy", knobs, (0,), lambda knob: knob, list)
     toy = lab.Explorable("A toy", study, lambda _, numbers, knob: f"{numbers} at knob {knob:g}")
     box = widgets.trainer(toy, lambda: (0, {"knob": 2.0}))
     start, stop = (w for w in walk(box) if type(w).__name__ == "Button")

@@ -38,7 +38,7 @@ def test_the_lattice_is_whole_and_small():
 
 
 def test_the_picture_shows_core_and_residuals():
-    result = within_flows.stored(0, "corner", 2, 100)
+    result = within_flows.STUDY(0, core=1, latent=2, epochs=100)
     sheet = within_flows.rows("corner", 2, 0, result, result.samples)
     digit, core, x_hat, residual = (sheet[within_flows.SHOWN * i, 0] for i in range(4))
     assert np.count_nonzero(core[np.where(digit_flows.mask("corner", 2)[0], 0, 1) == 1]) == 0
@@ -57,4 +57,4 @@ def test_noise_is_removed():
 
 @pytest.mark.slow
 def test_one_point_is_retrained_within_its_band():
-    assert not [line for line in within_flows.check(epochs=25) if line.endswith("OUTSIDE")]
+    assert not [line for line in within_flows.STUDY.check() if line.endswith("OUTSIDE")]

@@ -66,6 +66,7 @@ class Source:
     name: str
     controls: dict[str, Control]
     seeds: tuple[int, ...]
+    live = None  # nothing is trained while one waits
 
     def point(self, seed: int, **some: float) -> dict[str, float]:
         """A point of the grid; a control that is left out stays where it starts.
@@ -131,8 +132,6 @@ class Computed(Source):
     numbers: Callable[..., Any]
     checks: Callable[[], list[str]]
     compute: Callable[[], tuple[dict[str, np.ndarray], dict]] | None = None
-    live: Callable[..., Any] | None = None
-    epochs: Callable[..., int] | None = None
 
     def __call__(self, seed: int, **some: float) -> Any:
         """The numbers of a point, which must be on the grid."""

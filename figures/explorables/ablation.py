@@ -1,6 +1,5 @@
 """MLAE Table 6 on real digits of 8×8 pixels: what becomes of the samples when one thing changes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -8,11 +7,11 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from companion.lab.explorable import Computed, Control, Explorable, compare
-from companion.lab.study import as_bytes
+from companion.lab.explorable import Control, Explorable
+from companion.lab.study import Study, View
 from companion.models import MLAE
 from companion.models import linear as rising
-from companion.networks import build as networks_of
+from companion.networks import build
 from companion.networks.table import (
     BN,
     CODE,
@@ -25,13 +24,13 @@ from companion.networks.table import (
     fc_block,
 )
 from companion.networks.table import linear as fully
-from companion.training import TrainConfig, sweep
+from companion.training import TrainConfig
 from figures import plots
 from figures.explorables import digits
 
 NAME = "ablation"
 LATENT, BETA, EPOCHS = digits.LATENT, 10.0, 200
-RUNS, NUM_SHOWN = (0, 1, 2), 60
+NUM_SHOWN = 60
 METRICS = ("normal", "mixture", "error")
 
 
@@ -118,31 +117,22 @@ def small_table(network: str, width: int) -> Table:
     return Table(digits.SHAPE, LATENT, encoder, decoder)
 
 
-def make_model(row: Row, seed: int) -> MLAE:
+def make_model(change: int, seed: int) -> MLAE:
     """The model of one row with seeded weights; it is not told the classes.
 
-    >>> make_model(ROWS[3], seed=0).beta
+    >>> make_model(3, seed=0).beta
     tensor(10.)
     """
+    row = ROWS[change]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MLAE(
-            *networks_of(small_table(row.network, row.width), norm=row.norm),
-            **{"beta": BETA} | row.options,
-        )
+        networks = build(small_table(row.network, row.width), norm=row.norm)
+        return MLAE(*networks, **{"beta": BETA} | row.options)
 
 
-def make_config(row: Row, seed: int) -> TrainConfig:
+def make_config(change: int, seed: int) -> TrainConfig:
     """2,000 one-cycle Adam steps of batch 128, as for the explorable of digits."""
-    return replace(digits.make_config(seed), epochs=EPOCHS, weight_decay=row.decay)
-
-
-def train(row: Row, seeds: Sequence[int], progress: bool = False) -> list[MLAE]:
-    """One trained model for each seed."""
-    models = [make_model(row, seed) for seed in seeds]
-    configs = [make_config(row, seed) for seed in seeds]
-    sweep(models, [digits.make_data()[0].x] * len(models), configs, progress=progress)
-    return [model.eval() for model in models]
+    return replace(digits.make_config(seed), epochs=EPOCHS, weight_decay=ROWS[change].decay)
 
 
 @torch.no_grad()
@@ -155,6 +145,17 @@ def measure(model: MLAE) -> Numbers:
     return Numbers(samples[:NUM_SHOWN].numpy(), normal, mixture, error)
 
 
+RUNS = Study(
+    NAME, CONTROLS, (0, 1, 2), Numbers, make_model, lambda: digits.make_data()[0].x, make_config,
+    measure, METRICS, extra=lambda: {"chance": digits.RUNS.arrays["chance"]},
+    shared={"samples": ("change",)}, levels={"samples": 255},
+    notes={
+        "data": digits.DATA,
+        "training": digits.TRAINING | {"epochs": EPOCHS, "beta": BETA},
+    },
+)  # fmt: skip
+
+
 def runs(name: str, metric: str) -> np.ndarray:
     """One metric of all trainings of a row: ``(run,)``; ``gap`` is normal − mixture.
 
@@ -163,7 +164,7 @@ def runs(name: str, metric: str) -> np.ndarray:
     """
     if metric == "gap":
         return runs(name, "normal") - runs(name, "mixture")
-    return STUDY.arrays[metric][NAMES.index(name)].astype(float)
+    return RUNS.at(metric, change=NAMES.index(name))
 
 
 def ratio(name: str, other: str, metric: str = "normal") -> np.ndarray:
@@ -189,13 +190,12 @@ def printed() -> str:
 
 def numbers(change: int) -> Numbers:
     """Samples of a row's first training, and means of all of them."""
-    means = (runs(NAMES[change], metric).mean() for metric in METRICS)
-    return Numbers(STUDY.arrays["samples"][change] / 255, *means)
+    return RUNS.typical(np.mean, change=change)
 
 
 def draw(figure: Figure, n: Numbers, change: int) -> str:
     """Fréchet distances of all rows and samples of the chosen one."""
-    arrays = STUDY.arrays
+    arrays = RUNS.arrays
     left = figure.add_axes((0.27, 0.12, 0.4, 0.79))
     plots.paired_strip(
         left, NAMES, {"N": arrays["normal"], "GMM(10)": arrays["mixture"]},
@@ -207,31 +207,11 @@ def draw(figure: Figure, n: Numbers, change: int) -> str:
     return (
         f"Real digits, MLAE at β = {BETA:g}. {NAMES[change]}: Fréchet distance of samples "
         f"{n.normal:.2f} with normal codes, {n.mixture:.2f} with GMM(10), reconstruction error "
-        f"{n.error:.2f}; means of {len(RUNS)} trainings."
+        f"{n.error:.2f}; means of {len(RUNS.seeds)} trainings."
     )
 
 
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every model of the table; takes a quarter of an hour."""
-    found = [[measure(model) for model in train(row, RUNS, True)] for row in ROWS]
-    arrays = {
-        name: np.array([[getattr(one, name) for one in row] for row in found], np.float32)
-        for name in METRICS
-    }
-    arrays["samples"] = as_bytes(np.stack([row[0].samples for row in found]))
-    arrays["chance"] = digits.RUNS.arrays["chance"]
-    training = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": digits.NOISE}
-    about = {"data": digits.DATA, "models": list(NAMES), "runs": list(RUNS)}
-    return arrays, about | {"training": training | {"beta": BETA}}
-
-
-def check(seed: int = 0, change: int = 3) -> list[str]:
-    """Retrain one model by itself and compare it with the band of its row's runs."""
-    result = measure(train(ROWS[change], [seed])[0])
-    return compare(result, {name: runs(NAMES[change], name) for name in METRICS})
-
-
-STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
+STUDY = View(NAME, CONTROLS, (0,), numbers, RUNS)
 EXPLORABLE = Explorable(
     title="One change at a time",
     study=STUDY,

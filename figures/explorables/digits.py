@@ -31,6 +31,7 @@ SHAPE, LATENT, CLASSES = (1, 8, 8), 16, images.NUM_CLASSES
 EPOCHS, NOISE, NUM_SAMPLES = 200, 0.1, 1000
 THRESHOLD = 8 / 28  # MLAE Fig. 7 counts from 1 at 28 pixels a side; ‖x‖ grows with the side
 DATA = "the 8×8 digits of scikit-learn, 1,297 to train on, 500 held out"
+TRAINING = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE}
 EDGES = np.linspace(-4, 4, 41)  # of the histogram of code entries
 
 
@@ -196,10 +197,7 @@ RUNS = Study(
     NAME, WEIGHTS.axis, (0, 1, 2, 3, 4), Numbers, make_model, lambda: make_data()[0].x,
     make_config, measure, METRICS, condition=lambda: make_data()[0].condition, extra=extra,
     shared=dict.fromkeys(PICTURES, ("key",)), levels=dict.fromkeys(PICTURES, 255),
-    notes={
-        "data": DATA,
-        "training": {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE},
-    },
+    notes={"data": DATA, "training": TRAINING},
 )  # fmt: skip
 
 

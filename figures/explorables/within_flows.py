@@ -1,12 +1,11 @@
 """Autoencoders within flows on real digits: which core, how many latents, how long (AEF Fig. 5)."""
 
-from collections.abc import Callable
-
 import numpy as np
 from matplotlib.figure import Figure
 
-from companion.lab.explorable import Computed, Control, Explorable, compare
-from companion.training import fit
+from companion.lab.explorable import Control, Explorable
+from companion.lab.study import Study
+from companion.models import Model
 from figures import plots
 from figures.explorables import digit_flows
 from figures.explorables.digit_flows import CORES, MODELS, SHAPE, SHOWN, SIGMAS, Numbers
@@ -23,26 +22,38 @@ DENOISED = (2, 32)  # latents of the models that denoise
 COLORS = (plots.BLUE, plots.GREEN, plots.PURPLE, plots.GREY, plots.ORANGE)  # of MODELS
 
 
-def stored(seed: int, kind: str, latent: int, epochs: int) -> Numbers:
-    """What one training came to.
-
-    >>> stored(0, "center", 2, epochs=1).scale > stored(0, "center", 2, epochs=100).scale
-    True
-    """
-    runs = MODELS.index(kind), LATENTS.index(latent), EPOCHS.index(epochs)
-    at = (*runs, SEEDS.index(seed))
-    pictures = (STUDY.arrays[name][at] / 255 for name in ("x_hat", "samples"))
-    return Numbers(*pictures, *(float(STUDY.arrays[name][at]) for name in METRICS))
+def make_model(core: int, latent: int, seed: int) -> Model:
+    """One of ``MODELS``, by where it stands there; the last is no core but a VAE."""
+    return digit_flows.make_model(MODELS[core], latent, seed)
 
 
-def numbers(seed: int, core: int, latent: int, epochs: int) -> Numbers:
-    """What the training of an autoencoder within a flow came to."""
-    return stored(seed, CORES[core], latent, epochs)
+def measure(model: Model, seed: int) -> Numbers:
+    """Judge a trained model on the test digits."""
+    return digit_flows.measure(digit_flows.finish(model), seed)
+
+
+def extra() -> dict[str, np.ndarray]:
+    """AEF Table 7, and Fig. 10: feature errors ``(latent, denoiser, sigma, seed)``."""
+    denoised = [
+        [digit_flows.denoise(kind, latent, SEEDS)[1] for kind in digit_flows.DENOISERS]
+        for latent in DENOISED
+    ]
+    found = {f"ablation_{name}": values for name, values in digit_flows.ablate(SEEDS).items()}
+    return found | {"denoising": np.array(denoised, np.float32)}
+
+
+STUDY = Study(
+    NAME, CONTROLS, SEEDS, Numbers, make_model, lambda seed: digit_flows.make_data("train", seed),
+    digit_flows.make_config, measure, METRICS, extra=extra, levels={"x_hat": 255, "samples": 255},
+    wider={"core": tuple(range(len(MODELS)))}, apart=("core", "latent", "epochs"),
+    checked={"core": 0, "epochs": 25},
+    notes={"training": {"batch_size": 64, "learning_rate": 3e-3, "num_train": 1297}},
+)  # fmt: skip
 
 
 def over_seeds(name: str, kind: str, latent: int) -> np.ndarray:
     """One metric of one kind of model: ``(epochs, seed)``."""
-    return STUDY.arrays[name][MODELS.index(kind), LATENTS.index(latent)].astype(float)
+    return STUDY.at(name, core=MODELS.index(kind), latent=latent)
 
 
 def bits_gallery() -> tuple[Figure, str]:
@@ -94,12 +105,13 @@ def rows(core: str, latent: int, seed: int, model: Numbers, other: np.ndarray) -
 
 def draw(figure: Figure, result: Numbers, seed: int, core: int, latent: int, epochs: int) -> str:
     """A model's pictures beside where it stands among all trainings with so many latents."""
-    kind, vae = CORES[core], stored(seed, "vae", latent, epochs)
+    at = {"core": MODELS.index("vae"), "latent": latent, "epochs": epochs, "seed": seed}
+    kind, vae = CORES[core], {name: STUDY.at(name, **at) for name in Numbers._fields}
     figure.subplots_adjust(0.12, 0.12, 0.98, 0.92, wspace=0.3, hspace=0.12)
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1))
     left, top, bottom = (figure.add_subplot(g) for g in (grid[:, 0], grid[0, 1], grid[1, 1]))
     title = f"{kind} core, {latent} latents, {epochs} epochs"
-    plots.image_grid(left, rows(kind, latent, seed, result, vae.samples), SHOWN, title)
+    plots.image_grid(left, rows(kind, latent, seed, result, vae["samples"]), SHOWN, title)
     labels = ("digits", "their core", "from z", "error", "samples", "a VAE's")
     left.set_yticks([9 * i + 4 for i in range(6)], labels=labels, fontsize=8)
     left.tick_params(length=0)
@@ -117,63 +129,11 @@ def draw(figure: Figure, result: Numbers, seed: int, core: int, latent: int, epo
     return (
         f"Autoencoder within a flow, {kind} core, {latent} latents, {epochs} epochs: "
         f"{result.bits:.2f} bits per dimension on test digits, σ of the residuals "
-        f"{result.scale:.3f}; the VAE with the same networks: {vae.bits:.2f}, σ {vae.scale:.3f}."
+        f"{result.scale:.3f}; the VAE with the same networks: {vae['bits']:.2f}, "
+        f"σ {vae['scale']:.3f}."
     )
 
 
-def live(callback: Callable | None, seed: int, core: int, latent: int, epochs: int) -> Numbers:
-    """Retrain one point now; the callback may stop it early."""
-    model = digit_flows.make_model(CORES[core], latent, seed)
-    data, config = digit_flows.make_data("train", seed), digit_flows.make_config(seed, epochs)
-    fit(model, data, None, config, progress=False, callback=callback)
-    return digit_flows.measure(digit_flows.finish(model.eval()), seed)
-
-
-def build_models(latent: int) -> dict[str, np.ndarray]:
-    """Every training with so many latents, arrays of ``(kind, epochs, seed, …)``."""
-    found = []
-    for epochs in EPOCHS:
-        models = digit_flows.train(MODELS, latent, SEEDS, epochs)
-        found.append([[digit_flows.measure(models[k, s], s) for s in SEEDS] for k in MODELS])
-    stacked = {
-        name: np.array([[[getattr(r, name) for r in kind] for kind in part] for part in found])
-        for name in Numbers._fields
-    }  # (epochs, kind, seed, …)
-    for name in ("x_hat", "samples"):
-        stacked[name] = (stacked[name] * 255).round().astype(np.uint8)
-    small = {n: a if a.dtype == np.uint8 else a.astype(np.float32) for n, a in stacked.items()}
-    return {name: a.swapaxes(0, 1) for name, a in small.items()}
-
-
-def build_denoising(latent: int) -> np.ndarray:
-    """AEF Fig. 10 on the digits: feature errors ``(denoiser, sigma, seed)``."""
-    kinds = digit_flows.DENOISERS
-    return np.stack([digit_flows.denoise(k, latent, SEEDS)[1] for k in kinds]).astype(np.float32)
-
-
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every point of the lattice."""
-    parts = [build_models(latent) for latent in LATENTS]
-    arrays = {name: np.stack([p[name] for p in parts], axis=1) for name in parts[0]}
-    arrays |= {f"ablation_{k}": v for k, v in digit_flows.ablate(SEEDS).items()}
-    arrays["denoising"] = np.stack([build_denoising(latent) for latent in DENOISED])
-    about = {
-        "controls": {name: list(control.values) for name, control in CONTROLS.items()},
-        "seeds": list(SEEDS),
-        "training": {"batch_size": 64, "learning_rate": 3e-3, "num_train": 1297},
-    }
-    return arrays, about
-
-
-def check(seed: int = 0, core: int = 0, latent: int = 2, epochs: int = 25) -> list[str]:
-    """Retrain one point by itself and compare it with the band of the lattice's seeds there."""
-    kind, at = CORES[core], EPOCHS.index(epochs)
-    model = digit_flows.train([kind], latent, [seed], epochs)[kind, seed]
-    bands = {name: over_seeds(name, kind, latent)[at] for name in METRICS}
-    return compare(digit_flows.measure(model, seed), bands)
-
-
-STUDY = Computed(NAME, CONTROLS, SEEDS, numbers, check, compute, live, lambda epochs, **_: epochs)
 EXPLORABLE = Explorable(
     title="Autoencoders within flows",
     study=STUDY,
