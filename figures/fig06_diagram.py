@@ -1,6 +1,5 @@
 """MLAE Fig. 6 in full: the transition at three noise levels, fourteen β and twenty seeds."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import sinusoid_full
 
@@ -10,8 +9,9 @@ def main() -> None:
     noises = sinusoid_full.NOISES
     found = {f"noise {s:g}": sinusoid_full.transitions(s).round(5).tolist() for s in noises}
     numbers = {"transitions": found, "shift": sinusoid_full.shift()}
-    about = load_lattice(sinusoid_full.NAME)[1]
-    parameters = {"seeds": about["seeds"], "betas": about["betas"], "lattice": about["sha256"]}
+    study = sinusoid_full.STUDY
+    parameters = {"seeds": len(study.seeds), "betas": list(sinusoid_full.BETAS)}
+    parameters["lattice"] = study.about["sha256"]
     picture, _ = sinusoid_full.phase_diagram()
     save("fig06_diagram", picture, "MLAE Fig. 6, App. E.1", parameters, numbers, tolerance=1e-6)
 

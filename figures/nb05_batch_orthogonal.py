@@ -1,13 +1,12 @@
 """The course's own: probes orthogonal across the batch, the noise of a step and what it costs."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import batch_orthogonal
 
 
 def main() -> None:
     """Both kinds of probes at three shares of the batch, for three networks and eight seeds."""
-    about = load_lattice(batch_orthogonal.NAME)[1]
+    about = batch_orthogonal.STUDY.about
     numbers = {}
     for setting in batch_orthogonal.SETTINGS:
         numbers[setting] = {

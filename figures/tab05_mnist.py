@@ -1,13 +1,12 @@
 """MLAE Table 5's direction on real MNIST digits: three models, four samplers, three trainings."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import mnist_full
 
 
 def main() -> None:
     """Fréchet distances of all trainings, from the package's record of them."""
-    about = load_lattice(mnist_full.NAME)[1]
+    about = mnist_full.STUDY.about
     numbers = {
         column: {name: v.round(3).tolist() for name, v in mnist_full.runs(column).items()}
         for column in (*mnist_full.COLUMNS, "error")

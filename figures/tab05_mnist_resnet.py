@@ -1,13 +1,12 @@
 """MLAE Table 5, MNIST with ResNets: three models at the paper's settings, trained on a GPU."""
 
-from companion.lab.explorable import load_lattice
 from figures.common import save
 from figures.explorables import mnist_gpu
 
 
 def main() -> None:
     """Samples, and Fréchet distances by where codes come from, from the package's record."""
-    about = load_lattice(mnist_gpu.NAME)[1]
+    about = mnist_gpu.STUDY.about
     numbers = {
         column: {name: round(mnist_gpu.of(name, column), 3) for name in mnist_gpu.MODELS}
         for column in (*mnist_gpu.COLUMNS, "error", "seconds")

@@ -386,7 +386,6 @@ claim("mlae-tab5-mnist-gmm-helps", helped.round(3).tolist())
 # each model has a judge of its own, trained on the same digits (*real* says how much that moves a distance).
 
 # %% mystnb={"image": {"alt": "Samples of MLAE, a VAE and an autoencoder trained on all of MNIST, and their Fréchet distances by where codes come from."}}
-from companion.lab.explorable import load_lattice
 from figures.explorables import mnist_gpu
 
 show(*mnist_gpu.picture())
@@ -397,7 +396,7 @@ for name in mnist_gpu.MODELS:
     row = "".join(f"{mnist_gpu.of(name, c):14.1f}" for c in mnist_gpu.COLUMNS)
     minutes = mnist_gpu.of(name, "seconds") / 60
     print(f"{name:15}{row}{mnist_gpu.of(name, 'error'):8.2f}{minutes:9.1f}")
-about_gpu = load_lattice(mnist_gpu.NAME)[1]
+about_gpu = mnist_gpu.STUDY.about
 print(f"{about_gpu['device'][0]}, torch {about_gpu['trained_with'][0]['torch']}")
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,8 @@ import torch
 from companion.experiments.assemble import parameters
 from companion.experiments.experiment import SCALES, Data
 from companion.experiments.presets import PRESETS
-from companion.lab.explorable import Computed, compare, load_lattice
-from companion.lab.study import Study
+from companion.lab import explorable as lab
+from companion.lab.study import Study, View
 from companion.training import fit
 from figures import explorables
 from figures.explorables import batch_orthogonal, mnist_full, mnist_gpu, sinusoid, sinusoid_full
@@ -26,27 +27,24 @@ def saved(monkeypatch):
     def save(name, arrays, about):
         found[name] = (arrays, about)
 
-    for module in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal):
-        monkeypatch.setattr(module, "save_lattice", save)
+    monkeypatch.setattr(lab, "save_lattice", save)
     return found
 
 
 def test_they_are_named_but_not_rebuilt_with_the_others(monkeypatch):
     built = []
-    for kind in (Computed, Study):
-        monkeypatch.setattr(kind, "build", lambda study: built.append(study.name))
-    for module in explorables.LONG.values():
-        monkeypatch.setattr(module, "build", lambda name=module.NAME: built.append(name))
+    for kind in (lab.Computed, Study, View):
+        monkeypatch.setattr(kind, "build", lambda *its: built.append((its[0].name, its[1])))
     explorables.rebuild()
-    assert built == list(explorables.BY_NAME)
+    assert built == [(name, None) for name in explorables.BY_NAME]
     explorables.rebuild("mnist_full")
-    assert built[-1] == "mnist_full"
+    assert built[-1] == ("mnist_full", Path("runs/mnist_full"))
     with pytest.raises(ValueError, match="no explorable 'mnist'; there are .* mnist_full"):
         explorables.rebuild("mnist")
 
 
 def test_the_diagram_has_all_of_the_papers_runs():
-    arrays = sinusoid_full.lattice()
+    arrays = sinusoid_full.STUDY.arrays
     assert {a.shape for a in arrays.values()} == {(3, 14, 20)}
     assert set(arrays) == set(sinusoid.METRICS)
     for noise in sinusoid_full.NOISES:
@@ -69,25 +67,23 @@ def test_the_shift_is_the_ratio_of_medians_within_its_interval():
 
 
 def test_the_diagram_can_be_built_and_goes_on(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(sinusoid_full, "BETAS", (0.1, 10.0))
-    monkeypatch.setattr(sinusoid_full, "NOISES", (0.1,))
-    monkeypatch.setattr(sinusoid_full, "SEEDS", (0, 1))
-    monkeypatch.setattr(sinusoid_full, "AT_ONCE", 3)
     monkeypatch.setattr(sinusoid, "NUM_TRAIN", 512)
-    monkeypatch.setattr(sinusoid, "make_config", lambda s, make=sinusoid.make_config: make(s, 2))
-    sinusoid_full.build(tmp_path / "runs", progress=False)
+    controls = {"beta": lab.Control("β", (0.1, 10.0), 0.1), "noise": lab.Control("σ", (0.1,), 0.1)}
+    config = lambda seed: sinusoid.make_config(seed, 2)  # noqa: E731
+    study = replace(sinusoid_full.STUDY, controls=controls, seeds=(0, 1), config=config)
+    study.build(tmp_path / "runs")
     arrays, about = saved.pop("sinusoid_full")
-    assert arrays["alignment"].shape == (1, 2, 2) and about["seeds"] == 2
-    sinusoid_full.build(tmp_path / "runs", progress=False)  # nothing is left to train
+    assert arrays["alignment"].shape == (1, 2, 2) and about["seeds"] == [0, 1]
+    study.build(tmp_path / "runs")  # nothing is left to train
     assert np.array_equal(saved["sinusoid_full"][0]["nll"], arrays["nll"])
     alone = sinusoid.make_model(10.0, 1)
-    fit(alone, sinusoid.make_data(0.1, 1), None, sinusoid.make_config(1), progress=False)
+    fit(alone, sinusoid.make_data(0.1, 1), None, config(1), progress=False)
     result = sinusoid.measure(alone.eval(), 0.1)
     assert result.reconstruction == pytest.approx(arrays["reconstruction"][0, 1, 1], rel=1e-2)
 
 
 def test_mnist_shows_three_models_and_their_spread():
-    about = json.loads(json.dumps(load_lattice("mnist_full")[1]))
+    about = json.loads(json.dumps(mnist_full.STUDY.about))
     assert "10,000" in about["data"] or "test" in about["data"]
     normal = mnist_full.runs("N")
     assert list(normal) == about["models"] and all(len(v) == 3 for v in normal.values())
@@ -113,22 +109,22 @@ def test_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, monkeypat
     monkeypatch.setattr(mnist_full, "RUNS", (0,))
     short = mnist_full.TRAINING | {"epochs": 1, "batch_size": 20, "validate_every": 1}
     monkeypatch.setattr(mnist_full, "TRAINING", short)
-    mnist_full.build(tmp_path)
+    mnist_full.STUDY.build(tmp_path)
     arrays, about = saved.pop("mnist_full")
     expected = parameters(mnist_full.make("MLAE, β = 10", 0).build((1, 28, 28)))["all"]
     assert arrays["N"].shape == (3, 1) and about["parameters"][0] == expected
     assert arrays["flat"][0, 0] == pytest.approx(28 * 28 / 12, rel=0.2)  # of uniform noise
     monkeypatch.setattr(mnist_full, "features_for", lambda *_: pytest.fail("scored twice"))
-    mnist_full.build(tmp_path)
+    mnist_full.STUDY.build(tmp_path)
     assert np.array_equal(saved["mnist_full"][0]["N"], arrays["N"])
 
 
 def test_all_of_mnist_shows_digits_and_says_where_they_were_made():
-    about = load_lattice("mnist_gpu")[1]
+    about = mnist_gpu.STUDY.about
     assert about["models"] == list(mnist_gpu.MODELS) and len(about["device"]) == 3
     shape = (3, mnist_gpu.SHOWN, 1, 28, 28)
-    assert mnist_gpu.lattice()["samples"].shape == shape
-    ink = mnist_gpu.lattice()["samples"].mean((1, 2, 3, 4)) / 255
+    assert mnist_gpu.STUDY.arrays["samples"].shape == shape
+    ink = mnist_gpu.STUDY.arrays["samples"].mean((1, 2, 3, 4)) / 255
     assert (ink[:2] > 0.08).all() and ink[2] < 0.05  # the autoencoder's are nearly empty
     figure, words = mnist_gpu.picture()
     assert len(figure.axes) == 4 and f"N {mnist_gpu.of('autoencoder', 'N'):.0f}" in words
@@ -141,18 +137,18 @@ def test_all_of_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, mo
     short = replace(preset, config=replace(preset.config, epochs=1, batch_size=20))
     monkeypatch.setitem(PRESETS, mnist_gpu.PRESET, short)
     monkeypatch.setattr(mnist_gpu, "load", lambda: tiny)
-    mnist_gpu.build(tmp_path)
+    mnist_gpu.STUDY.build(tmp_path)
     arrays, about = saved.pop("mnist_gpu")
     assert arrays["N"].shape == (3,) and arrays["samples"].dtype == np.uint8
     assert about["data"] == "noise" and all(arrays["seconds"] > 0)
     monkeypatch.setattr(mnist_gpu, "judge", lambda *_, **__: pytest.fail("scored twice"))
-    mnist_gpu.build(tmp_path)
+    mnist_gpu.STUDY.build(tmp_path)
     assert all(np.array_equal(saved["mnist_gpu"][0][k], v) for k, v in arrays.items())
 
 
 def test_probes_orthogonal_across_the_batch_are_compared_over_eight_seeds():
     shape = (3, 2, 3, 8)  # setting, kind, fraction, seed
-    arrays = batch_orthogonal.lattice()
+    arrays = batch_orthogonal.STUDY.arrays
     assert {arrays[m].shape for m in batch_orthogonal.METRICS} == {shape}
     assert arrays["noise"].shape == (3, 2, 2, 8)
     figure, words = batch_orthogonal.picture()
@@ -176,16 +172,16 @@ def test_the_comparison_of_probes_can_be_made_again_and_goes_on(saved, tmp_path,
     }.items():
         monkeypatch.setattr(batch_orthogonal, name, value)
     monkeypatch.setattr(batch_orthogonal, "load", lambda name: (x[:256], valid[:20], note))
-    batch_orthogonal.build(tmp_path / "runs")
+    batch_orthogonal.STUDY.build(tmp_path / "runs")
     arrays, about = saved.pop("batch_orthogonal")
     assert arrays["nll"].shape == (2, 2, 2, 1) and arrays["noise"].shape == (2, 2, 2, 1)
     assert about["settings"]["8×8 digits, d = 8"]["data"] == note
     monkeypatch.setattr(batch_orthogonal, "train", lambda *_: pytest.fail("trained twice"))
-    batch_orthogonal.build(tmp_path / "runs")
+    batch_orthogonal.STUDY.build(tmp_path / "runs")
     assert np.array_equal(saved["batch_orthogonal"][0]["nll"], arrays["nll"])
 
 
 def test_a_retrained_number_is_compared_with_the_band():
     result = SimpleNamespace(**{c.replace("(10)", ""): 1e9 for c in mnist_full.COLUMNS})
     bands = {c.replace("(10)", ""): mnist_full.runs(c)["autoencoder"] for c in mnist_full.COLUMNS}
-    assert all(line.endswith("OUTSIDE") for line in compare(result, bands))
+    assert all(line.endswith("OUTSIDE") for line in lab.compare(result, bands))

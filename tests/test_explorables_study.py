@@ -58,7 +58,7 @@ def built(tmp_path_factory):
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab, "LATTICES", folder / "lattices")
-        study.build(progress=False)
+        study.keep(*study.compute(progress=False))
         yield study, dict(measured)
 
 

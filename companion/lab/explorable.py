@@ -118,18 +118,18 @@ class Computed(Source):
     """Numbers without a training: computed as they are shown, or all beforehand.
 
     Args:
-        numbers: of a point; asked for what its arguments name of it.
+        numbers: of a point; asked for what its arguments name of it. Nothing without sliders.
         checks: computes some again, in another way: a line for each, which ends in OUTSIDE where
             they differ.
-        compute: the arrays of the lattice, from which ``numbers`` reads, and what made them;
-            without it there is no lattice.
+        compute: the arrays of the lattice, from which ``numbers`` reads, and what made them; it may
+            ask for a ``directory``, to go on there where it was stopped. Nothing: no lattice.
 
     >>> sums = Computed("sum", {"a": Control("a", (1, 2), 1)}, (0,), lambda a: a + 1, lambda: [])
     >>> sums(0), sums(0, a=2)
     (2, 3)
     """
 
-    numbers: Callable[..., Any]
+    numbers: Callable[..., Any] | None
     checks: Callable[[], list[str]]
     compute: Callable[[], tuple[dict[str, np.ndarray], dict]] | None = None
 
@@ -137,10 +137,10 @@ class Computed(Source):
         """The numbers of a point, which must be on the grid."""
         return asked(self.numbers, self.point(seed, **some))
 
-    def build(self) -> None:
-        """Compute the lattice again, if there is one."""
+    def build(self, directory: Path | None = None) -> None:
+        """Compute the lattice again, if there is one; a directory is for what can be stopped."""
         if self.compute:
-            self.keep(*self.compute())
+            self.keep(*asked(self.compute, {"directory": directory}))
 
     def check(self) -> list[str]:
         """One line for each number that was computed again."""

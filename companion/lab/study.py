@@ -140,7 +140,7 @@ class Study(Source):
         return asked(self.measure, point, model.eval())
 
     def compute(
-        self, directory: str | Path | None = None, progress: bool = True
+        self, directory: Path | None = None, progress: bool = True
     ) -> tuple[dict[str, np.ndarray], dict]:
         """Train every point of the grid: the arrays of the lattice, and what made them.
 
@@ -167,9 +167,9 @@ class Study(Source):
         seeds = axes.pop("seed")
         return arrays | extra, {"controls": axes, "seeds": seeds} | self.notes
 
-    def build(self, directory: str | Path | None = None, progress: bool = True) -> None:
+    def build(self, directory: Path | None = None) -> None:
         """Train every point of the grid and write the lattice."""
-        self.keep(*self.compute(directory, progress))
+        self.keep(*self.compute(directory))
 
     def _stacked(self, name: str, found: list[NamedTuple]) -> np.ndarray:
         """One number of all points as the lattice holds it."""
@@ -210,9 +210,9 @@ class View(Source):
         """The numbers of a point, which must be on the grid."""
         return asked(self.numbers, self.point(seed, **some))
 
-    def build(self) -> None:
+    def build(self, directory: Path | None = None) -> None:
         """Train every point of the study and write its lattice."""
-        self.study.build()
+        self.study.build(directory)
 
     def check(self) -> list[str]:
         """Retrain a point of the study and compare it."""

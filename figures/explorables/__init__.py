@@ -1,5 +1,7 @@
 """Explorables: pictures that answer to β and γ, each in a file of its own."""
 
+from pathlib import Path
+
 from companion.lab.explorable import Control, Explorable
 from figures.explorables import (
     ablation,
@@ -49,13 +51,17 @@ EXPLORABLES = tuple(
 )
 BY_NAME = {explorable.name: explorable for explorable in EXPLORABLES}
 # no sliders; up to an hour each, or ten minutes of a GPU
-LONG = {m.NAME: m for m in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal)}
+LONG = {
+    module.STUDY.name: module.STUDY
+    for module in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal)
+}
 
 
 def rebuild(name: str | None = None, check: bool = False) -> list[str]:
     """Retrain the lattice of one explorable, or of all; with ``check`` only compare one point.
 
-    The numbers in ``LONG`` are trained again only when they are named.
+    The numbers in ``LONG`` are trained again only when they are named, and go on in ``runs`` where
+    they were stopped.
 
     Returns:
         Lines to print; with ``check`` a line that ends in OUTSIDE is a failure.
@@ -71,7 +77,7 @@ def rebuild(name: str | None = None, check: bool = False) -> list[str]:
         if check:
             lines += studies[one].check()
         else:
-            studies[one].build()
+            studies[one].build(Path("runs", one) if one in LONG else None)
             lines.append(f"{one}: rebuilt")
     return lines
 

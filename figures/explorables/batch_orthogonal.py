@@ -19,7 +19,7 @@ from companion import volume
 from companion.atomic import write_json
 from companion.contracts import as_float
 from companion.data import images
-from companion.lab.explorable import compare, load_lattice, save_lattice
+from companion.lab.explorable import Computed, compare
 from companion.models import MLAE
 from companion.networks import MLP, ConvDecoder, ConvEncoder
 from companion.training import TrainConfig, fit
@@ -62,12 +62,6 @@ SETTINGS = {
 }
 
 
-@cache
-def lattice() -> dict[str, np.ndarray]:
-    """``nll`` and ``error`` ``(setting, kind, fraction, seed)`` and ``noise``, read once."""
-    return {name: a.astype(float) for name, a in load_lattice(NAME)[0].items()}
-
-
 def excess(setting: str, kind: str, metric: str = "loss") -> np.ndarray:
     """How much worse the runs end than those of the usual way, seed by seed: ``(fraction, seed)``.
 
@@ -76,7 +70,7 @@ def excess(setting: str, kind: str, metric: str = "loss") -> np.ndarray:
     >>> excess("8×8 digits, d = 16", "sphere")[0].tolist() == [0.0] * 8
     True
     """
-    found = lattice()
+    found = {name: STUDY.arrays[name].astype(float) for name in METRICS}
     runs = found["nll"] + BETA * found["error"] if metric == "loss" else found[metric]
     at = runs[list(SETTINGS).index(setting)]
     return at[list(KINDS).index(kind)] - at[0, 0]
@@ -88,7 +82,7 @@ def noise_ratio(setting: str) -> np.ndarray:
     >>> bool((noise_ratio("8×8 digits, d = 16")[0] < 0.2).all())
     True
     """
-    found = lattice()["noise"][list(SETTINGS).index(setting)]
+    found = STUDY.arrays["noise"][list(SETTINGS).index(setting)].astype(float)
     return found[:, 1] / found[:, 0]
 
 
@@ -194,17 +188,17 @@ def noise(model: MLAE, x: Tensor) -> list[float]:
     return [d.square().mean().item() for d in far]
 
 
-def build(directory: str | Path = Path("runs") / NAME) -> None:
-    """Train all models and write their numbers into the package; goes on where it stopped.
+def compute(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Train all models; goes on where it stopped.
 
     Needs MNIST's two test files (`companion data`) and about half an hour of one processor core.
     """
-    found, folder = [], Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    directory.mkdir(parents=True, exist_ok=True)
     for at, setting in enumerate(SETTINGS):
         for kind in KINDS:
             for fraction in FRACTIONS:
-                path = folder / f"{at}-{kind}-{fraction:g}.json"
+                path = directory / f"{at}-{kind}-{fraction:g}.json"
                 if not path.exists():
                     write_json(path, train(setting, kind, fraction))
                 found.append(json.loads(path.read_text("utf-8")))
@@ -213,7 +207,6 @@ def build(directory: str | Path = Path("runs") / NAME) -> None:
     noises = np.array([one["noise"] for one in found if "noise" in one], np.float32)
     arrays["noise"] = noises.transpose(0, 1, 3, 2)  # (setting, new or trained, kind, seed)
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "settings": {
             name: {"data": load(s.data)[2], "latent": s.latent, "epochs": s.epochs}
             for name, s in SETTINGS.items()
@@ -223,8 +216,7 @@ def build(directory: str | Path = Path("runs") / NAME) -> None:
         "seeds": list(SEEDS),
         "training": {"beta": BETA, "batch_size": BATCH} | TRAINING,
     }
-    save_lattice(NAME, arrays, about)
-    lattice.cache_clear()
+    return arrays, about
 
 
 def check(seed: int = 0, setting: str = "8×8 digits, d = 8") -> list[str]:
@@ -232,5 +224,8 @@ def check(seed: int = 0, setting: str = "8×8 digits, d = 8") -> list[str]:
     kind, (x, valid, _) = next(iter(KINDS)), load(SETTINGS[setting].data)
     model = make_model(setting, seed, kind, FRACTIONS[0])
     fit(model, x, None, config(setting, seed), progress=False)
-    bands = {name: lattice()[name][list(SETTINGS).index(setting), 0, 0] for name in METRICS}
+    bands = {name: STUDY.arrays[name][list(SETTINGS).index(setting), 0, 0] for name in METRICS}
     return compare(measure(model.eval(), valid), bands)
+
+
+STUDY = Computed(NAME, {}, (0,), None, check, compute)

@@ -16,7 +16,7 @@ from companion.contracts import as_float
 from companion.evaluation import Features
 from companion.experiments import features_for, fit_experiment, judge
 from companion.experiments.experiment import Data, Experiment, choose
-from companion.lab.explorable import compare, load_lattice, save_lattice
+from companion.lab.explorable import Computed, compare
 from figures import plots
 
 NAME = "mnist_full"
@@ -76,8 +76,8 @@ def _features(seed: int, data: Data) -> Callable[[], Features]:
     return cache(lambda: features_for(make("autoencoder", seed), data))
 
 
-def build(directory: str | Path = Path("runs") / NAME) -> None:
-    """Train every model for every seed and write the scores; goes on where it stopped.
+def compute(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Train every model for every seed; goes on where it stopped.
 
     Needs MNIST's two test files (`companion data`) and about an hour of one processor core.
     """
@@ -86,7 +86,7 @@ def build(directory: str | Path = Path("runs") / NAME) -> None:
         data = load(seed)
         seen = _features(seed, data)
         for name in MODELS:
-            folder = Path(directory) / f"{name}, seed {seed}"
+            folder = directory / f"{name}, seed {seed}"
             found[name].append(score(name, seed, data, folder, seen))
             print(name, seed, found[name][-1]["frechet"], flush=True)
         flat.append(float(away_from_mean(data)))
@@ -98,7 +98,6 @@ def build(directory: str | Path = Path("runs") / NAME) -> None:
     arrays["error"] = np.array([[run["reconstruction"] for run in m] for m in found.values()])
     arrays["flat"] = np.tile(flat, (len(MODELS), 1))
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "data": data.note,
         "features": notes,
         "models": list(MODELS),
@@ -107,8 +106,7 @@ def build(directory: str | Path = Path("runs") / NAME) -> None:
         "training": TRAINING,
         "runs": list(RUNS),
     }
-    save_lattice(NAME, arrays, about)
-    runs.cache_clear()
+    return arrays, about
 
 
 def away_from_mean(data: Data) -> Tensor:
@@ -117,7 +115,6 @@ def away_from_mean(data: Data) -> Tensor:
     return (valid - x.mean(0)).square().flatten(1).sum(1).mean()
 
 
-@cache
 def runs(column: str) -> dict[str, np.ndarray]:
     """One of ``COLUMNS``, or the validation ``error``, of every training: model -> ``(run,)``.
 
@@ -126,7 +123,7 @@ def runs(column: str) -> dict[str, np.ndarray]:
     >>> runs("N")["autoencoder"].shape
     (3,)
     """
-    values = load_lattice(NAME)[0][column].astype(float)
+    values = STUDY.arrays[column].astype(float)
     return dict(zip(MODELS, values, strict=True))
 
 
@@ -154,3 +151,6 @@ def check(seed: int = 0) -> list[str]:
     names = {column: column.replace("(10)", "") for column in COLUMNS}
     bands = {name: runs(column)["autoencoder"] for column, name in names.items()}
     return compare(SimpleNamespace(**{names[c]: found[c] for c in COLUMNS}), bands)
+
+
+STUDY = Computed(NAME, {}, (0,), None, check, compute)

@@ -15,7 +15,7 @@ from companion.atomic import write_json
 from companion.evaluation import Features
 from companion.experiments import features_for, fit_experiment, judge
 from companion.experiments.experiment import Data, Experiment, choose
-from companion.lab.explorable import compare, load_lattice, save_lattice
+from companion.lab.explorable import Computed, compare
 from figures import plots
 
 NAME = "mnist_gpu"
@@ -69,26 +69,25 @@ def score(model: str, data: Data, folder: Path, seen: Callable[[], Features]) ->
     return json.loads(path.read_text("utf-8")) | {"samples": shown}
 
 
-def build(directory: str | Path = Path("runs") / NAME) -> None:
-    """Train and judge every model and write what came of it; goes on where it stopped.
+def compute(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Train and judge every model; goes on where it stopped.
 
     Needs MNIST's four files (`companion data`) and ten minutes of a GPU, or a day of a CPU.
     """
     data = load()
     seen = cache(lambda: features_for(make("autoencoder"), data))
-    found = {name: score(name, data, Path(directory) / name, seen) for name in MODELS}
-    keep(found, data.note)
+    found = {name: score(name, data, directory / name, seen) for name in MODELS}
+    return as_lattice(found, data.note)
 
 
-def keep(found: dict[str, dict], note: str) -> None:
-    """Write the lattice of judged trainings, as :func:`score` returns them."""
+def as_lattice(found: dict[str, dict], note: str) -> tuple[dict[str, np.ndarray], dict]:
+    """The lattice of judged trainings, as :func:`score` returns them."""
     runs = [found[name] for name in MODELS]
     arrays = {column: np.array([run["frechet"][column] for run in runs]) for column in COLUMNS}
     arrays["error"] = np.array([run["reconstruction"] for run in runs])
     arrays["seconds"] = np.array([run["seconds"] for run in runs])
     arrays["samples"] = np.stack([run["samples"] for run in runs])
     about = {
-        "made_by": f"companion rebuild {NAME}",
         "data": note,
         "features": ["{features}, accuracy {accuracy:.3f}".format(**run) for run in runs],
         "models": list(MODELS),
@@ -96,18 +95,7 @@ def keep(found: dict[str, dict], note: str) -> None:
         "device": [run["device"] for run in runs],
         "trained_with": [run["versions"] for run in runs],
     }
-    save_lattice(NAME, arrays, about)
-    lattice.cache_clear()
-
-
-@cache
-def lattice() -> dict[str, np.ndarray]:
-    """All arrays, read once: numbers ``(model,)``, ``samples`` ``(model, n, 1, 28, 28)``.
-
-    >>> lattice()["N"].shape
-    (3,)
-    """
-    return load_lattice(NAME)[0]
+    return arrays, about
 
 
 def of(model: str, column: str) -> float:
@@ -116,20 +104,20 @@ def of(model: str, column: str) -> float:
     >>> of("autoencoder", "N") > of("autoencoder", "GMM(10)")
     True
     """
-    return float(lattice()[column][list(MODELS).index(model)])
+    return float(STUDY.arrays[column][list(MODELS).index(model)])
 
 
 def picture() -> tuple[Figure, str]:
     """Samples, and Fréchet distances by where codes come from, with the alt text."""
     figure = plots.figure(size=(10.6, 3.6))
     grid = figure.add_gridspec(3, 2, width_ratios=(1.15, 1))
-    for i, (name, samples) in enumerate(zip(MODELS, lattice()["samples"], strict=True)):
+    for i, (name, samples) in enumerate(zip(MODELS, STUDY.arrays["samples"], strict=True)):
         ax = figure.add_subplot(grid[i, 0])
         plots.image_grid(ax, samples / 255, ACROSS, f"{name}, codes from N(0, 1)")
         ax.title.set_fontsize(9)
     right = figure.add_subplot(grid[:, 1])
     rows = {name: [np.array([of(name, c)]) for c in DRAWN] for name in MODELS}
-    real = float(lattice()["real"].mean())
+    real = float(STUDY.arrays["real"].mean())
     plots.spreads(right, rows, DRAWN, real, "real digits")
     right.set_xlabel("Fréchet distance")
     words = [f"{n}: " + ", ".join(f"{c} {of(n, c):.0f}" for c in DRAWN) for n in MODELS]
@@ -145,3 +133,6 @@ def check() -> list[str]:
     names = {column: column.replace("(10)", "").replace(" ", "_") for column in COLUMNS}
     bands = {names[c]: of("autoencoder", c) * np.array([0.9, 1.1]) for c in COLUMNS}
     return compare(SimpleNamespace(**{names[c]: found[c] for c in COLUMNS}), bands)
+
+
+STUDY = Computed(NAME, {}, (0,), None, check, compute)
