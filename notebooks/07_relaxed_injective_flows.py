@@ -70,6 +70,8 @@ from companion.networks import MLP
 
 torch.manual_seed(seed)
 decoder, z = MLP(4, 12, (32,)), torch.randn(200, 4)
+
+# %%
 J = jacobians.jacobian(decoder, z)  # (batch, data, latent)
 frobenius = J.square().sum((1, 2))  # (batch,)
 
@@ -77,6 +79,8 @@ frobenius = J.square().sum((1, 2))  # (batch,)
 d = 4
 eq4 = frobenius / (2 * scale) + d / 2 * (torch.tensor(scale).log() - 1)
 eq5 = d / 2 * (frobenius / d).log()
+
+# %%
 exact = jacobians.log_volume(decoder, z)
 assert (exact <= eq5).all() and (eq5 <= eq4 + 1e-5).all()
 
@@ -89,6 +93,8 @@ from companion import probes
 from companion.volume import bounds
 
 basis = probes.sample("basis", d, z)
+
+# %%
 stretch = bounds.stretch(decoder, z, basis).stretch  # (probe, batch)
 assert torch.allclose(bounds.log_frobenius(stretch, d), eq5, atol=1e-4)
 assert torch.allclose(bounds.frobenius(stretch, d, scale), eq4, rtol=1e-4, atol=1e-4)
@@ -116,6 +122,8 @@ means = {
     "root of the mean square": s.square().mean().sqrt(),
 }  # fmt: skip
 print({name: f"2 log {mean:.4f}" for name, mean in means.items()})
+
+# %%
 chain = [theory.log_volume(s), theory.unit_probe(s), theory.log_frobenius(s)]
 assert torch.allclose(torch.stack(chain), 2 * torch.stack([*means.values()]).log())
 
@@ -130,6 +138,8 @@ prediction = "no bound"  # "bound" or "no bound", for the Gaussian
 generator = torch.Generator().manual_seed(seed)
 matrices = torch.randn(300, 12, d, dtype=torch.float64, generator=generator)
 s = torch.linalg.svdvals(matrices)
+
+# %%
 unit = theory.unit_probe(s) - theory.log_volume(s)
 shift = d / 2 * (torch.digamma(torch.tensor(d / 2)) + torch.log(torch.tensor(2 / d)))
 gaussian = unit + shift  # (d/2) E log(‖v‖²/d) of a Gaussian v
@@ -159,12 +169,16 @@ claim("rif-eq5-tighter-than-eq4", bool((eq5 <= eq4 + 1e-5).all()))
 many = z[:1].repeat(20_000, 1)
 v = bounds.draw("forward", many, d, generator=generator)
 w = bounds.draw("backward", many.new_zeros(len(many), 12), d, generator=generator)
+
+# %%
 forward = bounds.stretch(decoder, many, v).stretch
 backward = bounds.stretch(decoder, many, w, how="backward").stretch
 
 # %%
 apart = bounds.log_stretch(forward, d).mean() - bounds.log_stretch(backward, d).mean()
 print(f"backward is lower by {apart:.3f}, predicted {bounds.backward_shift(12, d):.3f}")
+
+# %%
 for epsilon in (1.0, 0.1, 0.01):
     near = bounds.stretch(decoder, many, v, how="difference", epsilon=epsilon).stretch
     print(f"ε = {epsilon:<4g} median error of ‖Jv‖ {(near / forward - 1).abs().median():.1e}")
@@ -213,6 +227,8 @@ v = bounds.draw("forward", x, 2)
 z = encoder(x)
 J = jacobians.jacobian(decoder, z)
 r = (J @ v[0][:, :, None]).norm(dim=(1, 2)) / v[0].norm(dim=1)
+
+# %%
 by_hand = 0.5 * z.square().sum(1) + mu * (decoder(z) - x).square().sum(1)
 by_hand = by_hand + (r.square().clamp(min=eta**2)).log() + 2.0 * (r - eta).clamp(max=0) ** 2
 
@@ -249,6 +265,8 @@ loose, tight = (
     {n: relaxed.STUDY.at(n, eta=0.3, mu=3.0, mu_in=mu_in) for n in relaxed.METRICS}
     for mu_in in (0.0, 100.0)
 )
+
+# %%
 for name in ("crossings", "least", "reconstruction"):
     print(f"{name:15} without {loose[name].round(3)}  with {tight[name].round(3)}")
 
@@ -311,28 +329,50 @@ print(f"nearest of far codes: {nearest_far(eight(codes), codes[:, 0]):.3f}")
 #
 # The paper starts both penalties at 1 and raises them, $\mu_i = 1 + i^\nu/1000$ after $i$ steps, as a
 # penalty method for the constraint $x = g(h(x))$. Started small, is the run trapped in the collapse?
+#
+# First what the slider's models are, whose weights are constant: two networks and a training.
+
+
+# %%
+def networks(seed):
+    torch.manual_seed(seed)
+    return MLP(2, 1, (32, 32, 32)), MLP(1, 2, (32, 32, 32))
+
+
+# %%
+from companion.training import TrainConfig
+
+model = RelaxedFlow(*networks(seed), data_shape=(2,), latent_dim=1, mu=1.0, mu_in=1.0, eta=0.1)
+config = TrainConfig(epochs=40, batch_size=256, learning_rate=5e-3, seed=seed, device="cpu")
+
+# %%
+from companion.lab.same import same
+
+assert same(model, relaxed.make_model(0.1, 1.0, 1.0, seed)) and config == relaxed.make_config(seed)
+print(f"{sum(p.numel() for p in model.parameters()):,} weights, trained as in the package")
+
+# %% [markdown]
+# Now the same networks under weights that grow, and shorter runs:
 
 # %%
 from companion.models import penalty
 
 schedules = {"constant 30": 30.0, "ν = 1": penalty(1.0), "ν = 1.3": penalty(1.3)}
-ends = {}
-for name, schedule in schedules.items():
-    points = [relaxed.make_model(0.1, 1.0, 1.0, s) for s in range(3)]
-    ends[name] = [
-        RelaxedFlow(m.encoder, m.decoder, (2,), 1, mu=schedule, mu_in=schedule) for m in points
-    ]
+ends = {
+    name: [RelaxedFlow(*networks(s), (2,), 1, mu=weight, mu_in=weight) for s in range(3)]
+    for name, weight in schedules.items()
+}
 
 # %%
 from dataclasses import replace
 
-from companion.training import sweep
-
 data = [relaxed.make_data(s) for s in range(3)] * 3
 configs = [replace(relaxed.make_config(s), device=device, epochs=10) for s in range(3)] * 3
-sweep([m for models in ends.values() for m in models], data, configs, progress=False)
 
 # %%
+from companion.training import sweep
+
+sweep([m for models in ends.values() for m in models], data, configs, progress=False)
 for name, models in ends.items():
     errors = [relaxed.measure(m.cpu().eval(), 0.1).reconstruction for m in models]
     print(f"η = 0.1, {name:12} reconstruction error {min(errors):.3f} … {max(errors):.3f}")
@@ -355,6 +395,7 @@ def toy(name, weight=0.0, wrap=lambda network: network):
     return Autoencoder(*nets, (2,), 1, **({name: weight} if weight else {}))
 
 
+# %%
 toys = {
     "AE": toy("code"), "AE+L2": toy("decoder_l2", 0.01), "AE+SN": toy("code", wrap=spectral_norm),
     "CAE": toy("encoder_jacobian", 0.3), "RAE-GP": toy("decoder_jacobian", 0.1),
@@ -397,6 +438,8 @@ from companion.evaluation import Recogniser, gaussian_w2
 digits = images.load("digits", seed=seed)
 x, x_valid, x_test = (as_float(part.x) for part in (digits.train, digits.valid, digits.test))
 shape, latent = tuple(x.shape[1:]), 8
+
+# %%
 judge = Recogniser(x, digits.train.y, x_valid, digits.valid.y)
 print(
     f"{len(x)} training digits; the classifier is right on {judge.test_accuracy:.1%} of the others"
@@ -413,6 +456,7 @@ def pair(seed, out=latent, wrap=lambda network: network):
     return MLP(shape, out, **options), wrap(MLP(latent, shape, **options))
 
 
+# %%
 def autoencoder(name=None, wrap=lambda network: network, **fixed):
     def make(seed, weight):
         weights = fixed | ({name: weight} if name else {})
@@ -427,6 +471,7 @@ def variational(seed, std):
     return VAE(*networks, shape, latent, decoder_variance=std**2)
 
 
+# %%
 def injective(objective):
     def make(seed, weight):
         grow = {"mu": penalty(1.0), "mu_in": penalty(1.0)}
@@ -451,11 +496,12 @@ families = {
 }
 
 # %%
-from companion.training import grid
-
 seeds = range({"quick": 1}.get(profile, 5))
 epochs = {"quick": 20, "standard": 120, "full": 400}[profile]
 config = replace(config, epochs=epochs, batch_size=128, learning_rate=5e-3)
+
+# %%
+from companion.training import grid
 
 
 def train_family(make, weights):
@@ -512,6 +558,8 @@ print(f"{'':12}{'Rec.':>8}{'N':>8}{'GMM':>8}   (range over {len(seeds)} seeds)")
 for name, row in mean.items():
     cells = "".join(f"{value:8.2f}" for value in row)
     print(f"{name:12}{cells}   " + " ".join(f"{r:.2f}" for r in spread[name]))
+
+# %%
 print("InjFlow: η = 0.1, μ = μ_in growing as above")
 print(f"worst with the mixture: {max(mean, key=lambda n: mean[n][2])}; you said {prediction}")
 
@@ -542,6 +590,8 @@ from companion.evaluation import rank_correlation
 
 ours, theirs = (torch.tensor([float(rows[n][2]) for n in quoted]) for rows in (mean, quoted))
 helped = np.mean([mean[n][2] < mean[n][1] for n in quoted if n != "VAE"])
+
+# %%
 record(rank_correlation_with_table=rank_correlation(ours, theirs), mixture_scores=ours)
 
 # %%
@@ -589,6 +639,8 @@ grid_of_s = torch.linspace(0.2, 4, 2000)
 data_variance = 4.0
 fixed = data_variance / (2 * grid_of_s**2) + grid_of_s**2 / (2 * scale)
 log = data_variance / (2 * grid_of_s**2) + grid_of_s.log()
+
+# %%
 for name, cost in (("eq. 10", fixed), ("eq. 9", log)):
     best = grid_of_s[cost.argmin()]
     print(f"{name}: decoder's scale {best:.2f}, standard deviation of the codes {2 / best:.2f}")

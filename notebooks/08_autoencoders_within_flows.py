@@ -70,6 +70,8 @@ import torch
 from companion.networks.preprocess import bits_per_dimension, dequantise
 
 L, shape = digit_flows.LEVELS, digit_flows.SHAPE
+
+# %%
 x = digit_flows.digits().train.x[:5]
 u = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
 y = ((L - 1) * x + u) / L
@@ -95,6 +97,8 @@ masks = [
     for place in ("center", "corner", "random")
     for n in sizes
 ]
+
+# %%
 figure, ink = plots.figure(size=(3.3, 3.4)), 0.15 + 0.85 * torch.stack(masks).float()
 ax = figure.subplots()
 plots.image_grid(ax, ink, 3, f"{', '.join(map(str, sizes))} core pixels")
@@ -112,15 +116,38 @@ show(figure, "Core pixels, by row: at the centre, in a corner, at random; 2, 8 a
 # can be undone: from z and δ comes the shell, from the shell $g_m$ and $g_s$, from them the core (eq. 8).
 
 # %%
+from companion.models import AEF
+from companion.networks import MLP, flows
+
+torch.manual_seed(seed)
+encoder, decoder = MLP(shape, 4, [128]), MLP(2, shape, [128])  # g gives mean and scale
+steps = {"transforms": 2, "hidden": (32, 32)}
+prior_flow, core_flow = flows.maf(2, **steps), flows.iaf(2, **steps)
+
+# %%
 place = core if core != "linear" else "center"  # the expanded model comes later
-model = digit_flows.make_model(place, 2, seed).double()
+mask = core_mask(shape, 2, place, torch.Generator().manual_seed(seed))
+model = AEF(encoder, decoder, shape, 2, mask, core_flow, prior_flow, residual_scale=0.3)
+
+# %% [markdown]
+# This is the model of the slider below with two latents, which the package makes in the same way:
+
+# %%
+from companion.lab.same import same
+
+assert same(model, digit_flows.make_model(place, 2, seed))
+print(f"{sum(p.numel() for p in model.parameters()):,} weights")
+
+# %%
+model = model.double()
 y = digit_flows.make_data("test", seed)[:6].double()
-mask = digit_flows.mask(place, 2, seed)
 inside, outside = y[:, mask], y[:, ~mask]
 
 # %%
 mean, scale = model.encoder(torch.where(mask, 0.0, y)).chunk(2, dim=1)
 scale = torch.nn.functional.softplus(scale) + 1e-5
+
+# %%
 n_inverse, log_det_n = model.core_encoder(inside)
 z = mean + scale * n_inverse
 delta = outside - model.decoder(z)[:, ~mask]
@@ -128,6 +155,8 @@ delta = outside - model.decoder(z)[:, ~mask]
 # %%
 ours = model.transform(y)
 assert torch.allclose(ours.z, z) and torch.allclose(ours.delta, delta)
+
+# %%
 back = model.invert(ours.z, ours.delta)
 print(f"round trip: largest error {(back - y).abs().max():.1e}")
 print(f"without the residuals: {(model.decode(ours.z) - y).abs().max():.2f}")
@@ -150,6 +179,7 @@ def whole(one):
     return torch.cat([z, delta], dim=1)[0]
 
 
+# %%
 jacobian = vmap(jacrev(whole))(y).flatten(2)  # (batch, 64, 64)
 exact = torch.linalg.slogdet(jacobian).logabsdet
 by_hand = log_det_n + scale.log().sum(1)
@@ -170,6 +200,8 @@ print(f"g_s only, beside n; you predicted {prediction}")
 sigma = model.residual_scale
 residual = (delta**2).sum(1) / (2 * sigma**2) + 62 / 2 * torch.log(2 * torch.pi * sigma**2)
 loss = -model.prior.log_prob(z) + residual - by_hand
+
+# %%
 assert torch.allclose(model.loss(y).loss, loss)
 assert torch.allclose(model.log_prob(y).value, -loss)
 print(f"L = {loss[0]:.3f} nats, {model.log_prob(y).kind}")
@@ -197,14 +229,20 @@ claim("aef-log-det", float((ours.log_det - exact).detach().abs().max()))
 # The same `fit` as for every model. We look at the residuals on the way.
 
 # %%
-from dataclasses import replace
-
-from companion.training import fit
+from companion.training import TrainConfig, fit
 
 epochs = {"quick": 25}.get(profile, 100)
+config = TrainConfig(epochs, batch_size=64, learning_rate=3e-3, seed=seed, device=device)
+
+# %%
+from dataclasses import replace
+
+assert config == replace(digit_flows.make_config(seed, epochs), device=device)
+print(f"{epochs} passes over {len(digit_flows.make_data('train'))} digits")
+
+# %%
 model = digit_flows.make_model(place, latent, seed)
 scales = [float(model.residual_scale.detach())]
-config = replace(digit_flows.make_config(seed, epochs), device=device)
 history = fit(
     model,
     digit_flows.make_data("train", seed),
@@ -264,9 +302,12 @@ def bits(kind, n):
     return within_flows.over_seeds("bits", kind, n)[-1]
 
 
+# %%
 for n in within_flows.LATENTS:
     row = [f"{k} {np.median(bits(k, n)):.3f}" for k in digit_flows.CORES[:3]]
     print(f"{n:2} latents: {', '.join(row)}")
+
+# %%
 best = min(("center", "corner", "random"), key=lambda k: np.median(bits(k, 2)))
 print(f"fewest bits with two latents: {best}; you predicted {prediction}")
 
@@ -282,13 +323,26 @@ print(f"fewest bits with two latents: {best}; you predicted {prediction}")
 # bound, but for a constant: the entropy of the noise, $\tfrac d2\log 2\pi e$.
 
 # %%
-from companion.models import aef_loss, aef_map
-from companion.models.aef import Affine
+from companion.models import VAE
 
-vae = digit_flows.make_model("vae", 2, seed, inner=False, prior=False).double()
+torch.manual_seed(seed)
+encoder, decoder = MLP(shape, 4, [128]), MLP(2, shape, [128])
+vae = VAE(encoder, decoder, shape, 2, decoder_variance=0.3**2, learn_variance=True)
+
+# %%
+assert same(vae, digit_flows.make_model("vae", 2, seed, inner=False, prior=False))
+vae = vae.double()
+print(f"{sum(p.numel() for p in vae.parameters()):,} weights: the networks alone, without flows")
+
+# %%
 y = digit_flows.make_data("test", seed)[:1].double()
 many = y.expand(20_000, *shape)
 noise = torch.randn(len(many), 2, dtype=y.dtype, generator=torch.Generator().manual_seed(seed))
+
+# %%
+from companion.models import aef_loss, aef_map
+from companion.models.aef import Affine
+
 with torch.no_grad():
     mean, scale = vae.posterior(y)
     repeated = Affine(mean.expand(len(many), -1), scale.expand(len(many), -1))
@@ -298,6 +352,8 @@ with torch.no_grad():
 # %%
 with torch.no_grad():
     bound = vae.loss(many, noise=noise[None]).loss  # closed-form KL, sampled reconstruction
+
+# %%
 gap = ours - bound
 error = float(gap.std()) / len(gap) ** 0.5
 expected = 2 / 2 * log(2 * torch.pi * torch.e)
@@ -318,13 +374,25 @@ claim("aef-elbo", abs(float(gap.mean()) - expected) / error)
 prediction = "yes"  # "yes" or "no"
 
 # %%
-steps = {"quick": 10}.get(profile, 100)
+torch.manual_seed(seed)
+encoder, decoder = MLP(shape, 16, [128]), MLP(8, shape, [128])
+prior_flow, core_flow = flows.maf(8, **steps), flows.iaf(8, **steps)
+h = MLP(shape, 8, [])  # linear
+expanded = AEF(encoder, decoder, shape, 8, h, core_flow, prior_flow, residual_scale=0.3)
+
+# %%
+assert same(expanded, digit_flows.make_model("linear", 8, seed))
+print(f"h has {sum(p.numel() for p in h.parameters())} weights")
+
+# %%
+short = {"quick": 10}.get(profile, 100)
 data = digit_flows.make_data("train", seed)
-expanded = digit_flows.make_model("linear", 8, seed)
 other = digit_flows.make_model("center", 8, seed)
+
+# %%
 losses = [
     fit(
-        m, data, None, replace(digit_flows.make_config(seed, steps), device=device), progress=False
+        m, data, None, replace(digit_flows.make_config(seed, short), device=device), progress=False
     ).rows[-1]["loss"]
     for m in (expanded, other)
 ]
@@ -334,6 +402,8 @@ expanded, other = (digit_flows.finish(m.cpu().eval()) for m in (expanded, other)
 found = [digit_flows.measure(m, seed).bits for m in (expanded, other)]
 for name, value, b in zip(("expanded", "partition"), losses, found, strict=True):
     print(f"{name:10} loss {value:7.1f} nats, {b:.3f} bits per dimension on test digits")
+
+# %%
 print(
     f"better by bits with 8 latents: {'expanded' if found[0] < found[1] else 'partition'}; you predicted {prediction}"
 )
@@ -352,6 +422,8 @@ with torch.no_grad():
     shrunk = Mapped(10 * (h(y) / 10), 8 * log(10))
     z, log_det = expanded.core_encoder(shrunk.value)
     usual = expanded.core_encoder(h(y))
+
+# %%
 assert torch.allclose(z, usual.value, atol=1e-4)
 gain = float((log_det + shrunk.log_det - usual.log_det).mean())
 print(f"the same codes, and the loss is {gain:.2f} nats lower; 8 log 10 = {8 * log(10):.2f}")
@@ -381,13 +453,12 @@ with torch.no_grad():
 # For a linear decoder the marginal is a Gaussian, and the estimate can be checked.
 
 # %%
-from companion.models import AEF
-from companion.networks import MLP
-
 torch.manual_seed(seed)
 toy = AEF(MLP(6, 4, [8]), torch.nn.Linear(2, 6), (6,), 2, MLP(6, 2, []), residual_scale=0.5)
 W, b = toy.decoder.weight.detach(), toy.decoder.bias.detach()
 marginal = torch.distributions.MultivariateNormal(b, W @ W.T + 0.25 * torch.eye(6))
+
+# %%
 x = marginal.sample((200,))
 epsilon = toy.tune_proposal(x)
 with torch.no_grad():
@@ -437,6 +508,8 @@ for n in within_flows.LATENTS:
 kinds = digit_flows.CORES
 claim("aef-table1-two-latents", (bits("vae", 2) - bits("linear", 2)).tolist())
 claim("aef-table1-many-latents", (bits("linear", 32) - bits("vae", 32)).tolist())
+
+# %%
 medians = {k: float(np.median(bits(k, 2))) for k in kinds if k != "random"}
 claim("aef-e1-cores-comparable", max(medians.values()) - min(medians.values()))
 claim("aef-e1-linear-best", min(medians, key=medians.get) == "linear")
@@ -467,8 +540,12 @@ table6 = """6.98 6.87 6.79 6.98 6.70 6.63 6.89 6.76 6.35 6.07 5.78 6.20 5.86 5.5
 table1 = """6.98 6.86 6.79 6.90 6.64 6.63 6.89 6.74 6.35 6.07 5.78 6.20 5.88 5.57 6.30 6.21"""
 runs = np.array([row.split() for row in table6.splitlines()], dtype=float)
 table1 = np.array(table1.split(), dtype=float)
+
+# %%
 as_mean = np.abs(runs.mean(0) - table1) <= 0.005 + 1e-9
 as_best = np.isclose(runs.min(0), table1)
+
+# %%
 print(
     f"of {len(table1)} bits per dimension {as_mean.sum()} can be the mean, {as_best.sum()} are the better run"
 )
@@ -486,6 +563,8 @@ lattice = within_flows.STUDY.arrays
 table = {name: lattice[f"ablation_{name}"] for name in ("bits", "frechet")}
 if profile != "quick":
     table = digit_flows.ablate(range(5))
+
+# %%
 names = ("no flows", "inner only", "prior only", "both")
 for i, who in enumerate(("VAE", "AEF")):
     for j, flow in enumerate(names):
@@ -509,6 +588,8 @@ claim("aef-table7-no-flows-beat-vae", (b[0, 3] - b[1, 0]).tolist())
 flat = model if latent == 2 else digit_flows.train([place], 2, [seed], epochs)[place, seed]
 q = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.03, 0.97, 12))
 base = torch.stack(torch.meshgrid(q, q, indexing="xy"), dim=-1).view(-1, 2)
+
+# %%
 with torch.no_grad():
     sheet = flat.decode(flat.prior.generate(base).value)
     codes = flat.encode(digit_flows.make_data("test", seed))
@@ -533,6 +614,8 @@ from companion.evaluation import add_noise
 
 sigma = 0.5
 (denoiser,), _ = digit_flows.denoise("linear", 8, [seed], {"quick": 3}.get(profile, 8), [sigma])
+
+# %%
 clean = digit_flows.digits().test.x[:10]
 noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
 noisy = add_noise(clean, noise, sigma)
@@ -562,9 +645,13 @@ for name in ("features", "pixels"):
 denoised = lattice["denoising"]  # (2 or 32 latents, denoiser, sigma, seed)
 at = {kind: i for i, kind in enumerate(digit_flows.DENOISERS)}
 gap = denoised[:, at["linear"]] - denoised[:, at["vae"]]  # (latents, sigma, seed)
+
+# %%
 for n, part in zip((2, 32), gap, strict=True):
     rows = (f"{s:g}: {g.mean():+.3f}" for s, g in zip(digit_flows.SIGMAS, part, strict=True))
     print(f"{n:2} latents, AEF's error minus VAE's at σ = {', '.join(rows)}")
+
+# %%
 claim("aef-table2-vae-denoises-better", gap[1, 1:].mean(1).tolist())
 beaten = denoised[:, at["autoencoder"]] - denoised[:, at["linear"]]
 claim("aef-table2-beats-ae", beaten[:, 1:].mean(2).ravel().tolist())
@@ -609,6 +696,8 @@ from companion.networks.preprocess import ActNorm, Logit, Preprocess
 layers = Preprocess(Logit(0.05), ActNorm(shape)).double()
 y = digit_flows.make_data("test", seed)[:20].double()
 layers.prepare(y)
+
+# %%
 slope = vmap(jacrev(lambda p: layers(p[None]).value.flatten()))(y).flatten(2)
 exact = torch.linalg.slogdet(slope).logabsdet
 print(f"log-determinant {layers(y).log_det[0]:.4f}, autograd {exact[0]:.4f}")
@@ -629,8 +718,12 @@ assert torch.allclose(layers(y).log_det, exact)
 torch.manual_seed(seed)
 nets = MLP(shape, 4, [128]), MLP(2, shape, [128])
 pixels = AEF(*nets, shape, 2, MLP(shape, 2, []), residual_scale=0.3, per_pixel=True)
+
+# %%
 fit(pixels, data, None, replace(config, epochs=15), progress=False)
 found = pixels.residual_scale.detach().cpu()
+
+# %%
 figure = plots.figure(size=(2.4, 2.5))
 plots.image_grid(figure.subplots(), (found / found.max())[None], 1, "σ of each pixel")
 show(

@@ -69,7 +69,29 @@ guard(
 # %%
 import torch
 
-model = variance.make_model(seed, decoder_variance=gamma)
+from companion.networks import MLP
+
+
+def pair(data, latent, hidden, seed):
+    """Encoder, to mean and log-variance of each code, and decoder."""
+    with torch.random.fork_rng(devices=[]):  # the seed holds in here only
+        torch.manual_seed(seed)
+        return MLP(data, 2 * latent, hidden), MLP(latent, data, hidden)
+
+
+# %% [markdown]
+# Ours has two hidden layers of 64 each way, for data of 30 numbers and codes of 10. It is the model of the
+# slider below, which the package makes in the same way:
+
+# %%
+from companion.lab.same import same
+from companion.models import VAE
+
+model = VAE(*pair(30, 10, (64, 64), seed), (30,), 10, decoder_variance=gamma)
+assert same(model, variance.make_model(seed, decoder_variance=gamma))
+print(f"{sum(p.numel() for p in model.parameters()):,} weights")
+
+# %%
 x = variance.make_data(2, seed)
 few, noise = x[:4], torch.randn(1, 4, variance.LATENT)
 mean, scale = model.posterior(few)
@@ -80,6 +102,8 @@ error = (few - x_hat).square().sum(1)
 log_normal = torch.log(torch.tensor(2 * torch.pi * gamma))
 likelihood = error / (2 * gamma) + variance.DIM / 2 * log_normal
 kl = 0.5 * (mean**2 + scale**2 - 1 - 2 * scale.log()).sum(1)
+
+# %%
 terms = model.loss(few, noise=noise)
 assert torch.allclose(terms.loss, likelihood + kl, rtol=1e-5)
 print(f"largest difference to the package: {(terms.loss - likelihood - kl).abs().max():.1e}")
@@ -109,6 +133,7 @@ grid = torch.linspace(-2.5, 2.5, 401, dtype=torch.float64)
 fine = torch.linspace(-2.5, 2.5, 20001, dtype=torch.float64)
 
 
+# %%
 def clusters(x, blur=0.0):
     std = (0.2**2 + blur) ** 0.5
     parts = torch.distributions.Normal(torch.tensor([-1.0, 1.0], dtype=torch.float64), std)
@@ -129,6 +154,8 @@ for blur in (0.1, 0.01, 0.001):
     off = (model_density - clusters(grid, blur)[0]).abs().max()
     apart = 0.5 * (model_density - clusters(grid)[0]).abs().sum() * (grid[1] - grid[0])
     print(f"γ = {blur:<6g} total variation to the data {apart:.4f}, to eq. 21 at most {off:.0e}")
+
+# %%
 claim("2svae-thm1-density", apart.item())
 
 # %% [markdown]
@@ -172,9 +199,13 @@ from figures import plots
 
 gammas = torch.logspace(-8, -3, 6, dtype=torch.float64)
 right, wrong = losses(1.0, gammas), losses(0.5, gammas)
+
+# %%
 slope = loss_slope(gammas.log(), right / 2)
 print(f"slope {slope:.2f} in log γ, D − r = {variance.DIM - 1}")
 print(f"wrong minus right at each γ: {', '.join(f'{d:.2f}' for d in wrong - right)}")
+
+# %%
 claim("2svae-thm2-unbounded", slope / (variance.DIM - 1))
 claim("2svae-thm2-not-unique", bool((wrong - right).std() < 0.1 * (wrong - right).mean()))
 
@@ -193,6 +224,8 @@ claim("2svae-thm2-not-unique", bool((wrong - right).std() < 0.1 * (wrong - right
 C, candidates = 0.01, torch.logspace(-6, 3, 2000, dtype=torch.float64)
 bowl = C / candidates + candidates.log()
 best = candidates[bowl.argmin()].item()
+
+# %%
 print(
     f"C = {C}: the infimum is {bowl.min():.4f} at γ = {best:.4f}; 1 + log C = {1 + np.log(C):.4f}"
 )
@@ -245,6 +278,8 @@ for r in variance.DIMENSIONS:
     slopes = np.array([loss_slope(log_gamma, run.float()) for run in runs.T])
     r_over[r] = np.median(slopes) / (variance.DIM - r)
     print(f"r = {r}: slopes {slopes.min():.2f} to {slopes.max():.2f}, D − r = {variance.DIM - r}")
+
+# %%
 claim("2svae-eq8-slope", list(r_over.values()))
 
 # %% [markdown]
@@ -254,26 +289,42 @@ claim("2svae-eq8-slope", list(r_over.values()))
 # three manifolds at five seeds, start at γ = 0.3.
 
 # %%
-from dataclasses import replace
-
-from companion.evaluation import active_dimensions, variance_spectrum
-from companion.training import sweep
-
 points = [(r, s) for r in variance.DIMENSIONS for s in range(5)]
 options = {"learn_variance": True, "decoder_variance": 0.3}
-learners = [variance.make_model(s, **options) for _, s in points]
+learners = [VAE(*pair(30, 10, (64, 64), s), (30,), 10, **options) for _, s in points]
 data = [variance.make_data(*point) for point in points]
-epochs = {"quick": 18}.get(profile, 60)
-configs = [replace(variance.make_config(s, epochs), device=device) for _, s in points]
-logs = sweep(learners, data, configs, progress=False)
 
 # %%
+from companion.training import TrainConfig, sweep
+
+epochs = {"quick": 18}.get(profile, 60)
+settings = {"batch_size": 128, "learning_rate": 3e-3, "device": device}
+configs = [TrainConfig(epochs, seed=s, **settings) for _, s in points]
+
+# %% [markdown]
+# But for its length and the learned γ this is the training behind the slider:
+
+# %%
+from dataclasses import replace
+
+assert configs[0] == replace(variance.make_config(0, epochs), device=device)
+assert same(learners[0], variance.make_model(0, **options))
+logs = sweep(learners, data, configs, progress=False)
+print(
+    f"the first model's loss falls from {logs[0].rows[0]['loss']:.1f} to {logs[0].rows[-1]['loss']:.1f}"
+)
+
+# %%
+from companion.evaluation import active_dimensions, variance_spectrum
+
 counted = [
     active_dimensions(variance_spectrum(m.cpu(), x).values)
     for m, x in zip(learners, data, strict=True)
 ]
 right_count = np.array([c == r for c, (r, _) in zip(counted, points, strict=True)]).reshape(3, 5)
 final = [f"{m.variance.item():.3f}" for m in learners[::5]]
+
+# %%
 print(f"active dimensions, five seeds for each r of {variance.DIMENSIONS}: {counted}")
 print(f"γ learned, at the first seed of each: {', '.join(final)}")
 claim("2svae-eq9-count", right_count.mean(1))
@@ -290,6 +341,8 @@ claim("2svae-eq9-count", right_count.mean(1))
 # %%
 drawn = {r: np.median(variance.curves(r, "error")[variance.WAYS[1]], 1) for r in (1, 2, 5)}
 clean = {r: np.median(variance.curves(r, "clean_error")[variance.WAYS[1]], 1) for r in (1, 2, 5)}
+
+# %%
 for r in variance.DIMENSIONS:
     words = [f"{drawn[r][i]:.4f} ({clean[r][i]:.4f})" for i in (4, 2, 0)]
     print(f"r = {r}: error of draws (of means) at γ = 0.3, 0.03, 0.003: {', '.join(words)}")
@@ -318,8 +371,12 @@ explore(directions.EXPLORABLE, seed=0, direction=1, sample=1)
 found = directions.STUDY.arrays
 lam, effect = found["variances"], found["effect"].mean(0)
 idle = effect[lam > 0.9].mean() / effect.max() if (lam > 0.9).any() else 1.0
+
+# %%
 print(f"{(lam < 0.5).sum()} of {directions.LATENT} directions active; ", end="")
 print(f"pixel variance of idle over that of the busiest: {idle:.1e}")
+
+# %%
 claim("2svae-fig1-muted", float(idle))
 claim("2svae-fig11-bimodal", float(((lam < 0.1) | (lam > 0.9)).mean()))
 claim("2svae-fig1-gamma-falls", float(found["gamma"][-1] / found["gamma"][0]))
@@ -329,30 +386,45 @@ claim("2svae-fig1-gamma-falls", float(found["gamma"][-1] / found["gamma"][0]))
 
 # %%
 from companion.contracts import as_float
+
+digits, shape = as_float(directions.digits().train.x), (1, 8, 8)
+start = {"decoder_variance": 0.05, "learn_variance": True}
+fixed = VAE(*pair(shape, 16, (128, 128), seed), shape, 16)  # γ = 1
+learned = VAE(*pair(shape, 16, (128, 128), seed), shape, 16, **start)
+
+# %%
+settings = {"batch_size": 128, "learning_rate": 2e-3, "device": device}
+config = TrainConfig({"quick": 60}.get(profile, 300), seed=seed, **settings)
+
+# %%
+assert same(fixed, directions.make_first(seed))
+assert same(learned, directions.make_first(seed, **start))
+assert config == replace(directions.make_config(seed, config.epochs), device=device)
+print(f"{config.epochs} passes over {len(digits)} digits, as in the package")
+
+# %%
 from companion.training import fit
 
-digits = as_float(directions.digits().train.x)
-config = replace(directions.make_config(seed, {"quick": 60}.get(profile, 300)), device=device)
-options = {"decoder_variance": 0.05, "learn_variance": True}
-pair = [directions.make_first(seed), directions.make_first(seed, **options)]
-for one in pair:
+for one in (fixed, learned):
     fit(one, digits, None, config, progress=False)
 
-# %% mystnb={"image": {"alt": "Three rows of digits: data, reconstructions with gamma one, which all look the same, and with learned gamma, which look like the data."}}
+# %%
 test = as_float(directions.digits().test.x[:10])
 with torch.no_grad():
-    rows = [test, *(one.cpu().eval().decode(one.encode(test)) for one in pair)]
+    rows = [test, *(one.cpu().eval().decode(one.encode(test)) for one in (fixed, learned))]
+
+# %% mystnb={"image": {"alt": "Three rows of digits: data, reconstructions with gamma one, which all look the same, and with learned gamma, which look like the data."}}
 figure = plots.figure(size=(6.5, 2.3))
 plots.image_grid(figure.subplots(), torch.cat(rows), 10, "data, γ = 1, γ learned", (1, 2))
 errors = [(row - test).square().flatten(1).sum(1).mean().item() for row in rows[1:]]
 show(
-    figure, f"Error with γ = 1: {errors[0]:.2f}; with γ = {pair[1].variance:.3f}: {errors[1]:.2f}."
+    figure, f"Error with γ = 1: {errors[0]:.2f}; with γ = {learned.variance:.3f}: {errors[1]:.2f}."
 )
 
 # %%
 covariance = torch.cov(digits.flatten(1).T)
 top = torch.linalg.eigvalsh(covariance)[-1]
-used = active_dimensions(variance_spectrum(pair[0], digits).values)
+used = active_dimensions(variance_spectrum(fixed, digits).values)
 print(f"largest eigenvalue of the digits' covariance {top:.2f}; at γ = 1 {used} directions active")
 
 # %% [markdown]
@@ -368,13 +440,26 @@ print(f"largest eigenvalue of the digits' covariance {top:.2f}; at γ = 1 {used}
 # the same `fit` trains it:
 
 # %%
+from companion.models import TwoStageVAE
+
+hidden, learnt = (32, 32), {"learn_variance": True}
+first = VAE(*pair(5, 3, hidden, seed), (5,), 3, decoder_variance=0.01, **learnt)
+second = VAE(*pair(3, 3, hidden, seed + 100), (3,), 3, decoder_variance=0.1, **learnt)
+both = TwoStageVAE(first, second)
+
+# %%
 from figures.explorables import two_stages as stages
 
-first = stages.make_first(seed, learn_variance=True, decoder_variance=0.01)
-both = stages.make_second(first, seed)
+assert same(first, stages.make_first(seed, learn_variance=True, decoder_variance=0.01))
+assert same(both, stages.make_second(first, seed))
+print("the two stages whose samples the next slider shows, not yet trained")
+
+# %%
 some = stages.make_data(seed)[:4]
 draws = both.draw(some, torch.Generator().manual_seed(0))
 z = first.draw_posterior(some, draws["noise"])[0]
+
+# %%
 assert torch.equal(
     both.loss(some, **draws).loss, both.second.loss(z, noise=draws["code_noise"]).loss
 )
@@ -426,6 +511,8 @@ for i in (2, 5):
     print(
         f"{stages.ARMS[i]:22} its γ after training, median over seeds: {np.median(second[i]):.4f}"
     )
+
+# %%
 print(f"both at once: energy over that of one stage {joint / one:.2f}, of two {joint / two:.2f}")
 
 # %% [markdown]
@@ -516,6 +603,8 @@ from companion.latents import fit_latents
 few = data[5][:2000]
 codes = learners[5].draw_posterior(few, torch.randn(1, len(few), variance.LATENT))[0]
 learners[5].latents = fit_latents("mixture", codes, components=5)
+
+# %%
 samples = learners[5].sample(1000, generator=torch.Generator().manual_seed(0))
 gain = learners[5].latents.log_prob(codes) - fit_latents("standard", codes).log_prob(codes)
 print(f"log-density of codes above N(0, 1): {gain.mean():.3f} nats; {len(samples)} samples")

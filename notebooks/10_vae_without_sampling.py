@@ -105,7 +105,24 @@ digits = images.load("digits")
 x, test = as_float(digits.train.x), as_float(digits.test.x)
 
 # %%
-model = taylor.make_model(gamma, variance, seed)
+from companion.models import TaylorVAE
+
+torch.manual_seed(seed)
+encoder = MLP((1, 8, 8), 2 * 2, (64, 64), activation="relu")  # mean and log-variance of a code
+decoder = MLP(2, (1, 8, 8), (64, 64), activation="relu")
+weights = {"decoder_variance": variance, "taylor_weight": gamma}
+model = TaylorVAE(encoder, decoder, data_shape=(1, 8, 8), latent_dim=2, **weights)
+
+# %% [markdown]
+# All pictures of two latent dimensions in this notebook come from models that are made like this one:
+
+# %%
+from companion.lab.same import same
+
+assert same(model, taylor.make_model(gamma, variance, seed))
+print(f"{sum(p.numel() for p in model.parameters()):,} weights, the same as the package's")
+
+# %%
 q = model.posterior(test[:5])
 x_hat, columns = linearise(model.decode, q)
 U = columns.permute(1, 2, 0)  # (batch, n, latent)
@@ -171,11 +188,14 @@ record(linear_objective=objective, linear_exact=exact, linear_log_likelihood=log
 # The log shows the objective beside an unbiased estimate of the true bound, from one code per digit.
 
 # %%
+from companion.training import TrainConfig, fit
+
+config = TrainConfig(epochs=40, batch_size=128, learning_rate=5e-3, seed=seed, device=device)
+
+# %%
 from dataclasses import replace
 
-from companion.training import fit
-
-config = replace(taylor.make_config(seed), device=device)
+assert config == replace(taylor.make_config(seed), device=device)  # that of all its models
 log = fit(model, x, None, config, progress=False)
 
 # %%
@@ -231,6 +251,8 @@ print(f"you predicted γ = {prediction:g}; at c = 0.04 it is {best[0.04]:g}")
 at_half, at_most = (taylor.WEIGHTS.index(w) for w in (0.5, 0.9))
 bounds = {c: taylor.STUDY.at("elbo", variance=c) for c in (0.01, 0.04, 0.15)}  # (weight, seed)
 gain = {c: bound[at_half] - bound[at_most] for c, bound in bounds.items()}
+
+# %%
 for c, over_seeds in gain.items():
     print(f"c = {c:<5g} γ = 0.5 over 0.9: {over_seeds.min():6.1f} … {over_seeds.max():.1f} nats")
 claim("sfvae-fig1-smaller-weight", [float(v.mean()) for v in gain.values()])
@@ -244,7 +266,6 @@ claim("sfvae-fig1-smaller-weight", [float(v.mean()) for v in gain.values()])
 # %%
 from companion.evaluation import spread_quality
 from companion.models import VAE, posterior_size
-from companion.training import TrainConfig
 
 
 def make(kind, latent, hidden, seed, activation="relu", **options):
@@ -257,7 +278,8 @@ def make(kind, latent, hidden, seed, activation="relu", **options):
 # %%
 sampling = make(VAE, 16, (128, 128), seed)
 config = TrainConfig(epochs=60, batch_size=128, learning_rate=3e-3, seed=seed, device=device)
-fit(sampling, x, None, config, progress=False)
+history = fit(sampling, x, None, config, progress=False)
+print(f"loss {history.rows[0]['loss']:.1f} at first, {history.rows[-1]['loss']:.1f} at the end")
 
 # %%
 with torch.no_grad():
@@ -280,6 +302,8 @@ for count, found in quality.items():
 sampled = [n**0.5 * found.frobenius for n, found in quality.items() if n]
 worth = (np.mean(sampled) / quality[0].frobenius) ** 2
 print(f"by the Frobenius norm the tangent is worth {worth:.0f} samples here")
+
+# %%
 claim("sfvae-table1-variance-correlation", quality[0].correlation)
 claim("sfvae-table1-variance-ratio", quality[0].ratio)
 claim("sfvae-table1-worth-samples", float(worth))
@@ -327,6 +351,7 @@ for m in (4, 16, 64):
 taylor16 = make(taylor.TaylorVAE, 16, (128, 128), seed)
 
 
+# %%
 def gradient(tangents, draw):
     taylor16.options["tangents"] = tangents
     taylor16.zero_grad()
@@ -367,11 +392,15 @@ def test_nll(kind, epochs, **options):
 # %%
 counts = {"quick": (1, 20)}.get(profile, (1, 5, 20, 50))
 names = {"VAE": "elbo", "sticking": "sticking", "IWAE": "iwae"}
+
+# %%
 equal_steps = {
     (name, s): test_nll(VAE, steps, estimator=estimator, num_samples=s)
     for name, estimator in names.items()
     for s in counts
 }
+
+# %%
 equal_steps["SFVAE", 0] = test_nll(taylor.TaylorVAE, steps, taylor_weight=gamma)
 equal_steps["exact", 0] = test_nll(taylor.TaylorVAE, steps, expectation="exact", tangents="one")
 
@@ -390,6 +419,8 @@ ours = float(equal_steps["SFVAE", 0].mean())
 # %%
 claim("sfvae-table3-beats-vae", vae_best - ours)
 claim("sfvae-table3-iwae-beats", ours - iwae_best)
+
+# %%
 print(
     f"SFVAE over the best VAE: {vae_best - ours:.2f} nats; the best IWAE over SFVAE: {ours - iwae_best:.2f}"
 )
@@ -425,6 +456,8 @@ equal_compute = {
 # %%
 for name, values in equal_compute.items():
     print(f"{name:18} {epochs[name]:3} epochs: {values.mean():7.2f}")
+
+# %%
 at_compute = float(equal_compute["VAE"].mean()) - ours
 claim("sfvae-5-competes-at-equal-budget", at_compute)
 print(f"SFVAE over a VAE of the same compute: {at_compute:.2f} nats")
@@ -440,11 +473,10 @@ print(f"SFVAE over a VAE of the same compute: {at_compute:.2f} nats")
 from companion.evaluation import posterior_collapse
 
 wide, checkpoints = {"quick": (40, (30, 100))}.get(profile, (200, (30, 100, 300)))
-
-# %%
 thousand = x[:1000]
 
 
+# %%
 def collapse(kind, **options):
     one, shares = make(kind, wide, (128, 64), seed, **options), {}
     config = TrainConfig(checkpoints[-1], 1000, 1e-3, "constant", seed=seed, device=device)
@@ -463,6 +495,8 @@ def collapse(kind, **options):
 one_tangent = {"tangents": "one", "taylor_weight": gamma}
 shares = {"VAE": collapse(VAE), "SFVAE": collapse(taylor.TaylorVAE, **one_tangent)}
 shares["exact"] = collapse(taylor.TaylorVAE, tangents="one", expectation="exact")
+
+# %%
 for name, by_step in shares.items():
     print(f"{name:6} " + ", ".join(f"{s:.0%} after {n} steps" for n, s in by_step.items()))
 claim("sfvae-table4-less-collapse", shares["VAE"][100] - shares["SFVAE"][100])
@@ -482,6 +516,8 @@ claim("sfvae-table4-less-collapse", shares["VAE"][100] - shares["SFVAE"][100])
 twin = taylor.make_model(gamma, variance, seed, kind=VAE)
 fit(twin, x, None, replace(taylor.make_config(seed), device=device), progress=False)
 twin = twin.cpu()
+
+# %%
 with torch.no_grad():
     maps = [m.decode(taylor.grid_codes(11)) for m in (model, twin)]
     bounds = [float(m.log_prob(test).value.mean()) for m in (model, twin)]
