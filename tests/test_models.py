@@ -360,6 +360,21 @@ def test_the_condition_tells_beta_and_noise_level():
     assert torch.allclose(whole, expected)
 
 
+def test_beta_and_noise_level_are_drawn_evenly_and_the_noise_is_added():
+    nets = MLP(4, 2, [8], 2), MLP(2, 4, [8], 2)
+    model = MLAE(*nets, (4,), 2, noise_levels=0.5, beta_range=(0.1, 10.0))
+    x = torch.randn(4000, 4)
+    draws = model.draw(x, torch.Generator().manual_seed(0))
+    level, log_beta = draws["noise_level"], draws["beta"].log10()
+    even = torch.linspace(0, 1, 5)
+    assert torch.allclose(torch.quantile(level / 0.5, even), even, atol=0.03)
+    assert torch.allclose(torch.quantile((log_beta + 1) / 2, even), even, atol=0.03)
+    told = torch.stack([level, log_beta], 1)
+    noisy = x + level[:, None] * draws["noise"]
+    slow = mlae_loss(noisy, *nets, draws["beta"], told, probes=draws["probes"])
+    assert torch.allclose(model.loss(x, **draws).loss, slow.loss, rtol=1e-4)
+
+
 def test_log_prob_has_the_exact_gradient():
     """Through the code, the prior and the log-volume alike."""
     A = nn.Parameter(torch.tensor([[2.0, 0.3, 0.0], [0.0, 0.5, 0.1]], dtype=torch.float64))
