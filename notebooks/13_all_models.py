@@ -350,16 +350,16 @@ print(f"accuracy {first['generation']['accuracy']:.1%}")
 # rebuild mnist_full` makes it again; it needs the files.)
 
 # %% mystnb={"image": {"alt": "Fréchet distances of MNIST samples of three models, by where codes come from, with the range of three trainings."}}
-from figures.explorables import mnist_full
+from figures.explorables import mnist
 
-show(*mnist_full.picture())
+show(*mnist.short_picture())
 
 # %%
-normal, gmm = mnist_full.runs("N"), mnist_full.runs("GMM(10)")
-mlae_n, vae_n, ae_n = (normal[name] for name in mnist_full.MODELS)
-for name, part in mnist_full.runs("error").items():
+normal, gmm = mnist.SHORT.runs("N"), mnist.SHORT.runs("GMM(10)")
+mlae_n, vae_n, ae_n = (normal[name] for name in mnist.SHORT.models)
+for name, part in mnist.SHORT.runs("error").items():
     print(f"{name:15} validation errors {part.round(1).tolist()}")
-print(f"mean image      validation errors {mnist_full.runs('flat')[name].round(1).tolist()}")
+print(f"mean image      validation errors {mnist.SHORT.runs('flat')[name].round(1).tolist()}")
 helped = np.concatenate([gmm[name] / normal[name] for name in normal])
 print(f"MLAE over autoencoder, N: {(mlae_n / ae_n).round(2).tolist()}")
 print(f"MLAE over VAE, N: {(mlae_n / vae_n).round(2).tolist()}")
@@ -386,24 +386,23 @@ claim("mlae-tab5-mnist-gmm-helps", helped.round(3).tolist())
 # each model has a judge of its own, trained on the same digits (*real* says how much that moves a distance).
 
 # %% mystnb={"image": {"alt": "Samples of MLAE, a VAE and an autoencoder trained on all of MNIST, and their Fréchet distances by where codes come from."}}
-from figures.explorables import mnist_gpu
-
-show(*mnist_gpu.picture())
+show(*mnist.paper_picture())
 
 # %%
-print(f"{'':15}" + "".join(f"{c:>14}" for c in mnist_gpu.COLUMNS) + f"{'error':>8}{'minutes':>9}")
-for name in mnist_gpu.MODELS:
-    row = "".join(f"{mnist_gpu.of(name, c):14.1f}" for c in mnist_gpu.COLUMNS)
-    minutes = mnist_gpu.of(name, "seconds") / 60
-    print(f"{name:15}{row}{mnist_gpu.of(name, 'error'):8.2f}{minutes:9.1f}")
-about_gpu = mnist_gpu.STUDY.about
+paper = mnist.PAPER
+print(f"{'':15}" + "".join(f"{c:>14}" for c in paper.columns) + f"{'error':>8}{'minutes':>9}")
+for name in paper.models:
+    row = "".join(f"{paper.runs(c)[name][0]:14.1f}" for c in paper.columns)
+    error, seconds = (paper.runs(kept)[name][0] for kept in ("error", "seconds"))
+    print(f"{name:15}{row}{error:8.2f}{seconds / 60:9.1f}")
+about_gpu = paper.about
 print(f"{about_gpu['device'][0]}, torch {about_gpu['trained_with'][0]['torch']}")
 
 # %% [markdown]
 # The minutes are of training. In this record MLAE trained alone on the GPU, the other two side by side.
 
 # %%
-normal, mixed = ([mnist_gpu.of(name, c) for name in mnist_gpu.MODELS] for c in ("N", "GMM(10)"))
+normal, mixed = ([float(v[0]) for v in paper.runs(c).values()] for c in ("N", "GMM(10)"))
 claim("mlae-tab5-resnet-ahead-of-autoencoder", round(normal[0] / normal[2], 3))
 claim("mlae-tab5-resnet-level-with-vae", round(normal[0] / normal[1], 3))
 claim("mlae-tab5-resnet-gmm-helps", [round(m / n, 3) for m, n in zip(mixed, normal, strict=True)])

@@ -16,7 +16,7 @@ from companion.lab import explorable as lab
 from companion.lab.study import Study, View
 from companion.training import fit
 from figures import explorables
-from figures.explorables import batch_orthogonal, mnist_full, mnist_gpu, sinusoid, sinusoid_full
+from figures.explorables import batch_orthogonal, mnist, sinusoid, sinusoid_full
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def saved(monkeypatch):
 
 def test_they_are_named_but_not_rebuilt_with_the_others(monkeypatch):
     built = []
-    for kind in (lab.Computed, Study, View):
+    for kind in (lab.Computed, Study, View, mnist.Comparison):
         monkeypatch.setattr(kind, "build", lambda *its: built.append((its[0].name, its[1])))
     explorables.rebuild()
     assert built == [(name, None) for name in explorables.BY_NAME]
@@ -83,11 +83,11 @@ def test_the_diagram_can_be_built_and_goes_on(saved, tmp_path, monkeypatch):
 
 
 def test_mnist_shows_three_models_and_their_spread():
-    about = json.loads(json.dumps(mnist_full.STUDY.about))
+    about = json.loads(json.dumps(mnist.SHORT.about))
     assert "10,000" in about["data"] or "test" in about["data"]
-    normal = mnist_full.runs("N")
+    normal = mnist.SHORT.runs("N")
     assert list(normal) == about["models"] and all(len(v) == 3 for v in normal.values())
-    figure, words = mnist_full.picture()
+    figure, words = mnist.short_picture()
     assert figure.axes[0].get_xscale() == "log" and words.count("GMM(10)") == 3
     for name, values in normal.items():
         assert f"{name}: N {values.mean():.0f}" in words
@@ -105,44 +105,43 @@ def tiny(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:layer")
 def test_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist_full, "load", lambda seed: tiny)
-    monkeypatch.setattr(mnist_full, "RUNS", (0,))
-    short = mnist_full.TRAINING | {"epochs": 1, "batch_size": 20, "validate_every": 1}
-    monkeypatch.setattr(mnist_full, "TRAINING", short)
-    mnist_full.STUDY.build(tmp_path)
+    monkeypatch.setattr(mnist.Comparison, "load", lambda *_: tiny)
+    train = mnist.SHORT.train | {"epochs": 1, "batch_size": 20, "validate_every": 1}
+    study = replace(mnist.SHORT, seeds=(0, 1), train=train)
+    study.build(tmp_path)
     arrays, about = saved.pop("mnist_full")
-    expected = parameters(mnist_full.make("MLAE, β = 10", 0).build((1, 28, 28)))["all"]
-    assert arrays["N"].shape == (3, 1) and about["parameters"][0] == expected
+    expected = parameters(study.make("MLAE, β = 10", 0).build((1, 28, 28)))["all"]
+    assert arrays["N"].shape == (3, 2) and about["parameters"][0] == expected
     assert arrays["flat"][0, 0] == pytest.approx(28 * 28 / 12, rel=0.2)  # of uniform noise
-    monkeypatch.setattr(mnist_full, "features_for", lambda *_: pytest.fail("scored twice"))
-    mnist_full.STUDY.build(tmp_path)
+    monkeypatch.setattr(mnist, "features_for", lambda *_: pytest.fail("scored twice"))
+    study.build(tmp_path)
     assert np.array_equal(saved["mnist_full"][0]["N"], arrays["N"])
 
 
 def test_all_of_mnist_shows_digits_and_says_where_they_were_made():
-    about = mnist_gpu.STUDY.about
-    assert about["models"] == list(mnist_gpu.MODELS) and len(about["device"]) == 3
-    shape = (3, mnist_gpu.SHOWN, 1, 28, 28)
-    assert mnist_gpu.STUDY.arrays["samples"].shape == shape
-    ink = mnist_gpu.STUDY.arrays["samples"].mean((1, 2, 3, 4)) / 255
+    about = mnist.PAPER.about
+    assert about["models"] == list(mnist.PAPER.models) and len(about["device"]) == 3
+    shape = (3, mnist.SHOWN, 1, 28, 28)
+    assert mnist.PAPER.arrays["samples"].shape == shape
+    ink = mnist.PAPER.arrays["samples"].mean((1, 2, 3, 4)) / 255
     assert (ink[:2] > 0.08).all() and ink[2] < 0.05  # the autoencoder's are nearly empty
-    figure, words = mnist_gpu.picture()
-    assert len(figure.axes) == 4 and f"N {mnist_gpu.of('autoencoder', 'N'):.0f}" in words
+    figure, words = mnist.paper_picture()
+    assert len(figure.axes) == 4 and f"N {mnist.PAPER.runs('N')['autoencoder'][0]:.0f}" in words
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:layer")
 def test_all_of_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, monkeypatch):
-    preset = PRESETS[mnist_gpu.PRESET]
+    preset = PRESETS[mnist.PAPER.preset]
     short = replace(preset, config=replace(preset.config, epochs=1, batch_size=20))
-    monkeypatch.setitem(PRESETS, mnist_gpu.PRESET, short)
-    monkeypatch.setattr(mnist_gpu, "load", lambda: tiny)
-    mnist_gpu.STUDY.build(tmp_path)
+    monkeypatch.setitem(PRESETS, mnist.PAPER.preset, short)
+    monkeypatch.setattr(mnist.Comparison, "load", lambda *_: tiny)
+    mnist.PAPER.build(tmp_path)
     arrays, about = saved.pop("mnist_gpu")
     assert arrays["N"].shape == (3,) and arrays["samples"].dtype == np.uint8
     assert about["data"] == "noise" and all(arrays["seconds"] > 0)
-    monkeypatch.setattr(mnist_gpu, "judge", lambda *_, **__: pytest.fail("scored twice"))
-    mnist_gpu.STUDY.build(tmp_path)
+    monkeypatch.setattr(mnist, "judge", lambda *_, **__: pytest.fail("scored twice"))
+    mnist.PAPER.build(tmp_path)
     assert all(np.array_equal(saved["mnist_gpu"][0][k], v) for k, v in arrays.items())
 
 
@@ -182,6 +181,6 @@ def test_the_comparison_of_probes_can_be_made_again_and_goes_on(saved, tmp_path,
 
 
 def test_a_retrained_number_is_compared_with_the_band():
-    result = SimpleNamespace(**{c.replace("(10)", ""): 1e9 for c in mnist_full.COLUMNS})
-    bands = {c.replace("(10)", ""): mnist_full.runs(c)["autoencoder"] for c in mnist_full.COLUMNS}
+    bands = {c: mnist.SHORT.runs(c)["autoencoder"] for c in mnist.SHORT.columns}
+    result = SimpleNamespace(**dict.fromkeys(bands, 1e9))
     assert all(line.endswith("OUTSIDE") for line in lab.compare(result, bands))

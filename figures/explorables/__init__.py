@@ -15,8 +15,7 @@ from figures.explorables import (
     frobenius_bounds,
     interval,
     linear_model,
-    mnist_full,
-    mnist_gpu,
+    mnist,
     relaxed_flow,
     semicircle_curvature,
     sinusoid,
@@ -52,8 +51,8 @@ EXPLORABLES = tuple(
 BY_NAME = {explorable.name: explorable for explorable in EXPLORABLES}
 # no sliders; up to an hour each, or ten minutes of a GPU
 LONG = {
-    module.STUDY.name: module.STUDY
-    for module in (sinusoid_full, mnist_full, mnist_gpu, batch_orthogonal)
+    study.name: study
+    for study in (sinusoid_full.STUDY, mnist.SHORT, mnist.PAPER, batch_orthogonal.STUDY)
 }
 
 

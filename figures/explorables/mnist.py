@@ -1,0 +1,211 @@
+"""Real MNIST digits, the papers' networks: MLAE beside a VAE and an autoencoder (MLAE Table 5)."""
+
+import json
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from companion.atomic import write_json
+from companion.contracts import as_float
+from companion.evaluation import Features
+from companion.experiments import features_for, fit_experiment, judge
+from companion.experiments.experiment import Data, Experiment, choose
+from companion.lab.explorable import Source, compare
+from companion.lab.study import as_bytes
+from figures import plots
+
+DRAWN = ("N", "gaussian", "GMM(10)", "Rec")  # where codes of samples come from
+SHOWN, ACROSS = 48, 16  # samples with codes from N(0, 1), and how many in a row
+MLAE, AUTOENCODER = ("mlae", {"beta": 10.0}), ("autoencoder", {})
+
+
+@dataclass(frozen=True)
+class Comparison(Source):
+    """Three models with the networks of one preset, trained from some seeds, by their samples.
+
+    Args:
+        models: a family and options, by what a figure calls them.
+        preset: whose networks and training they have.
+        train: what differs from its training.
+        columns: the Fréchet distances that are kept, ``(model, seed)``; of one seed ``(model,)``.
+        kept: further arrays: ``flat``, the error of the mean image; ``seconds`` of the training;
+            ``samples``.
+        test_files_only: cut the 10,000 official test digits into three parts, by the seed.
+    """
+
+    models: dict[str, tuple[str, dict]]
+    preset: str
+    train: dict
+    columns: tuple[str, ...]
+    kept: tuple[str, ...]
+    test_files_only: bool
+
+    def make(self, model: str, seed: int) -> Experiment:
+        """The experiment of one of the models.
+
+        >>> SHORT.make("autoencoder", 0).preset.source
+        'MLAE App. E.4, Tables 6 and 9, its networks and training; the model is autoencoder'
+        """
+        (family, options), train = self.models[model], self.train | {"device": "auto"}
+        return choose("mnist", family, self.preset, "full", seed=seed, train=train, options=options)
+
+    def load(self, seed: int) -> Data:
+        """The digits in three parts.
+
+        Raises:
+            companion.data.fetch.DataNotFoundError: saying which file to put where.
+        """
+        experiment = self.make("autoencoder", seed)
+        return experiment.load(test_files_only=self.test_files_only)
+
+    def score(
+        self, model: str, seed: int, data: Data, folder: Path, seen: Callable[[], Features]
+    ) -> dict:
+        """Train one model, or go on, and score its samples: numbers and what to show."""
+        experiment, path = self.make(model, seed), folder / "scores.json"
+        trained, history = fit_experiment(experiment, data, folder, resume=True)
+        device = next(trained.parameters()).device
+        if not path.exists():
+            table = judge(experiment, data, trained, seen(), only=self.columns)
+            on_gpu = device.type == "cuda"
+            versions = {"torch": torch.__version__, "python": platform.python_version()}
+            found = {one.sampler: one.frechet for one in table.scores}
+            found["error"] = history.column("valid_reconstruction")[-1]
+            found["seconds"] = history.rows[-1]["seconds"]
+            found["parameters"] = sum(p.numel() for p in trained.parameters())
+            found["device"] = torch.cuda.get_device_name(device) if on_gpu else device.type
+            found["trained_with"] = versions
+            found["features"] = f"{table.features}, accuracy {table.accuracy:.3f}"
+            write_json(path, found)
+        with torch.no_grad():
+            samples = trained.sample(SHOWN, generator=torch.Generator().manual_seed(0))
+        return json.loads(path.read_text("utf-8")) | {
+            "samples": as_bytes(samples.cpu()),
+            "flat": away_from_mean(data),
+        }
+
+    def compute(self, directory: Path) -> tuple[dict[str, np.ndarray], dict]:
+        """Train every model for every seed; goes on where it stopped."""
+        found: dict[str, list[dict]] = {name: [] for name in self.models}
+        for seed in self.seeds:
+            data = self.load(seed)
+            seen = cache(lambda s=seed, d=data: features_for(self.make("autoencoder", s), d))
+            for name in self.models:
+                folder = directory / (f"{name}, seed {seed}" if len(self.seeds) > 1 else name)
+                found[name].append(self.score(name, seed, data, folder, seen))
+        arrays = {
+            name: np.array([[run[name] for run in runs] for runs in found.values()])
+            for name in (*self.columns, "error", *self.kept)
+        }
+        if len(self.seeds) == 1:
+            arrays = {name: values[:, 0] for name, values in arrays.items()}
+        about = {"data": data.note, "models": list(self.models), "preset": self.preset}
+        about |= {"training": self.train, "runs": list(self.seeds)}
+        of_each = ("features", "parameters", "device", "trained_with")
+        every = [run for runs in found.values() for run in runs]
+        return arrays, about | {name: [run[name] for run in every] for name in of_each}
+
+    def build(self, directory: Path) -> None:
+        """Train every model for every seed and write the scores.
+
+        Needs MNIST's files (`companion data`) and hours of a processor core, or minutes of a GPU.
+        """
+        self.keep(*self.compute(directory))
+
+    def runs(self, column: str) -> dict[str, np.ndarray]:
+        """One of the columns or kept arrays, or the validation ``error``: model -> ``(run,)``.
+
+        >>> SHORT.runs("N")["autoencoder"].shape, PAPER.runs("N")["autoencoder"].shape
+        ((3,), (1,))
+        """
+        values = self.arrays[column].astype(float).reshape(len(self.models), len(self.seeds))
+        return dict(zip(self.models, values, strict=True))
+
+    def check(self) -> list[str]:
+        """Retrain one autoencoder and compare it with the band of its runs; of one run, ± 10 %."""
+        seed, slack = self.seeds[0], 0.1 if len(self.seeds) == 1 else 0.0
+        data = self.load(seed)
+        with tempfile.TemporaryDirectory() as folder:
+            seen = lambda: features_for(self.make("autoencoder", seed), data)  # noqa: E731
+            found = self.score("autoencoder", seed, data, Path(folder), seen)
+        runs = {column: self.runs(column)["autoencoder"] for column in self.columns}
+        widened = np.array([1 - slack, 1 + slack])[:, None]
+        return compare(SimpleNamespace(**found), {n: v * widened for n, v in runs.items()})
+
+
+SHORT = Comparison(
+    "mnist_full", {}, (0, 1, 2),
+    {
+        "MLAE, β = 10": MLAE,
+        "VAE, γ learned": ("vae", {"learn_variance": True, "decoder_variance": 0.05}),
+        "autoencoder": AUTOENCODER,
+    },
+    "mlae-mnist-convnet-plus-bn",
+    {
+        "epochs": 6,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+        "schedule": "one-cycle",
+        "monitor": "loss",
+        "validate_every": 2,
+    },
+    (*DRAWN, "real"), ("flat",), True,
+)  # fmt: skip
+PAPER = Comparison(
+    "mnist_gpu", {}, (0,),
+    {
+        "MLAE, β = 10": MLAE,
+        "VAE, γ = 0.05": ("vae", {"decoder_variance": 0.05, "learn_variance": False}),
+        "autoencoder": AUTOENCODER,
+    },
+    "mlae-mnist-resnet", {}, (*DRAWN, "second stage", "real"), ("seconds", "samples"), False,
+)  # fmt: skip
+
+
+def away_from_mean(data: Data) -> float:
+    """The error ‖x − x̄‖² of one image for all: where training stands until it learns of digits."""
+    x, valid = as_float(data.train), as_float(data.valid)
+    return float((valid - x.mean(0)).square().flatten(1).sum(1).mean())
+
+
+def short_picture() -> tuple[Figure, str]:
+    """Fréchet distances of the short trainings by where codes come from, with the alt text."""
+    figure = plots.figure(size=(7.2, 3.2))
+    ax = figure.subplots()
+    words = _distances(ax, SHORT)
+    ax.set_xlabel(f"Fréchet distance, mean and range of {len(SHORT.seeds)} trainings")
+    return figure, f"Mean {words}"
+
+
+def _distances(ax: Axes, comparison: Comparison) -> str:
+    rows = {name: [comparison.runs(c)[name] for c in DRAWN] for name in comparison.models}
+    real = float(np.mean([values.mean() for values in comparison.runs("real").values()]))
+    plots.spreads(ax, rows, DRAWN, real, "real digits")
+    words = [
+        f"{name}: " + ", ".join(f"{c} {v.mean():.0f}" for c, v in zip(DRAWN, row, strict=True))
+        for name, row in rows.items()
+    ]
+    return f"Fréchet distances of MNIST digits. {'; '.join(words)}; real {real:.0f}."
+
+
+def paper_picture() -> tuple[Figure, str]:
+    """Samples at the paper's settings, and Fréchet distances, with the alt text."""
+    figure = plots.figure(size=(10.6, 3.6))
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.15, 1))
+    for i, (name, samples) in enumerate(zip(PAPER.models, PAPER.arrays["samples"], strict=True)):
+        ax = figure.add_subplot(grid[i, 0])
+        plots.image_grid(ax, samples / 255, ACROSS, f"{name}, codes from N(0, 1)")
+        ax.title.set_fontsize(9)
+    right = figure.add_subplot(grid[:, 1])
+    words = _distances(right, PAPER)
+    right.set_xlabel("Fréchet distance")
+    return figure, words
