@@ -13,7 +13,7 @@ from companion.experiments.assemble import parameters
 from companion.experiments.experiment import SCALES, Data
 from companion.experiments.presets import PRESETS
 from companion.lab import explorable as lab
-from companion.lab.study import Study, View
+from companion.lab.study import Study
 from companion.training import fit
 from figures import explorables
 from figures.explorables import batch_orthogonal, mnist, sinusoid, sinusoid_full
@@ -33,7 +33,7 @@ def saved(monkeypatch):
 
 def test_they_are_named_but_not_rebuilt_with_the_others(monkeypatch):
     built = []
-    for kind in (lab.Computed, Study, View, mnist.Comparison):
+    for kind in (lab.Computed, Study, mnist.Comparison):
         monkeypatch.setattr(kind, "build", lambda *its: built.append((its[0].name, its[1])))
     explorables.rebuild()
     assert built == [(name, None) for name in explorables.BY_NAME]

@@ -7,11 +7,12 @@ from itertools import zip_longest
 import pytest
 
 from companion.lab.explorable import asked
-from companion.lab.study import Study, View
-from figures.explorables import EXPLORABLES
+from companion.lab.study import Study
+from figures.explorables import EXPLORABLES, ablation, digits, face_models, sinusoid_full
 
-STUDIES = [e.study.study if isinstance(e.study, View) else e.study for e in EXPLORABLES]
-STUDIES = {study.name: study for study in STUDIES if isinstance(study, Study)}
+STUDIES = [module.RUNS for module in (face_models, digits, ablation)] + [sinusoid_full.STUDY]
+STUDIES += [one.study for one in EXPLORABLES if isinstance(one.study, Study)]
+STUDIES = {study.name: study for study in STUDIES}
 
 
 @pytest.mark.slow

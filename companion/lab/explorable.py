@@ -8,7 +8,7 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -97,20 +97,20 @@ class Source:
         """
         raise NotImplementedError
 
-    @cached_property
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The lattice, read once."""
-        return load_lattice(self.name)[0]
+        return _read(self.name)[0]
 
     @property
     def about(self) -> dict:
         """What made the lattice, and its sum."""
-        return load_lattice(self.name)[1]
+        return _read(self.name)[1]
 
     def keep(self, arrays: dict[str, np.ndarray], about: dict) -> None:
         """Write the lattice into the package."""
         save_lattice(self.name, arrays, {"made_by": f"companion rebuild {self.name}"} | about)
-        self.__dict__.pop("arrays", None)  # what was read before
+        _read.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,9 @@ def load_lattice(name: str) -> tuple[dict[str, np.ndarray], dict]:
         )
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}, about
+
+
+_read = cache(load_lattice)
 
 
 def compare(result: Any, bands: dict[str, np.ndarray]) -> list[str]:

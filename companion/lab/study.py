@@ -194,31 +194,6 @@ class Study(Source):
         return compare(asked(self.measure, point, model), bands)
 
 
-@dataclass(frozen=True)
-class View(Source):
-    """The trainings of a study through other sliders.
-
-    Args:
-        numbers: of a point; asked for what its arguments name of it.
-        study: whose trainings these numbers are made of.
-    """
-
-    numbers: Callable[..., Any]
-    study: Study
-
-    def __call__(self, seed: int, **some: float) -> Any:
-        """The numbers of a point, which must be on the grid."""
-        return asked(self.numbers, self.point(seed, **some))
-
-    def build(self, directory: Path | None = None) -> None:
-        """Train every point of the study and write its lattice."""
-        self.study.build(directory)
-
-    def check(self) -> list[str]:
-        """Retrain a point of the study and compare it."""
-        return self.study.check()
-
-
 def as_bytes(images: np.ndarray, levels: int = 255) -> np.ndarray:
     """Images in [0, 1], and what lies beyond cut off, as a lattice keeps them.
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from companion.lab.explorable import Control, Explorable
-from companion.lab.study import Study, View
+from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.study import Study
 from companion.models import MLAE
 from companion.models import linear as rising
 from companion.networks import build
@@ -211,7 +211,7 @@ def draw(figure: Figure, n: Numbers, change: int) -> str:
     )
 
 
-STUDY = View(NAME, CONTROLS, (0,), numbers, RUNS)
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, RUNS.check, RUNS.compute)
 EXPLORABLE = Explorable(
     title="One change at a time",
     study=STUDY,

@@ -13,8 +13,8 @@ from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import Recogniser, decoder_spectrum, gaussian_w2
 from companion.evaluation.generation import codes_of
-from companion.lab.explorable import Explorable
-from companion.lab.study import Study, View, as_bytes
+from companion.lab.explorable import Computed, Explorable
+from companion.lab.study import Study, as_bytes
 from companion.latents import fit_latents
 from companion.models import Model
 from companion.networks import MLP
@@ -254,7 +254,7 @@ def noise_level(ax: Axes, beta: float) -> None:
     ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
-STUDY = View(NAME, WEIGHTS.controls, (0,), numbers, RUNS)
+STUDY = Computed(NAME, WEIGHTS.controls, (0,), numbers, RUNS.check, RUNS.compute)
 EXPLORABLE = Explorable(
     title="Real digits, told which",
     study=STUDY,

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from companion import jacobians
 from companion.data.faces import FACTORS, LABEL, Faces
 from companion.evaluation import FactorReader, decoder_spectrum, gaussian_w2
-from companion.lab.explorable import Explorable
-from companion.lab.study import Study, View, as_bytes
+from companion.lab.explorable import Computed, Explorable
+from companion.lab.study import Study, as_bytes
 from companion.latents import fit_latents
 from companion.models import VAE, Model
 from companion.networks import MLP
@@ -226,7 +226,7 @@ def draw(figure: Figure, found: dict[str, Numbers]) -> str:
     return "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
 
 
-STUDY = View(NAME, WEIGHTS.controls, (0,), numbers, RUNS)
+STUDY = Computed(NAME, WEIGHTS.controls, (0,), numbers, RUNS.check, RUNS.compute)
 EXPLORABLE = Explorable(
     title="Synthetic faces of ten known factors",
     study=STUDY,
