@@ -161,22 +161,20 @@ def test_probes_orthogonal_across_the_batch_are_compared_over_eight_seeds():
 
 
 def test_the_comparison_of_probes_can_be_made_again_and_goes_on(saved, tmp_path, monkeypatch):
+    x, valid = batch_orthogonal.load("digits")
     few = {k: v._replace(epochs=1) for k, v in batch_orthogonal.SETTINGS.items() if "8×8" in k}
-    x, valid, note = batch_orthogonal.load("digits")
-    for name, value in {
-        "SETTINGS": few,
-        "SEEDS": (0,),
-        "FRACTIONS": (1.0, 0.5),
-        "DRAWS": 2,
-    }.items():
+    values = {"SETTINGS": few, "DRAWS": 2, "load": lambda name: (x[:256], valid[:20])}
+    for name, value in values.items():
         monkeypatch.setattr(batch_orthogonal, name, value)
-    monkeypatch.setattr(batch_orthogonal, "load", lambda name: (x[:256], valid[:20], note))
-    batch_orthogonal.STUDY.build(tmp_path / "runs")
+    axes = dict(batch_orthogonal.STUDY.controls)
+    axes["setting"] = lab.Control("networks and data", tuple(few), "8×8 digits, d = 8")
+    axes["fraction"] = lab.Control("share", (1.0, 0.5), 1.0)
+    study = replace(batch_orthogonal.STUDY, controls=axes, seeds=(0,))
+    study.build(tmp_path / "runs")
     arrays, about = saved.pop("batch_orthogonal")
     assert arrays["nll"].shape == (2, 2, 2, 1) and arrays["noise"].shape == (2, 2, 2, 1)
-    assert about["settings"]["8×8 digits, d = 8"]["data"] == note
-    monkeypatch.setattr(batch_orthogonal, "train", lambda *_: pytest.fail("trained twice"))
-    batch_orthogonal.STUDY.build(tmp_path / "runs")
+    assert about["controls"]["kind"] == list(batch_orthogonal.KINDS)
+    study.build(tmp_path / "runs")
     assert np.array_equal(saved["batch_orthogonal"][0]["nll"], arrays["nll"])
 
 

@@ -3,11 +3,8 @@
 The course's own measurement, on no paper's table: eight seeds of three networks on real digits.
 """
 
-import json
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,24 +13,30 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from companion import volume
-from companion.atomic import write_json
 from companion.contracts import as_float
 from companion.data import images
-from companion.lab.explorable import Computed, compare
+from companion.lab.explorable import Control
+from companion.lab.study import Study
 from companion.models import MLAE
 from companion.networks import MLP, ConvDecoder, ConvEncoder
-from companion.training import TrainConfig, fit
+from companion.training import TrainConfig
 from figures import plots
 
 NAME = "batch_orthogonal"
 KINDS = {"sphere": "independent", "batch-orthogonal": "orthogonal across"}
 FRACTIONS = (1.0, 1 / 8, 1 / 16)
-SEEDS = tuple(range(8))
 BETA, BATCH, DRAWS, VALID = 10.0, 128, 10, 500
 TRAINING = {"learning_rate": 2e-3, "noise": 0.1}
-METRICS = ("nll", "error")  # in nats, and mean ‖x̂ − x‖², on validation digits
+METRICS = ("nll", "error")
 COLOURS = dict(zip(KINDS, (plots.ORANGE, plots.BLUE), strict=True))
 STUDENT = 2.365  # the t of 95 % for eight runs
+
+
+class Numbers(NamedTuple):
+    """What is measured of a trained model, on validation digits."""
+
+    nll: float  # in nats
+    error: float  # mean ‖x̂ − x‖²
 
 
 class Setting(NamedTuple):
@@ -70,10 +73,9 @@ def excess(setting: str, kind: str, metric: str = "loss") -> np.ndarray:
     >>> excess("8×8 digits, d = 16", "sphere")[0].tolist() == [0.0] * 8
     True
     """
-    found = {name: STUDY.arrays[name].astype(float) for name in METRICS}
+    found = {name: STUDY.at(name, setting=setting) for name in METRICS}  # (kind, fraction, seed)
     runs = found["nll"] + BETA * found["error"] if metric == "loss" else found[metric]
-    at = runs[list(SETTINGS).index(setting)]
-    return at[list(KINDS).index(kind)] - at[0, 0]
+    return runs[list(KINDS).index(kind)] - runs[0, 0]
 
 
 def noise_ratio(setting: str) -> np.ndarray:
@@ -105,7 +107,7 @@ def picture() -> tuple[Figure, str]:
             noise_ratio(setting), (-0.1, 0.1), (("o", "new"), ("^", "trained")), strict=True
         ):
             label = when if at == 0 else ""
-            first.plot(ratios, [at + shift] * len(SEEDS), marker, color=plots.BLUE, alpha=0.6,
+            first.plot(ratios, [at + shift] * len(STUDY.seeds), marker, color=plots.BLUE, alpha=0.6,
                        label=label)  # fmt: skip
         for shift, (kind, name) in zip((0.97, 1.03), KINDS.items(), strict=True):
             mean, half = interval(excess(setting, kind))
@@ -129,20 +131,20 @@ def picture() -> tuple[Figure, str]:
 
 
 @cache
-def load(name: str) -> tuple[Tensor, Tensor, str]:
-    """Training and validation images of a set, and where they come from in words.
+def load(name: str) -> tuple[Tensor, Tensor]:
+    """Training and validation images of a set; MNIST's are those of its two test files.
 
     Raises:
         companion.data.fetch.DataNotFoundError: saying which file to put where.
     """
     found = images.load(name, test_files_only=name != "digits")
-    return as_float(found.train.x), as_float(found.valid.x)[:VALID], found.note
+    return as_float(found.train.x), as_float(found.valid.x)[:VALID]
 
 
-def make_model(setting: str, seed: int, kind: str, fraction: float) -> MLAE:
+def make_model(setting: str, kind: str, fraction: float, seed: int) -> MLAE:
     """Seeded weights.
 
-    >>> make_model("8×8 digits, d = 8", 0, "sphere", 1.0).latent_dim
+    >>> make_model("8×8 digits, d = 8", "sphere", 1.0, seed=0).latent_dim
     8
     """
     one = SETTINGS[setting]
@@ -153,29 +155,22 @@ def make_model(setting: str, seed: int, kind: str, fraction: float) -> MLAE:
     return MLAE(*pair, shape, one.latent, beta=BETA, kind=kind, fraction=fraction)
 
 
-def config(setting: str, seed: int) -> TrainConfig:
+def make_data(setting: str) -> Tensor:
+    """The training images of one setting."""
+    return load(SETTINGS[setting].data)[0]
+
+
+def make_config(setting: str, seed: int) -> TrainConfig:
     """One-cycle Adam steps; the models are those of the last epoch."""
     return TrainConfig(SETTINGS[setting].epochs, BATCH, seed=seed, device="cpu", **TRAINING)
 
 
-def train(setting: str, kind: str, fraction: float) -> dict:
-    """Train and measure all seeds of one way; those of the usual way also the noise of a step."""
-    x, valid, _ = load(SETTINGS[setting].data)
-    new, models = ([make_model(setting, s, kind, fraction) for s in SEEDS] for _ in range(2))
-    for seed, model in zip(SEEDS, models, strict=True):
-        fit(model, x, None, config(setting, seed), progress=False)
-    found = [measure(model.eval(), valid) for model in models]
-    result = {name: [getattr(run, name) for run in found] for name in METRICS}
-    if (kind, fraction) == (next(iter(KINDS)), FRACTIONS[0]):
-        result["noise"] = [[noise(m, x) for m in some] for some in (new, models)]
-    return result
-
-
 @torch.no_grad()
-def measure(model: MLAE, valid: Tensor) -> SimpleNamespace:
+def measure(model: MLAE, setting: str) -> Numbers:
     """The exact NLL and the error on validation images."""
+    valid = load(SETTINGS[setting].data)[1]
     error = (model.decode(model.encode(valid)) - valid).square().flatten(1).sum(1).mean()
-    return SimpleNamespace(nll=-model.log_prob(valid).value.mean().item(), error=error.item())
+    return Numbers(-model.log_prob(valid).value.mean().item(), error.item())
 
 
 def noise(model: MLAE, x: Tensor) -> list[float]:
@@ -188,44 +183,31 @@ def noise(model: MLAE, x: Tensor) -> list[float]:
     return [d.square().mean().item() for d in far]
 
 
-def compute(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Train all models; goes on where it stopped.
+def extra(models: dict[tuple, MLAE]) -> dict[str, np.ndarray]:
+    """The noise of a step of the usual way, ``(setting, new or trained, kind, seed)``."""
+    found: dict[str, list] = {}
+    for (setting, kind, fraction, seed), model in models.items():
+        if (kind, fraction) == (next(iter(KINDS)), FRACTIONS[0]):
+            pair = make_model(setting, kind, fraction, seed), model
+            found.setdefault(setting, []).append([noise(m, make_data(setting)) for m in pair])
+    ordered = np.array(list(found.values()), np.float32)  # (setting, seed, new or trained, kind)
+    return {"noise": np.moveaxis(ordered, 1, -1)}
 
-    Needs MNIST's two test files (`companion data`) and about half an hour of one processor core.
-    """
-    found = []
-    directory.mkdir(parents=True, exist_ok=True)
-    for at, setting in enumerate(SETTINGS):
-        for kind in KINDS:
-            for fraction in FRACTIONS:
-                path = directory / f"{at}-{kind}-{fraction:g}.json"
-                if not path.exists():
-                    write_json(path, train(setting, kind, fraction))
-                found.append(json.loads(path.read_text("utf-8")))
-    shape = (len(SETTINGS), len(KINDS), len(FRACTIONS), len(SEEDS))
-    arrays = {m: np.reshape([one[m] for one in found], shape).astype(np.float32) for m in METRICS}
-    noises = np.array([one["noise"] for one in found if "noise" in one], np.float32)
-    arrays["noise"] = noises.transpose(0, 1, 3, 2)  # (setting, new or trained, kind, seed)
-    about = {
+
+STUDY = Study(
+    NAME,
+    {
+        "setting": Control("networks and data", tuple(SETTINGS), "8×8 digits, d = 8"),
+        "kind": Control("probes", tuple(KINDS), "sphere"),
+        "fraction": Control("share of the batch", FRACTIONS, 1.0),
+    },
+    tuple(range(8)), Numbers, make_model, make_data, make_config, measure, METRICS, extra=extra,
+    apart=("setting", "kind", "fraction"),
+    notes={
         "settings": {
-            name: {"data": load(s.data)[2], "latent": s.latent, "epochs": s.epochs}
-            for name, s in SETTINGS.items()
+            name: {"data": one.data, "latent": one.latent, "epochs": one.epochs}
+            for name, one in SETTINGS.items()
         },
-        "kinds": list(KINDS),
-        "fractions": list(FRACTIONS),
-        "seeds": list(SEEDS),
         "training": {"beta": BETA, "batch_size": BATCH} | TRAINING,
-    }
-    return arrays, about
-
-
-def check(seed: int = 0, setting: str = "8×8 digits, d = 8") -> list[str]:
-    """Retrain one model by itself and compare it with the band of the seeds there."""
-    kind, (x, valid, _) = next(iter(KINDS)), load(SETTINGS[setting].data)
-    model = make_model(setting, seed, kind, FRACTIONS[0])
-    fit(model, x, None, config(setting, seed), progress=False)
-    bands = {name: STUDY.arrays[name][list(SETTINGS).index(setting), 0, 0] for name in METRICS}
-    return compare(measure(model.eval(), valid), bands)
-
-
-STUDY = Computed(NAME, {}, (0,), None, check, compute)
+    },
+)  # fmt: skip
