@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from figures import plots
+from figures.explorables import interval
 
 
 def axes():
@@ -53,7 +54,7 @@ def test_a_ribbon_is_as_thick_as_its_curve_is_dense():
     """A straight line of density 0 to 1: its quads reach width/2 times the density aside."""
     x = np.linspace(0, 1, 11)
     ax, chosen = axes(), (x > 0.25) & (x < 0.55)
-    plots.ribbon(ax, np.stack([x, 0 * x], 1), x, chosen, [0, 10], top=1.0, width=0.5)
+    interval.ribbon(ax, np.stack([x, 0 * x], 1), x, chosen, [0, 10], top=1.0, width=0.5)
     quads = [path.vertices for path in ax.collections[0].get_paths()]
     assert [abs(q[:, 1]).max() for q in quads] == pytest.approx(list(0.25 * x[1:]))
     outline = ax.patches[0].get_path().vertices
@@ -64,7 +65,7 @@ def test_a_ribbon_is_as_thick_as_its_curve_is_dense():
 def test_a_marked_density_covers_its_area():
     x, density = np.linspace(0, 2, 21), np.linspace(0, 1, 21)
     ax = axes()
-    plots.marked_density(ax, x, density, x > 1, slice(None, None, 10), top=1.0)
+    interval.marked_density(ax, x, density, x > 1, slice(None, None, 10), top=1.0)
     quads = np.array([path.vertices[:4] for path in ax.collections[0].get_paths()])
     widths, heights = np.ptp(quads[..., 0], axis=1), quads[:, 2:, 1].mean(1)
     assert (widths * heights).sum() == pytest.approx(1.0)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.lab.explorable import Computed, Control, Explorable
@@ -193,14 +194,31 @@ def numbers(change: int) -> Numbers:
     return RUNS.typical(np.mean, change=change)
 
 
+def paired_strip(ax: Axes, here: int) -> None:
+    """Both Fréchet distances of each run, a row for each model, bars at the medians (Table 6)."""
+    looks = ("N", "normal", plots.BLUE, -0.18), ("GMM(10)", "mixture", plots.ORANGE, 0.18)
+    for name, metric, color, shift in looks:
+        for row, runs in enumerate(RUNS.arrays[metric]):
+            where = np.full(len(runs), row + shift)
+            ax.plot(runs, where, "o", color=color, alpha=0.45, markersize=4)
+            ax.plot(np.median(runs), row + shift, "|", color=color, markersize=11, mew=2.2)
+        ax.plot([], [], "o", color=color, label=name)
+    chance = float(RUNS.arrays["chance"])
+    ax.axvline(chance, color=plots.GREY, linestyle="--", linewidth=1, label="real digits")
+    ax.axhspan(here - 0.5, here + 0.5, color=plots.GREY, alpha=0.18, linewidth=0)
+    ax.set(yticks=range(len(NAMES)), yticklabels=NAMES, xlabel="Fréchet distance", xscale="log")
+    ax.set_ylim(len(NAMES) - 0.5, -0.5)
+    high = max(RUNS.arrays[metric].max() for metric in ("normal", "mixture"))
+    ticks = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if chance < t < high]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.grid(axis="x", alpha=0.3)
+    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=3, frameon=False)
+
+
 def draw(figure: Figure, n: Numbers, change: int) -> str:
     """Fréchet distances of all rows and samples of the chosen one."""
-    arrays = RUNS.arrays
-    left = figure.add_axes((0.27, 0.12, 0.4, 0.79))
-    plots.paired_strip(
-        left, NAMES, {"N": arrays["normal"], "GMM(10)": arrays["mixture"]},
-        "Fréchet distance", chance=float(arrays["chance"]), here=change,
-    )  # fmt: skip
+    paired_strip(figure.add_axes((0.27, 0.12, 0.4, 0.79)), change)
     right = figure.add_axes((0.7, 0.03, 0.29, 0.88))
     plots.image_grid(right, n.samples, 6, f"samples, {NAMES[change]}")
     right.title.set_fontsize(9)

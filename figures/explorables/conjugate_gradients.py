@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -107,14 +108,27 @@ def numbers(latent: int, spread: float, tolerance: float, budget: float) -> Numb
     return Numbers(singular_values(latent, spread).numpy(), float(rounds), share.astype(float))
 
 
+def fallen(ax: Axes, latent: int, spread: float, tolerance: float, stop: float) -> None:
+    """Relative residuals over the rounds, median and range over probes, and where they stop."""
+    kept = STUDY.arrays[f"residuals_{latent}"][SPREADS.index(spread)]  # (rounds, 3)
+    rounds, values = so_many(latent), np.maximum(kept, 1e-15)
+    ax.fill_between(rounds, values.min(1), values.max(1), color=plots.BLUE, alpha=0.22, linewidth=0)
+    ax.plot(rounds, np.median(values, 1), color=plots.BLUE, linewidth=1.5, marker=".")
+    ax.axhline(tolerance, color=plots.ORANGE, linewidth=1.3, label=f"tolerance {tolerance:g}")
+    label = f"stops after {stop:.1f}"
+    ax.axvline(stop, color=plots.GREY, linestyle=":", linewidth=1.4, label=label)
+    ax.set(yscale="log", ylim=(1e-13, 5), xlabel="round", ylabel="‖v − JᵀJu‖ / ‖v‖")
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="lower left")
+
+
 def draw(
     figure: Figure, n: Numbers, latent: int, spread: float, tolerance: float, budget: float
 ) -> str:
     """The residuals over the rounds, the share of the gradient found, and rounds against d."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.3)
     left, middle, right = figure.subplots(1, 3)
-    fallen = STUDY.arrays[f"residuals_{latent}"][SPREADS.index(spread)]
-    plots.residuals(left, so_many(latent), fallen, tolerance, n.rounds)
+    fallen(left, latent, spread, tolerance, n.rounds)
     left.set_title(f"d = {latent}, singular values from 1 to {1 / spread:g}", fontsize=9)
     plots.shares(middle, n.singular_values, n.share)
     middle.set_title(f"gradient found, relative error {n.error:.1%}", fontsize=9)

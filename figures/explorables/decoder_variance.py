@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
@@ -141,23 +142,54 @@ def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple
     texts = []
     for ax, gamma in zip(figure.subplots(1, len(gammas), sharey=True), gammas, strict=True):
         result = STUDY(seed, gamma=gamma, dimension=dimension)
-        plots.blur(ax, result.points, result.reconstructions, result.samples)
+        blur(ax, result)
         ax.set_title(f"γ = {gamma:g}", fontsize=10)
         texts.append(words(result, gamma, dimension, 1))
     return figure, " ".join(texts)
+
+
+def blur(ax: Axes, result: Numbers) -> None:
+    """Data, their reconstructions and samples of a model in the plane of the picture."""
+    looks = {
+        "data": (result.points, ".", plots.GREY, 0.45, 4),
+        "samples": (result.samples, "+", plots.GREEN, 1, 4.5),
+        "reconstructions": (result.reconstructions, ".", plots.ORANGE, 1, 4.5),
+    }
+    for label, (values, marker, color, alpha, size) in looks.items():
+        style = {"color": color, "alpha": alpha, "markersize": size, "label": label}
+        ax.plot(*np.transpose(values), marker, **style)
+    ax.set(xlim=(-2.6, 2.6), ylim=(-0.75, 0.95), xlabel="along the manifold, u₁", ylabel="its bend")
+    ax.legend(fontsize=7, loc="upper right", ncols=3, columnspacing=0.8, handletextpad=0.1)
+
+
+def loss_against_variance(ax: Axes, dimension: int, here: tuple[float, float]) -> None:
+    """Twice the loss against γ, median and range over seeds, beside its slope in log γ, D − r.
+
+    The line goes through the smallest γ of the lowered runs; ``here`` is one run to mark.
+    """
+    for (name, loss), color in zip(
+        curves(dimension).items(), (plots.ORANGE, plots.BLUE), strict=True
+    ):
+        plots.band(ax, GAMMAS, 2 * loss, color, name)
+    slope, ratio = DIM - dimension, np.divide(GAMMAS, GAMMAS[0])
+    line = np.median(2 * loss[0]) + slope * np.log(ratio)
+    label = f"slope D − r = {slope:g}"
+    ax.plot(GAMMAS, line, "--", color=plots.GREY, linewidth=1.2, label=label)
+    ax.plot(*here, "o", color="black", markersize=8, fillstyle="none", markeredgewidth=1.6)
+    ax.set(xscale="log", xlabel="decoder variance γ", ylabel="2 · loss (nats)")
+    ax.minorticks_off()
+    ax.legend(fontsize=7)
 
 
 def draw(figure: Figure, result: Numbers, gamma: float, dimension: int, way: int) -> str:
     """Data against samples, the posterior variances, and where the loss stands among all runs."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.32)
     left, middle, right = figure.subplots(1, 3)
-    plots.blur(left, result.points, result.reconstructions, result.samples)
+    blur(left, result)
     left.set_title(f"γ = {gamma:g}: error {result.error:.2g}", fontsize=9)
     plots.posterior_variances(middle, result.spectrum, dimension)
     middle.set_title(f"active {result.active} of {LATENT}, true {dimension}", fontsize=9)
-    twice = {name: 2 * values for name, values in curves(dimension).items()}
-    here = gamma, 2 * result.loss
-    plots.loss_against_variance(right, GAMMAS, twice, DIM - dimension, here)
+    loss_against_variance(right, dimension, (gamma, 2 * result.loss))
     right.set_title("median and range over seeds", fontsize=9)
     return words(result, gamma, dimension, way)
 

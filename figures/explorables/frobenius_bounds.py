@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion import probes
@@ -23,6 +24,7 @@ CONTROLS = {
     "latent": Control("latent dimensions d", LATENTS, 8),
 }
 NAMES = ("eq. 7, mean over unit v", "eq. 5", "eq. 4")
+COLORS = (plots.GREEN, plots.BLUE, plots.ORANGE)  # of NAMES
 NUM_PROBES = 2000
 FINE = tuple(sorted({*np.geomspace(1, 100, 40).tolist(), *RATIOS}))  # where the curves are drawn
 
@@ -78,13 +80,44 @@ def numbers(seed: int, ratio: float, scale: float, latent: int) -> Numbers:
     return Numbers(curves, in_closed_form(latent, ratio, scale), measured(latent, ratio, seed))
 
 
+def gaps(ax: Axes, curves: np.ndarray, here: float) -> None:
+    """How far the bounds lie above the log-volume over the spread, with one spread marked."""
+    at = FINE.index(here)
+    for name, values, color in zip(NAMES, curves, COLORS, strict=True):
+        ax.plot(FINE, values, color=color, linewidth=1.8, label=name)
+        ax.plot(here, values[at], "o", color=color, markeredgecolor="black", markersize=7)
+    ax.axvline(here, color=plots.GREY, linewidth=1, linestyle=":")
+    ax.set(xscale="log", ylim=(-0.05, 3.05), xlabel="largest over smallest singular value")
+    ax.set_ylabel("bound − log-volume, nats per latent")
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def probed(ax: Axes, n: Numbers) -> None:
+    """A histogram of single estimates, with the bounds and the exact value as levels."""
+    low, high = np.quantile(n.probed, (0.002, 0.998))
+    edges = np.linspace(-0.5, 0.5, 41) * max(high - low, 0.02) + (low + high) / 2  # may be alike
+    values, style = np.clip(n.probed, *edges[[0, -1]]), {"color": plots.GREY, "alpha": 0.45}
+    ax.hist(values, edges, label="one probe each", **style)
+    for name, value, color in zip(NAMES, n.gaps, COLORS, strict=True):
+        ax.axvline(value, label=name, color=color, linewidth=1.8)
+    ax.axvline(0.0, linestyle="--", label="exact", color="black", linewidth=1.8)
+    near = [m for m in (*n.gaps, 0.0) if m < high + 1]  # what is far off stays out of the picture
+    left, right = min(low, *near), max(high, *near)
+    margin = 0.05 * max(right - left, 0.1)
+    ax.set_xlim(left - margin, right + margin)
+    ax.set_ylim(0, 1.7 * ax.get_ylim()[1])  # room for the legend
+    ax.set(xlabel="log-volume and what stands for it, nats per latent", yticks=[])
+    ax.legend(fontsize=8, loc="upper center", ncols=2)
+
+
 def draw(figure: Figure, n: Numbers, ratio: float, scale: float, latent: int) -> str:
     """The bounds' gaps over the spread, and single estimates of eq. 7 beside all levels."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.91, wspace=0.16)
     left, right = figure.subplots(1, 2)
-    plots.gaps(left, FINE, dict(zip(NAMES, n.curves, strict=True)), ratio)
+    gaps(left, n.curves, ratio)
     left.set_title(f"d = {latent}, λ = {scale:g}, product of all sᵢ = 1", fontsize=9)
-    plots.probed(right, n.probed, dict(zip(NAMES, n.gaps, strict=True)) | {"exact": 0.0})
+    probed(right, n)
     right.set_title(f"s₁/s_d = {ratio:g}", fontsize=9)
     return (
         f"Bounds on the log-volume for {latent} singular values spread by a factor {ratio:g}: "

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from companion.lab.explorable import Computed, Control, Explorable
@@ -122,6 +125,56 @@ def numbers(
     )  # fmt: skip
 
 
+def marked_density(ax: Axes, x, density, chosen, ticks, top: float) -> None:
+    """The area under a density, coloured by its height, with one piece of it outlined.
+
+    Args:
+        ax: axes to draw into.
+        x: ``(m,)`` ascending.
+        density: ``(m,)``.
+        chosen: ``(m,)`` bool, the piece.
+        ticks: indices, or a slice, of points to mark on the axis.
+        top: the density that is brightest, and the height of the axes.
+    """
+    x, density, floor = np.asarray(x), np.asarray(density), np.zeros(len(x))
+    _strip(ax, np.stack([x, floor], 1), np.stack([x, density], 1), density, chosen, top)
+    ax.plot(x[ticks], floor[ticks], "o", color="black", markersize=4, clip_on=False, zorder=4)
+    ax.set(ylim=(0, top), ylabel="density")
+
+
+def ribbon(ax: Axes, curve, density, chosen, ticks, top: float, width: float = 1.1) -> None:
+    """A curve in the plane, thick and bright where the density on it is high.
+
+    Args:
+        ax: axes to draw into.
+        curve: ``(m, 2)``.
+        density: ``(m,)`` per unit of arc length.
+        chosen: ``(m,)`` bool, a piece to outline.
+        ticks: indices, or a slice, of points to mark.
+        top: the density that is brightest.
+        width: the ribbon's for density 1.
+    """
+    curve, density = np.asarray(curve), np.asarray(density)
+    along = np.gradient(curve, axis=0)
+    normal = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True)
+    aside = width / 2 * density[:, None] * normal
+    _strip(ax, curve - aside, curve + aside, density, chosen, top)
+    ax.plot(*curve.T, color="black", linewidth=0.7)
+    ax.plot(*curve[ticks].T, "o", color="black", markersize=4, zorder=4)
+    ax.set(aspect="equal", xlabel="x₁", ylabel="x₂")
+
+
+def _strip(ax: Axes, one, other, values, chosen, top: float) -> None:
+    """The strip between two lines ``(m, 2)``, coloured by values, with one piece outlined."""
+    quads = np.stack([one[:-1], one[1:], other[1:], other[:-1]], 1)  # (m - 1, 4 corners, 2)
+    body = PolyCollection(quads, cmap=plots.CODE_MAP, norm=Normalize(0, top))
+    body.set(linewidth=0.4, edgecolor="face")
+    body.set_array((values[:-1] + values[1:]) / 2)
+    ax.add_collection(body)
+    outline = np.concatenate([one[chosen], other[chosen][::-1]])
+    ax.fill(*outline.T, facecolor="none", edgecolor=plots.ORANGE, linewidth=2.5, zorder=3)
+
+
 def draw(
     figure: Figure, n: Numbers, centre: float, width: float, stretch: float, bend: float
 ) -> str:
@@ -133,9 +186,9 @@ def draw(
     plane = figure.add_subplot(grid[:, 1])
     thin = slice(None, None, 5)  # enough to draw
     style = {"chosen": n.inside[thin], "ticks": slice(None, None, 20), "top": TOP}  # whole codes
-    plots.marked_density(latent, n.z[thin], n.density_z[thin], **style)
-    plots.marked_density(arc, n.arc[thin], n.density_x[thin], **style)
-    plots.ribbon(plane, n.curve[thin], n.density_x[thin], **style)
+    marked_density(latent, n.z[thin], n.density_z[thin], **style)
+    marked_density(arc, n.arc[thin], n.density_x[thin], **style)
+    ribbon(plane, n.curve[thin], n.density_x[thin], **style)
     title = f"N(0, 1): length {width:g}, mass {n.mass_z:.3f}"
     latent.set(xlim=ALONG, xlabel="code z", title=title)
     title = f"on the curve: length {n.length:.2f}, mass {n.mass_x:.3f}"

@@ -78,7 +78,11 @@ def draw(figure: Figure, n: Numbers, beta: float, small: float) -> str:
     left, middle, right = figure.subplots(1, 3)
     plots.direction_costs(left, (small, LARGE), 1 / (2 * beta), {n.kept})
     left.set_title(f"β = {beta:g}, σ² = {1 / (2 * beta):.3g}", fontsize=9)
-    plots.ellipse(middle, n.x, (1, 0) if n.kept else (0, 1), "global minimum")
+    middle.scatter(*n.x.T, s=7, color=plots.GREY, alpha=0.5, linewidths=0)
+    line = {"color": plots.ORANGE, "linewidth": 2.5, "label": "global minimum"}
+    middle.axline((0, 0), (1, 0) if n.kept else (0, 1), **line)
+    middle.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="x₁", ylabel="x₂")
+    middle.legend(loc="upper right", fontsize=8)
     low, tie, high = n.threshold.appears, n.threshold.tie, n.threshold.vanishes
     marks = {"½λ₁⁻¹": low, "β*": tie, "½λ₂⁻¹": high}
     plots.hysteresis(right, n.fine, n.up, n.down, marks, here=beta)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion import jacobians
@@ -99,6 +100,17 @@ STUDY = Study(
 )  # fmt: skip
 
 
+def stretch_along(ax: Axes, result: Numbers, eta: float) -> None:
+    """‖g'(z)‖ over the code, with the threshold η and the codes that data use as ticks."""
+    ax.plot(result.grid, result.stretch, color=plots.BLUE, linewidth=1.8)
+    ax.axhline(eta, color=plots.ORANGE, linewidth=1.4, linestyle="--", label=f"η = {eta:g}")
+    ticks = {"color": plots.GREY, "alpha": 0.5, "markersize": 7}
+    ax.plot(result.codes, np.full(len(result.codes), 0.0025), "|", **ticks)
+    ax.set(yscale="log", ylim=(2e-3, 20), xlabel="code z  (ticks: data)", ylabel="stretch ‖g'(z)‖")
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=8, loc="upper right")
+
+
 def draw(figure: Figure, result: Numbers, eta: float, mu: float, mu_in: float) -> str:
     """The manifold with its slowest place magnified, and the stretch along the code."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.91, wspace=0.22)
@@ -106,7 +118,7 @@ def draw(figure: Figure, result: Numbers, eta: float, mu: float, mu_in: float) -
     plots.manifold(left, result.points, result.codes, result.curve, result.grid)
     left.set_title(f"η = {eta:g}, μ = {mu:g}, μ_in = {mu_in:g}", fontsize=9)
     plots.magnified(left, result.curve, result.curve[result.stretch.argmin()])
-    plots.stretch_along(right, result.grid, result.stretch, eta, result.codes)
+    stretch_along(right, result, eta)
     right.set_title(
         f"self-crossings {result.crossings:g}, below η/2: {result.squeezed:.0%}", fontsize=9
     )

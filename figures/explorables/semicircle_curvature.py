@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from companion.lab.explorable import Computed, Control, Explorable
@@ -76,6 +77,38 @@ def ending(circles: np.ndarray, x: torch.Tensor) -> str:
     return "flat arc" if m > 3 * scale else "closed circle"
 
 
+def circles(ax: Axes, points: np.ndarray, frames: np.ndarray, color: str) -> None:
+    """A circle's way through its frames, the first black, with the data projected (MLAE Fig. 2).
+
+    The half that faces the data is solid, the other dotted. Light lines, drawn for the last frame
+    but one, hold the points that share a code.
+
+    Args:
+        ax: axes to draw into.
+        points: ``(n, 2)`` data.
+        frames: ``(frames, 3)`` of m, log r, log s.
+        color: of all frames but the first.
+    """
+    centres, radii = frames[:, 0], np.exp(frames[:, 1])
+    ax.scatter(*points.T, s=7, color=plots.GREY, alpha=0.6, linewidths=0)
+    centre, radius = centres[-2], radii[-2]
+    angle = np.linspace(-np.pi, np.pi, 24, endpoint=False)
+    rays = np.zeros((len(angle), 2, 2)) + (centre, 0)  # (ray, its two ends, 2)
+    rays[:, 1] += 60 * np.stack([-np.cos(angle), np.sin(angle)], axis=-1)
+    ax.add_collection(LineCollection(rays, colors=color, alpha=0.22, linewidths=0.7))
+    across, up = centre - points[:, 0], points[:, 1]
+    share = radius / np.hypot(across, up)
+    projected = np.stack([centre - share * across, share * up])
+    ax.scatter(*projected, s=9, color=color, alpha=0.7, linewidths=0, zorder=3)
+    for i, (m, r) in enumerate(zip(centres, radii, strict=True)):
+        look = {"color": color if i else "black", "linewidth": 1.2 + 0.5 * i}
+        half = min(np.pi / 2, 6 / r)  # of a large circle only what is in view, finely
+        for low, high, style in ((-half, half, "-"), (np.pi / 2, 3 * np.pi / 2, ":")):
+            angle = np.linspace(low, high, 200)
+            ax.plot(m - r * np.cos(angle), r * np.sin(angle), style, **look)
+    ax.set(xlim=(-2.2, 3.3), ylim=(-2.75, 2.75), aspect="equal", xlabel="x₁", ylabel="x₂")
+
+
 def draw(figure: Figure, both: dict[str, Path], beta: float, radius: float) -> str:
     """Both descents from one start, and curvature, NLL and reconstruction error over the steps."""
     figure.subplots_adjust(0.055, 0.13, 0.985, 0.91, wspace=0.26)
@@ -83,8 +116,7 @@ def draw(figure: Figure, both: dict[str, Path], beta: float, radius: float) -> s
     names = "on the manifold, f'(x̂)", "off the manifold, f'(x)"
     at, x = [TIMES.index(step) for step in FRAMES], make_data()
     for ax, one, name, color in zip(panels, both.values(), names, COLORS, strict=True):
-        frames = one.circles[at]
-        plots.circles(ax, x.numpy(), frames[:, 0], np.exp(frames[:, 1]), color)
+        circles(ax, x.numpy(), one.circles[at], color)
         ax.set_title(f"{name}: {ending(one.circles, x)}", fontsize=9)
     over_steps(right, both)
     texts = []
@@ -107,8 +139,11 @@ def over_steps(panel: Axes, both: dict[str, Path]) -> None:
     }
     for i, (label, values) in enumerate(rows.items()):
         ax = panel.inset_axes((0.12, 0.7 - 0.35 * i, 0.88, 0.3))
-        curves = dict(zip(("on", "off"), zip(values, COLORS, strict=True), strict=True))
-        plots.evolution(ax, TIMES, curves, label)
+        for one, color, name in zip(values, COLORS, ("on", "off"), strict=True):
+            ax.plot(TIMES, one, color=color, linewidth=1.6, label=name)
+        ax.set_xscale("symlog", linthresh=10)
+        ax.set(xlim=(0, TIMES[-1]), ylabel=label)
+        ax.minorticks_off()
         ax.tick_params(labelbottom=i == 2, labelsize=8)
         ax.yaxis.label.set_size(8)
     ax.set_xlabel("step")

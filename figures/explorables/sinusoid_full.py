@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.lab.explorable import Control
@@ -65,6 +66,13 @@ def shift(draws: int = 10_000) -> dict[str, float]:
     }
 
 
+def quartiles(ax: Axes, values: np.ndarray, color: str, label: str) -> None:
+    """The median over seeds against β as a line, and their middle half as a band."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=1)
+    ax.fill_between(BETAS, low, high, color=color, alpha=0.22, linewidth=0)
+    ax.plot(BETAS, middle, color=color, marker="o", markersize=3, linewidth=1.4, label=label)
+
+
 def phase_diagram() -> tuple[Figure, str]:
     """What the code follows, and where that changes, in the plane of β and noise; with alt text."""
     figure = plots.figure(3, size=(3.5, 3.2))
@@ -73,8 +81,8 @@ def phase_diagram() -> tuple[Figure, str]:
     for noise, colour in zip(NOISES, COLOURS, strict=True):
         label, onset = f"σ = {noise:g}", transitions(noise)
         error = STUDY.at("reconstruction", noise=noise) / noise**2  # (beta, seed)
-        plots.quartiles(left, BETAS, STUDY.at("alignment", noise=noise), colour, label)
-        plots.quartiles(middle, BETAS, error, colour, label)
+        quartiles(left, STUDY.at("alignment", noise=noise), colour, label)
+        quartiles(middle, error, colour, label)
         spread = noise + 0.04 * np.linspace(-1, 1, len(onset))
         right.plot(onset, spread, ".", color=colour, clip_on=False)  # one lies at the first β
         right.plot([np.median(onset)] * 2, [noise - 0.04, noise + 0.04], color="black")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
@@ -19,6 +20,7 @@ SPECTRA = ("all equal", "spread 0 to 2", "one large", "spread, along the axes")
 SIZES = (2, 8, 32)
 COUNTS = (1, 2, 4, 8)
 NUM_ESTIMATES = 4000
+COLORS = (plots.ORANGE, plots.PURPLE, plots.BLUE, plots.GREEN)  # of KINDS
 CONTROLS = {
     "kind": Control("probes", (0, 1, 2, 3), 2, names=KINDS),
     "num_probes": Control("K, probes per estimate", COUNTS, 1),
@@ -102,6 +104,38 @@ def numbers(seed: int, kind: int, num_probes: int, size: int, spectrum: int) -> 
     return Numbers(held, chosen, float(A.trace()), formula, simulated)
 
 
+def histogram(ax: Axes, n: Numbers, std: float, reach: float) -> None:
+    """Estimates with the trace and the formula's ±1 standard deviation, as far as ``reach``."""
+    low, high = n.trace - reach, n.trace + reach
+    edges, weights = np.linspace(low, high, 82), np.full(NUM_ESTIMATES, 100 / NUM_ESTIMATES)
+    span = {"color": plots.ORANGE, "alpha": 0.25, "linewidth": 0, "label": "formula, ±1 sd"}
+    ax.axvspan(n.trace - std, n.trace + std, **span)
+    bars = {"weights": weights, "color": plots.BLUE, "alpha": 0.8}
+    ax.hist(np.clip(n.estimates, low, high), edges, **bars)
+    ax.axvline(n.trace, color=plots.ORANGE, linewidth=1.5, label=f"trace = {n.trace:g}")
+    ax.set(xlim=(low, high), xlabel="estimate", ylabel="share of the estimates (%)")
+    ax.legend(frameon=False, fontsize=8, loc="upper right")
+
+
+def against_count(ax: Axes, n: Numbers, chosen: str) -> None:
+    """Variance against K for each kind of probe: lines are formulas, crosses simulations."""
+    top = max(max(v) for v in n.formula.values())
+    for color, (kind, values) in zip(COLORS, n.formula.items(), strict=True):
+        x = COUNTS[: len(values)]  # orthogonal probes are at most as many as dimensions
+        style = "--" if kind == "orthogonal" else "-"  # it lies on "sphere" for small K
+        ax.plot(x, values, style, color=color, linewidth=1.6, label=kind)
+        ax.plot(x, n.simulated[kind], "x", color=color, markersize=6)
+        if kind == chosen:
+            here = n.num_probes, values[COUNTS.index(n.num_probes)]
+            ax.plot(*here, "o", color=color, markeredgecolor="black", markersize=9)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("symlog", linthresh=top / 100)
+    ax.set_xticks(COUNTS, [str(k) for k in COUNTS])
+    ax.set(xlabel="K, number of probes", ylabel="variance", ylim=(-top / 400, 2 * top))
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=8)
+
+
 def draw(figure: Figure, n: Numbers, kind: int, num_probes: int, size: int, spectrum: int) -> str:
     """Left: estimates as a histogram, and the formula's ±1 sd. Right: variance against K."""
     figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.22)
@@ -109,11 +143,11 @@ def draw(figure: Figure, n: Numbers, kind: int, num_probes: int, size: int, spec
     widest = n.formula["gaussian"][0] ** 0.5  # of all: so pictures can be compared
     at = COUNTS.index(n.num_probes)
     expected, found = (of[KINDS[kind]][at] ** 0.5 for of in (n.formula, n.simulated))
-    plots.estimates(left, n.estimates, n.trace, expected, 4.2 * widest)
+    histogram(left, n, expected, 4.2 * widest)
     left.set_title(
         f"{KINDS[kind]}, K = {n.num_probes}: sd {found:.2f}, formula {expected:.2f}", fontsize=9
     )
-    plots.variances(right, COUNTS, n.formula, n.simulated, (KINDS[kind], n.num_probes))
+    against_count(right, n, KINDS[kind])
     right.set_title(f"d = {size}, eigenvalues: {SPECTRA[spectrum]}", fontsize=9)
     asked = "" if n.num_probes == num_probes else f" ({num_probes} asked, there are no more)"
     return (

@@ -147,9 +147,16 @@ def draw(figure: Figure, result: Numbers, arm: int) -> str:
     """Codes of data and of samples, and where samples lie on the curve."""
     figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.18)
     left, right = figure.subplots(1, 2)
-    plots.codes_apart(left, result.codes, result.drawn)
+    style = {"color": plots.GREY, "markersize": 4, "alpha": 0.7}
+    left.plot(*result.codes.T, ".", label="codes of data", **style)
+    left.plot(*result.drawn.T, "+", color=plots.GREEN, markersize=5, label="codes of samples")
+    left.set(xlabel="first principal code", ylabel="second")
     left.set_title(ARMS[arm], fontsize=10)
-    plots.histograms(right, BINS, {"data": result.truth, "samples": result.histogram})
+    right.stairs(result.truth, BINS, color=plots.GREY, fill=True, alpha=0.5, label="data")
+    right.stairs(result.histogram, BINS, color=plots.GREEN, alpha=1, label="samples")
+    right.set(xlabel="coordinate u along the curve", ylabel="density")
+    for ax in (left, right):
+        ax.legend(fontsize=7)
     right.set_title(f"energy distance {result.energy:.3g}", fontsize=10)
     middle = np.abs(BINS[:-1] + BINS[1:]) < 1
     share = (result.histogram[middle] * np.diff(BINS)[middle]).sum()

@@ -47,35 +47,6 @@ def spreads(
     ax.legend(fontsize=8, ncols=3, columnspacing=1.0, handletextpad=0.3, **place)
 
 
-def bargains(ax: Axes, points: Mapping[str, tuple]) -> None:
-    """What each model costs against what it is worth, from its own prior to its best sampler.
-
-    Args:
-        ax: axes to draw into, both logarithmic.
-        points: model -> (cost, scores with the own prior ``(runs,)``, best scores ``(runs,)``).
-    """
-    written: list[tuple[float, float]] = []
-    for name, (cost, own, best) in sorted(points.items(), key=lambda point: point[1][0]):
-        low, high = np.mean(best), np.mean(own)
-        ax.plot([cost, cost], [low, high], color=GREY, linewidth=0.9, alpha=0.6, zorder=1)
-        ax.plot(cost, high, "o", color=BLUE, markersize=5)
-        ax.plot(cost, low, "s", color=ORANGE, markersize=5)
-        height = low  # of the name, moved down from those already there
-        while any(
-            abs(np.log(cost / a)) < 0.3 and abs(np.log(height / b)) < 0.16 for a, b in written
-        ):
-            height *= 0.95
-        written.append((cost, height))
-        ax.annotate(name, (cost, height), (4, -3), textcoords="offset points", fontsize=7)
-    ax.plot([], [], "o", color=BLUE, label="N (own prior)")
-    ax.plot([], [], "s", color=ORANGE, label="its best sampler")
-    for which in "xy":
-        plain_logarithm(ax, which)
-    ax.set_xlim(0.9, 1.35 * ax.get_xlim()[1])  # room for the names
-    ax.set(xlabel="time of a step over a plain autoencoder's", ylabel="Fréchet distance")
-    ax.legend(fontsize=8, frameon=False)
-
-
 def plain_logarithm(ax: Axes, which: str) -> None:
     """A logarithmic axis with ticks at 1, 2 and 5, written as plain numbers.
 

@@ -6,26 +6,6 @@ from matplotlib.axes import Axes
 from companion.lab.frame import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 
-def residuals(ax: Axes, rounds, values, tolerance: float, stop: float) -> None:
-    """Relative residuals over the rounds of an iteration: median and range over systems.
-
-    Args:
-        ax: axes to draw into.
-        rounds: ``(m,)``.
-        values: ``(m, systems)``.
-        tolerance: where the iteration stops, drawn as a line.
-        stop: the round in which it does on average.
-    """
-    values = np.maximum(values, 1e-15)
-    ax.fill_between(rounds, values.min(1), values.max(1), color=BLUE, alpha=0.22, linewidth=0)
-    ax.plot(rounds, np.median(values, 1), color=BLUE, linewidth=1.5, marker=".")
-    ax.axhline(tolerance, color=ORANGE, linewidth=1.3, label=f"tolerance {tolerance:g}")
-    ax.axvline(stop, color=GREY, linestyle=":", linewidth=1.4, label=f"stops after {stop:.1f}")
-    ax.set(yscale="log", ylim=(1e-13, 5), xlabel="round", ylabel="‖v − JᵀJu‖ / ‖v‖")
-    ax.minorticks_off()
-    ax.legend(fontsize=8, loc="lower left")
-
-
 def shares(ax: Axes, sizes, share) -> None:
     """How much of the gradient an unfinished iteration finds in each direction; 1 is all of it.
 

@@ -26,13 +26,6 @@ def band(ax: Axes, x, values, color: str, label: str) -> None:
     )
 
 
-def quartiles(ax: Axes, x, values, color: str, label: str) -> None:
-    """The median over runs as a line, and their middle half as a band; as :func:`band`."""
-    low, middle, high = np.quantile(np.asarray(values), (0.25, 0.5, 0.75), axis=1)
-    ax.fill_between(x, low, high, color=color, alpha=0.22, linewidth=0)
-    ax.plot(x, middle, color=color, marker="o", markersize=3, linewidth=1.4, label=label)
-
-
 def trade_off(ax: Axes, beta, reconstruction, nll, here=None, **_) -> Axes:
     """Reconstruction error and NLL against β, medians and bands over seeds (MLAE Fig. 3, middle).
 
@@ -65,22 +58,6 @@ def learning_curve(ax: Axes, curve, label: str, color: str = BLUE) -> None:
     """One logged quantity over the epochs of a run: ``curve`` is ``(epochs, values)``."""
     ax.plot(*curve, color=color, linewidth=1.5, label=label)
     ax.set(xlabel="epoch", ylabel=label)
-
-
-def evolution(ax: Axes, steps, curves: dict[str, tuple], label: str) -> None:
-    """One quantity of several runs over the steps, both axes stretched: name -> (values, colour).
-
-    Args:
-        ax: axes to draw into.
-        steps: ``(times,)``.
-        curves: values ``(times,)`` and a colour by the run's name.
-        label: of the quantity.
-    """
-    for name, (values, color) in curves.items():
-        ax.plot(steps, values, color=color, linewidth=1.6, label=name)
-    ax.set_xscale("symlog", linthresh=10)
-    ax.set(xlim=(0, steps[-1]), ylabel=label)
-    ax.minorticks_off()
 
 
 def objective_gap(ax: Axes, weight, objective, elbo, here=None) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 
-from companion.lab.frame import CODE_MAP, GREY, ORANGE
+from companion.lab.frame import CODE_MAP, ORANGE
 
 
 def manifold(ax: Axes, points, codes, curve, curve_codes) -> None:
@@ -30,53 +30,6 @@ def manifold(ax: Axes, points, codes, curve, curve_codes) -> None:
     ax.add_collection(line)
     ax.set(xlim=(-3.3, 3.3), ylim=(-2.2, 2.2), xlabel="x₁", ylabel="x₂")
     ax.text(0.02, 0.02, "colour: code z;  line: decoder", transform=ax.transAxes, fontsize=8)
-
-
-def ellipse(ax: Axes, points, direction, label: str) -> None:
-    """Two-dimensional data with the line that a linear autoencoder projects onto.
-
-    Args:
-        ax: axes to draw into.
-        points: ``(n, 2)``.
-        direction: ``(2,)`` of the line.
-        label: what the line is.
-    """
-    ax.scatter(*np.transpose(points), s=7, color=GREY, alpha=0.5, linewidths=0)
-    ax.axline((0, 0), tuple(direction), color=ORANGE, linewidth=2.5, label=label)
-    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="x₁", ylabel="x₂")
-    ax.legend(loc="upper right", fontsize=8)
-
-
-def circles(ax: Axes, points, centres, radii, color: str) -> None:
-    """A circle's way through its frames, the first black, with the data projected (MLAE Fig. 2).
-
-    The half that faces the data is solid, the other dotted. Light lines, drawn for the last frame
-    but one, hold the points that share a code.
-
-    Args:
-        ax: axes to draw into.
-        points: ``(n, 2)`` data.
-        centres: ``(frames,)`` positions on the first axis.
-        radii: ``(frames,)``.
-        color: of all frames but the first.
-    """
-    ax.scatter(*np.transpose(points), s=7, color=GREY, alpha=0.6, linewidths=0)
-    centre, radius = centres[-2], radii[-2]
-    angle = np.linspace(-np.pi, np.pi, 24, endpoint=False)
-    rays = np.zeros((len(angle), 2, 2)) + (centre, 0)  # (ray, its two ends, 2)
-    rays[:, 1] += 60 * np.stack([-np.cos(angle), np.sin(angle)], axis=-1)
-    ax.add_collection(LineCollection(rays, colors=color, alpha=0.22, linewidths=0.7))
-    across, up = centre - points[:, 0], points[:, 1]
-    share = radius / np.hypot(across, up)
-    projected = np.stack([centre - share * across, share * up])
-    ax.scatter(*projected, s=9, color=color, alpha=0.7, linewidths=0, zorder=3)
-    for i, (m, r) in enumerate(zip(centres, radii, strict=True)):
-        look = {"color": color if i else "black", "linewidth": 1.2 + 0.5 * i}
-        half = min(np.pi / 2, 6 / r)  # of a large circle only what is in view, finely
-        for low, high, style in ((-half, half, "-"), (np.pi / 2, 3 * np.pi / 2, ":")):
-            angle = np.linspace(low, high, 200)
-            ax.plot(m - r * np.cos(angle), r * np.sin(angle), style, **look)
-    ax.set(xlim=(-2.2, 3.3), ylim=(-2.75, 2.75), aspect="equal", xlabel="x₁", ylabel="x₂")
 
 
 def image_grid(
