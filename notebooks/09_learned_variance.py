@@ -74,9 +74,8 @@ from companion.networks import MLP
 
 def pair(data, latent, hidden, seed):
     """Encoder, to mean and log-variance of each code, and decoder."""
-    with torch.random.fork_rng(devices=[]):  # the seed holds in here only
-        torch.manual_seed(seed)
-        return MLP(data, 2 * latent, hidden), MLP(latent, data, hidden)
+    torch.manual_seed(seed)
+    return MLP(data, 2 * latent, hidden), MLP(latent, data, hidden)
 
 
 # %% [markdown]
