@@ -74,9 +74,8 @@ from companion.networks import MLP
 
 def pair(data, latent, hidden, seed):
     """Encoder, to mean and log-variance of each code, and decoder."""
-    with torch.random.fork_rng(devices=[]):  # the seed holds in here only
-        torch.manual_seed(seed)
-        return MLP(data, 2 * latent, hidden), MLP(latent, data, hidden)
+    torch.manual_seed(seed)
+    return MLP(data, 2 * latent, hidden), MLP(latent, data, hidden)
 
 
 # %% [markdown]
@@ -440,17 +439,17 @@ print(f"largest eigenvalue of the digits' covariance {top:.2f}; at γ = 1 {used}
 # the same `fit` trains it:
 
 # %%
-from companion.models import TwoStageVAE
-
-hidden, learnt = (32, 32), {"learn_variance": True}
-first = VAE(*pair(5, 3, hidden, seed), (5,), 3, decoder_variance=0.01, **learnt)
-second = VAE(*pair(3, 3, hidden, seed + 100), (3,), 3, decoder_variance=0.1, **learnt)
-both = TwoStageVAE(first, second)
-
-# %%
 from figures.explorables import two_stages as stages
 
-assert same(first, stages.make_first(seed, learn_variance=True, decoder_variance=0.01))
+options = {"decoder_variance": 0.01, "learn_variance": True}
+first = VAE(*pair(5, 3, (32, 32), seed), (5,), 3, **options)
+assert same(first, stages.make_first(seed, **options))
+
+# %%
+from companion.models import TwoStageVAE
+
+options = {"decoder_variance": 0.1, "learn_variance": True}
+both = TwoStageVAE(first, VAE(*pair(3, 3, (32, 32), seed + 100), (3,), 3, **options))
 assert same(both, stages.make_second(first, seed))
 print("the two stages whose samples the next slider shows, not yet trained")
 

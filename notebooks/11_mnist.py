@@ -170,6 +170,8 @@ show(figure, words)
 names = ("variety", "distance", "clean")
 variety, distance, clean = (digits.curves(name)["beta"] for name in names)
 at = digits.BETAS.index
+
+# %%
 print(f"clean over noisy at β = 0.1: {np.median(clean[0] / distance[0]):.1f}")
 claim("mlae-fig8-diversity-grows", (np.diff(variety[[0, 2, 4, 6]], axis=0) > 0).all(0).tolist())
 claim("mlae-5-large-beta-less-normal", float(np.median(distance[at(100.0)] / distance[at(10.0)])))
@@ -186,6 +188,8 @@ if dataset == "auto":
     dataset = "digits" if profile == "quick" else "mnist"
 if network == "auto":
     network = "convnet+" if profile == "full" and dataset != "digits" else "mlp"
+
+# %%
 data = images.load(dataset, test_files_only=test_files_only, seed=seed)
 print(data.note, [len(part.x) for part in (data.train, data.valid, data.test)])
 
@@ -195,6 +199,7 @@ def unit(split, limit=None):
     return as_float(split.x[:limit]), images.one_hot(split.y[:limit], 10)
 
 
+# %%
 small, is_full = dataset == "digits", profile == "full"
 x, labels = unit(data.train, None if is_full else 20_000)
 x_valid, labels_valid = unit(data.valid, 1000)
@@ -210,10 +215,7 @@ shape, latent = tuple(x.shape[1:]), 16
 from dataclasses import replace
 
 from companion.experiments import papers
-from companion.experiments.assemble import MODELS
 from companion.experiments.experiment import choose
-from companion.networks import MLP, build
-from figures.explorables.ablation import small_table
 
 # %%
 names = {"convnet": "mlae-mnist-convnet", "resnet": "mlae-mnist-resnet"}
@@ -225,6 +227,10 @@ tables = {
 
 
 # %%
+from companion.networks import MLP, build
+from figures.explorables.ablation import small_table
+
+
 def networks(heads):
     if network == "mlp":
         width = 128 if small else 512
@@ -235,17 +241,26 @@ def networks(heads):
 
 
 # %%
+import torch
+
+from companion.models import MLAE, VAE
+
+
 def make(family, run, **options):
     if is_full and not small and network != "mlp":
         preset = replace(experiment.preset, family=family, conditional=True, options={})
         return replace(experiment, preset=preset, options=options, seed=run).build(shape)
     torch.manual_seed(run)
-    return MODELS[family](*networks(1 if family == "mlae" else 2), shape, latent, **options)
+    kind, heads = (MLAE, 1) if family == "mlae" else (VAE, 2)
+    return kind(*networks(heads), shape, latent, **options)
 
 
 # %%
-import torch
+from companion.networks import summary
 
+print(summary(make("mlae", seed, beta=beta).encoder, shape, (10,)))
+
+# %%
 makers = {
     f"MLAE, β = {beta:g}": ("mlae", {"beta": beta, "num_probes": num_probes}),
     f"VAE, γ = {gamma:g}": ("vae", {"decoder_variance": gamma}),
@@ -266,10 +281,25 @@ config = TrainConfig(
     epochs={"quick": 100, "standard": 30, "full": 400}[profile], batch_size=128, noise=0.1,
     learning_rate=2e-3 if small else 5e-3, device=device, validate_on=100,
 )  # fmt: skip
+
+# %%
 if is_full:
     config, directory = experiment.config(len(x)), directory or "runs/11"
 epochs = epochs or config.epochs
 config = replace(config, epochs=epochs, validate_every=max(1, epochs // 20))
+
+# %% [markdown]
+# Fully connected, on the 8×8 digits, these are the networks behind the sliders; those trainings were longer:
+
+# %%
+from companion.lab.same import same
+
+if small and network == "mlp":
+    assert same(make("mlae", seed, beta=10.0), digits.make_model("mlae 10", seed))
+    assert same(make("vae", seed, decoder_variance=0.05), digits.make_model("vae 0.05", seed))
+longer = TrainConfig(200, 128, learning_rate=2e-3, noise=0.1, seed=seed, device="cpu")
+assert longer == digits.make_config(seed)
+print(f"{longer.epochs} passes there, {config.epochs} here")
 
 # %%
 models, logs = {name: [] for name in makers}, {}
@@ -312,6 +342,8 @@ from companion.evaluation import evaluate
 mlae = models[f"MLAE, β = {beta:g}"][0]
 held_out = evaluate(mlae, x_test[:300], labels_test[:300])
 seen = evaluate(mlae, x[:300], labels[:300])
+
+# %%
 ratio = held_out.reconstruction / seen.reconstruction
 answer = "near" if ratio < 1.5 else "twice" if ratio < 5 else "ten times"
 print(f"held-out over training error: {ratio:.1f}, so {answer}; you said {prediction}")
@@ -321,10 +353,12 @@ means = torch.stack([x[labels[:, c] == 1].mean(0) for c in range(10)])
 class_error = (x_test - means[labels_test.argmax(1)]).square().flatten(1).sum(1).mean()
 print(f"error {held_out.reconstruction:.2f}; with the mean image of each class {class_error:.2f}")
 
-# %% mystnb={"image": {"alt": "Test digits in the top row, each model's reconstructions below."}}
+# %%
 few, told = x_test[:12], labels_test[:12]
 with torch.no_grad():
     rows = [few, *(m[0].decode(m[0].encode(few, told), told) for m in models.values())]
+
+# %% mystnb={"image": {"alt": "Test digits in the top row, each model's reconstructions below."}}
 figure = plots.figure(size=(7.6, 2.4))
 ax = figure.subplots()
 plots.image_grid(ax, torch.cat(rows), 12, separators=[1, 2, 3])
@@ -351,6 +385,8 @@ which, condition = torch.arange(500) % 10, images.one_hot(torch.arange(500) % 10
 generator = torch.Generator().manual_seed(seed)
 shown = {"real": (x_test, y_test)}
 shown["noise"] = x.mean(0) + x.std(0) * torch.randn(500, *shape, generator=generator), which
+
+# %%
 for name, several in models.items():
     for t in (0.7, 1.0):
         generator = torch.Generator().manual_seed(seed)
@@ -388,10 +424,14 @@ for name, several in models.items():
     codes = [codes_of(m, noisy, labels_test, generator) for m in several]
     draws = torch.randn(4000, latent, generator=generator)
     distances[name] = [gaussian_w2(z, draws).value for z in codes]
+
+# %%
 chance = gaussian_w2(torch.randn(len(x_test), latent, generator=generator), draws).value
 print(f"squared W₂ of noisy test codes from N(0, 1), by chance {chance:.2f}:")
 for name, values in distances.items():
     print(f"{name:16}" + "".join(f"{value:7.2f}" for value in values))
+
+# %%
 learned = models["VAE, γ learned"][0].log_decoder_variance.exp().item()
 print(f"the learned γ went from {gamma:g} to {learned:.3g}")
 
@@ -408,6 +448,8 @@ from companion.lab.claims import record
 
 record(test_reconstruction=held_out.reconstruction, test_nll=held_out.nll, learned_gamma=learned)
 record(code_w2=list(distances.values()), code_w2_chance=chance, num_test=len(x_test))
+
+# %%
 shares = {name: judge(samples).share for name, (samples, _) in shown.items()}
 record(recognised=list(shares.values()), shown=list(shares), classifier=judge.test_accuracy)
 
@@ -431,6 +473,8 @@ explore(ablation.EXPLORABLE)
 
 # %%
 print(ablation.printed())
+
+# %%
 base = ablation.runs("ConvNet+", "normal").mean()
 means = {name: ablation.runs(name, "normal").mean() for name in ablation.NAMES}
 most = max(means, key=lambda name: abs(np.log(means[name] / base)))
@@ -444,8 +488,10 @@ print(f"furthest from ConvNet+ with normal codes: {most}; you predicted {predict
 # %%
 plus, net = "ConvNet+", "ConvNet"
 claim("mlae-tab6-plus-helps-normal", ablation.ratio(plus, net).tolist())
-same = ablation.ratio(f"{plus}, channels × 4", net)
-print(f"with as many channels as ConvNet instead of a quarter: {same.round(2).tolist()}")
+as_wide = ablation.ratio(f"{plus}, channels × 4", net)
+print(f"with as many channels as ConvNet instead of a quarter: {as_wide.round(2).tolist()}")
+
+# %%
 claim("mlae-tab6-plus-closes-gap", ablation.ratio(plus, net, "gap").tolist())
 claim("mlae-tab6-bn-hurts", ablation.ratio(f"{plus}, BN", plus).tolist())
 claim("mlae-tab6-decay-helps", ablation.ratio(f"{plus}, weight decay", plus).tolist())

@@ -23,9 +23,11 @@ from companion.data.faces import FACTORS, LABEL, Faces
 from companion.lab.frame import show
 from figures import plots
 
-# %% mystnb={"image": {"alt": "Ten rows of seven synthetic faces; along each row one factor changes."}}
+# %%
 ways = torch.linspace(-1.8, 1.8, 7)
 one_by_one = torch.cat([ways[:, None] * unit for unit in torch.eye(len(FACTORS))])
+
+# %% mystnb={"image": {"alt": "Ten rows of seven synthetic faces; along each row one factor changes."}}
 figure = plots.figure(size=(4.6, 6.2))
 ax = figure.subplots()
 plots.image_grid(ax, Faces(32).render(one_by_one), columns=7, title=f"{LABEL}, drawn by a formula")
@@ -84,6 +86,8 @@ pairs = {
     b: (faces.RUNS.typical(key=f"mlae {b:g}"), faces.RUNS.typical(key=f"vae {0.5 / b:g}"))
     for b in faces.BETAS
 }
+
+# %%
 for b, (mlae, vae) in pairs.items():
     print(f"β = {b:<5g} error: MLAE {mlae.error:6.2f}, VAE with γ = {0.5 / b:<6g} {vae.error:6.2f}")
 print(f"you predicted: {prediction}")
@@ -114,11 +118,40 @@ show(figure, words)
 #   + \mathrm{KL}(q(z\mid x)\,\Vert\,p(z)).
 # $$
 #
-# We check both, and the common price, on a few faces.
+# We check both, and the common price, on a few faces, with the networks of the slider's models:
+
+# %%
+from companion.networks import MLP
+
+face = (3, 24, 24)
+
+
+def pair(heads):
+    torch.manual_seed(seed)
+    return MLP(face, heads * 16, (128, 128)), MLP(16, face, (128, 128))
+
+
+# %%
+from companion.models import MLAE, VAE
+
+mlae = MLAE(*pair(1), face, latent_dim=16, beta=10.0)
+vae = VAE(*pair(2), face, latent_dim=16, decoder_variance=0.05)  # a mean and a log-variance
+
+# %%
+from companion.training import TrainConfig, fit
+
+config = TrainConfig(20, 128, learning_rate=5e-3, noise=0.05, seed=seed, device="cpu")
+
+# %%
+from companion.lab.same import same
+
+assert same(mlae, faces.make_model("mlae 10", seed))
+assert same(vae, faces.make_model("vae 0.05", seed))
+assert config == faces.make_config(seed)
+print(f"{config.epochs} passes over {faces.NUM_TRAIN} faces trained each of the slider's models")
 
 # %%
 few = faces.make_data(seed, 8)[0]
-mlae, vae = faces.make_model("mlae 10", seed), faces.make_model("vae 0.05", seed)
 terms, other = mlae.loss(few), vae.loss(few)
 by_hand = terms.prior - terms.surrogate + 10 * terms.reconstruction
 assert torch.allclose(terms.loss, by_hand)
@@ -151,6 +184,8 @@ print(data.note, [len(part.x) for part in (data.train, data.valid, data.test)])
 count = {"quick": 2000, "standard": 20_000, "full": None}[profile]
 x, x_valid, x_test = data.train.x[:count], data.valid.x[:1000], as_float(data.test.x[:2000])
 shift = as_float(x[:2000]).mean(0) if profile != "full" else torch.zeros(x.shape[1:])
+
+# %%
 if profile != "full":
     x, x_valid = as_float(x) - shift, as_float(x_valid) - shift
 shape = tuple(x.shape[1:])
@@ -162,8 +197,7 @@ shape = tuple(x.shape[1:])
 
 # %%
 from companion.experiments import papers
-from companion.models import MLAE, VAE
-from companion.networks import MLP, build
+from companion.networks import build, summary
 
 # %%
 latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
@@ -174,6 +208,9 @@ def networks(heads):
         return build(papers.CONVNET["celeba"], heads=heads)[:2]  # MLAE Table 7
     return MLP(shape, heads * latent, widths), MLP(latent, shape, widths)
 
+
+# %%
+print(summary(networks(heads=1)[0], shape))
 
 # %%
 learned = {"decoder_variance": gamma, "learn_variance": True}
@@ -193,13 +230,13 @@ from dataclasses import replace
 from companion.experiments.presets import PRESETS
 
 # %%
-from companion.training import TrainConfig, fit
-
 epochs = {"quick": 30, "standard": 8, "full": 50}[profile]
 config = TrainConfig(
     epochs=epochs, batch_size=128, learning_rate=4e-3, noise=0.05, seed=seed, device=device,
     validate_every=max(1, epochs // 10), validate_on=64,
 )  # fmt: skip
+
+# %%
 if profile == "full":
     config = replace(PRESETS["mlae-celeba-convnet"].config, seed=seed, device=device)
     directory = directory or "runs/12"
@@ -240,11 +277,13 @@ print(f"the learned γ is {learned_gamma:.4f}; the noise on the training images 
 #
 # ## Reconstructions
 
-# %% mystnb={"image": {"alt": "Test faces in the top row, each model's reconstructions below."}}
+# %%
 columns = 9
 rows = [x_test[:columns]]
 with torch.no_grad():
     rows += [m.decode(m.encode(x_test[:columns] - shift)) + shift for m in first.values()]
+
+# %% mystnb={"image": {"alt": "Test faces in the top row, each model's reconstructions below."}}
 figure = plots.figure(size=(7.6, 3.7))
 ax = figure.subplots()
 plots.image_grid(ax, torch.cat(rows), columns, data.name, [1, 2, 3])
@@ -326,6 +365,8 @@ else:
 half = min(1000, len(x_test) // 2) if not synthetic else len(x_test)
 reference = features(x_test[-half:])
 again = features(as_float(data.valid.x[:half]))
+
+# %%
 chance = gaussian_w2(again, reference).value
 print(
     f"Fréchet distance of real validation to test images: {chance:.2f}; no model need be below it"
@@ -349,6 +390,7 @@ def show_one(values):
     return f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
 
 
+# %%
 print(f"{data.name}, {profile}, lower is better" + "".join(f"{k:>16}" for k in (*kinds, "rec")))
 for name in models:
     print(f"{name:38}" + "".join(f"{show_one(table[name, k]):>16}" for k in (*kinds, "rec")))
@@ -394,6 +436,8 @@ normal, mixture = faces.curves("normal"), faces.curves("mixture")
 gain = mixture["beta"][1] / normal["beta"][1]
 ahead = mixture["beta"][1] / np.median(mixture["gamma"], axis=1).min()
 worse = normal["learned"] / np.median(normal["gamma"][-1])
+
+# %%
 for what, ratio in {
     "GMM over N": gain,
     "MLAE over VAE": ahead,
@@ -428,6 +472,8 @@ from companion.evaluation import decoder_spectrum
 generator = torch.Generator().manual_seed(seed)
 spectra = {name: decoder_spectrum(m, 64, generator=generator) for name, m in first.items()}
 means = {name: spectrum.mean.numpy() for name, spectrum in spectra.items()}
+
+# %%
 truth = np.ones(0)
 if synthetic:
     true_values = jacobians.singular_values(
@@ -451,6 +497,8 @@ for name, several in models.items():
         spectrum = [variance_spectrum(m, as_float(x_valid)).values for m in several]
         counts[name] = [active_dimensions(values) for values in spectrum]
         print(f"{name}: {counts[name]} of {latent} posterior variances are below one half")
+
+# %%
 level = (2 * beta) ** -0.5
 above = int((means[f"MLAE, β = {beta:g}"] > level).sum())
 print(f"MLAE: {above} singular values exceed σ = 1/√(2β) = {level:.2f}")
@@ -527,6 +575,8 @@ from companion.lab.claims import record
 
 short = dict(zip(makers, ("mlae", "vae", "vae_learned"), strict=True))
 record(**{f"frechet_{short[name]}_{kind}": v for (name, kind), v in table.items()})
+
+# %%
 record(frechet_chance=chance, learned_gamma=learned_gamma, singular_values_above_noise=above)
 record(**{f"spectrum_{short[name]}": m.round(4).tolist() for name, m in means.items()})
 

@@ -124,6 +124,8 @@ for key in (mlae, vae, ae):
     print(
         f"{benchmark.caption(key):15} N {shown['own']}, GMM {shown['mixture']}, Rec {shown['rec']}"
     )
+
+# %%
 gap = benchmark.runs(vae, "own") - benchmark.runs(mlae, "own")
 print(f"VAE minus MLAE with N, each training: {gap.round(1).tolist()}; you said {prediction}")
 
@@ -161,6 +163,8 @@ for key in (mlae, benchmark.key_at("rectangular", beta, gamma)):
 # %%
 print(benchmark.table(beta, gamma))
 print(f"{len(benchmark.RUNS)} trainings each; † a learned prior; step: time over a plain AE's")
+
+# %%
 print(
     "two steps shapes its manifold in the first half of its steps and fits its prior in the second"
 )
@@ -213,15 +217,49 @@ show(figure, words)
 # lattice), with the ordinary `fit`, and look whether they fall into the band of the trainings there.
 
 # %%
+import torch
+
+from companion.networks import MLP
+
+shape = (1, 8, 8)
+
+
+def pair(heads):
+    torch.manual_seed(seed)
+    return MLP(shape, heads * 8, (128, 128)), MLP(8, shape, (128, 128))
+
+
+# %%
+from companion.models import MLAE, VAE
+
+price, variance = (float(key.split()[1]) for key in (mlae, vae))
+models = {
+    mlae: MLAE(*pair(1), shape, latent_dim=8, beta=price),
+    vae: VAE(*pair(2), shape, latent_dim=8, decoder_variance=variance),
+}
+
+# %%
+from companion.training import TrainConfig, fit
+
+settings = {"batch_size": 128, "learning_rate": 2e-3, "noise": 0.05}
+config = TrainConfig(epochs=100, **settings, seed=seed, device=device)
+
+# %% [markdown]
+# All contenders have such a pair of networks and this training. The package makes these two as we do:
+
+# %%
 from dataclasses import replace
 
-from companion.training import fit
+from companion.lab.same import same
 from figures.explorables import contenders
 
+assert config == replace(contenders.make_config(seed), device=device)
+assert all(same(model, contenders.make_model(key, seed)) for key, model in models.items())
+print(f"β = {price:g}, γ = {variance:g}, {config.epochs} passes over the digits")
+
+# %%
 fresh = {}
-for key in (mlae, vae):
-    model = contenders.make_model(key, seed)
-    config = replace(contenders.make_config(seed), device=device)
+for key, model in models.items():
     fit(model, contenders.data().train, config=config, progress=False)
     fresh[key] = contenders.measure(model.cpu().eval(), seed)
 
@@ -248,10 +286,30 @@ from companion.experiments.experiment import choose
 
 if datasets == "auto":
     datasets = "mnist cifar10 celeba" if profile == "full" else "mnist"
+
+# %%
 for dataset in datasets.split():
     own = dataset == "mnist" and profile != "quick"
     data = choose(dataset, profile=profile, seed=seed).load(test_files_only=own and test_files_only)
     print(f"{dataset}: {data.note}, {[len(part) for part in data[:3]]}")
+
+# %% [markdown]
+# The preset's encoder and training for the last of these data, at this profile:
+
+# %%
+import warnings
+
+from companion.networks import summary
+
+warnings.filterwarnings("ignore", "layer .* normalises over the batch")  # as the paper's do
+preset = choose(dataset, name=f"mlae-{dataset}-convnet", profile=profile, seed=seed)
+shape = tuple(data.train.shape[1:])
+print(summary(preset.build(shape).encoder, shape))
+
+# %%
+plan = preset.config(len(data.train))
+print(f"{plan.epochs} passes, batches of {plan.batch_size}, schedule {plan.schedule}, ", end="")
+print(f"learning rate {plan.learning_rate:g}")
 
 # %%
 fixed = {"decoder_variance": gamma, "learn_variance": False}
@@ -268,6 +326,8 @@ entries = {  # model of `companion train`, its options
     "InfoVAE": ("info-vae", fixed | {"weight": 10.0}), "VampPrior": ("vamp", fixed),
     "AEF": ("aef", {}), "rectangular": ("rectangular", {"beta": beta}),
 }  # fmt: skip
+
+# %%
 some = {"quick": ["MLAE", "VampPrior"], "standard": ["MLAE", "AE", "VAE"], "full": entries}
 entries = {label: entries[label] for label in some[profile]}
 
@@ -304,11 +364,9 @@ def run(dataset, label, number):
 
 
 # %%
-import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 
-warnings.filterwarnings("ignore", "layer .* normalises over the batch")  # as the paper's do
 number = num_seeds or (3 if profile == "full" else 1)
 found = {}
 for dataset in datasets.split():
@@ -323,6 +381,7 @@ import numpy as np
 columns = ("N", "gaussian", "GMM(10)", "second stage", "Rec", "real")
 
 
+# %%
 def scores(results):
     table = [{s["sampler"]: s["frechet"] for s in r["generation"]["scores"]} for r in results]
     learned = "prior" in table[0]  # † in place of N(0, 1)
@@ -338,6 +397,8 @@ for (_, label), results in found.items():
     size = results[0]["parameters"]["all"]
     what = results[0]["data"].partition(":")[0]
     print(f"{what:8} {label + mark:14}" + "".join(f"{s:>16}" for s in shown) + f"{size:12,}")
+
+# %%
 first = next(iter(found.values()))[0]
 print(f"data: {first['data']}; features: {first['generation']['features']}, ", end="")
 print(f"accuracy {first['generation']['accuracy']:.1%}")
@@ -357,9 +418,13 @@ show(*mnist.short_picture())
 # %%
 normal, gmm = mnist.SHORT.runs("N"), mnist.SHORT.runs("GMM(10)")
 mlae_n, vae_n, ae_n = (normal[name] for name in mnist.SHORT.models)
+
+# %%
 for name, part in mnist.SHORT.runs("error").items():
     print(f"{name:15} validation errors {part.round(1).tolist()}")
 print(f"mean image      validation errors {mnist.SHORT.runs('flat')[name].round(1).tolist()}")
+
+# %%
 helped = np.concatenate([gmm[name] / normal[name] for name in normal])
 print(f"MLAE over autoencoder, N: {(mlae_n / ae_n).round(2).tolist()}")
 print(f"MLAE over VAE, N: {(mlae_n / vae_n).round(2).tolist()}")
@@ -395,6 +460,8 @@ for name in paper.models:
     row = "".join(f"{paper.runs(c)[name][0]:14.1f}" for c in paper.columns)
     error, seconds = (paper.runs(kept)[name][0] for kept in ("error", "seconds"))
     print(f"{name:15}{row}{error:8.2f}{seconds / 60:9.1f}")
+
+# %%
 about_gpu = paper.about
 print(f"{about_gpu['device'][0]}, torch {about_gpu['trained_with'][0]['torch']}")
 
@@ -478,6 +545,8 @@ claim("mlae-tab5-vamp-worse", float(N("vamp").mean() / N("vae 0.05").mean()))
 # %%
 pairs = [mixture(f"mlae {b:g}") < N(f"mlae {b:g}") for b in (1, 10, 100)]
 claim("mlae-fig9-mixture-always", float(np.mean(pairs)))
+
+# %%
 improved = {k: mixture(k).mean() < N(k).mean() for k in benchmark.KEYS}
 print(f"of all models at all prices it improves {np.mean(list(improved.values())):.0%}; ", end="")
 print("not improved:", ", ".join(benchmark.caption(k) for k, yes in improved.items() if not yes))
@@ -486,6 +555,8 @@ print("not improved:", ", ".join(benchmark.caption(k) for k, yes in improved.ite
 second = {key: benchmark.runs(key, "second") for key in ("learned", "ae")}
 claim("2svae-tab1-second-stage-digits", (second["learned"] / N("learned")).round(3).tolist())
 claim("2svae-footnote5-digits", (second["ae"] / second["learned"]).round(3).tolist())
+
+# %%
 rec = benchmark.runs("relaxed 100", "rec") / benchmark.runs("ae", "rec")
 claim("rif-table1-reconstructions", rec.round(3).tolist())
 claim("aef-table7-no-flows-samples", (N("aef") / N("learned")).round(3).tolist())
@@ -497,6 +568,8 @@ for sampler in (*contenders.SAMPLERS, "rec"):
     best[sampler] = benchmark.caption(ranked[0])
     shown = [f"{benchmark.caption(k)} ({benchmark.spread(k, sampler)})" for k in ranked[:3]]
     print(f"{benchmark.COLUMNS[sampler]:14} {'; '.join(shown)}")
+
+# %%
 record(real=floor, accuracy=about["accuracy"], trainings=len(benchmark.RUNS))
 
 # %% [markdown]

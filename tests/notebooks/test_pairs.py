@@ -87,7 +87,7 @@ def test_cells_are_short(source):
     ours = jupytext.read(source)
     lines = [len(cell.source.splitlines()) for cell in ours.cells]
     assert max(lines) <= 25, f"cell {lines.index(max(lines))} has {max(lines)} lines"
-    assert median(len(cell.source.splitlines()) for cell in code(ours)) <= 6
+    assert median(len(cell.source.splitlines()) for cell in code(ours)) <= 4
 
 
 @with_assignments
