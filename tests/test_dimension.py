@@ -79,6 +79,13 @@ def test_noise_moves_the_active_directions_only():
     assert effect.variance[0] > effect.variance[1] > 0.1 and effect.variance[2] == 0
 
 
+@pytest.mark.parametrize(("density", "variance"), [("uniform", 1), ("clusters", 1.04)])
+def test_coordinates_on_a_manifold_have_the_moments_of_their_density(density, variance):
+    u = Manifold(2, 5, density).coordinates(20_000, torch.Generator().manual_seed(0))
+    assert u.mean(0).abs().max() < 0.03 and (u.var(0) - variance).abs().max() < 0.03
+    assert u.abs().max() <= 3**0.5 if density == "uniform" else (u.abs() - 1).abs().max() < 1
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="threshold must lie between 0 and 1, got 1.5"):
         active_dimensions(torch.ones(2), 1.5)

@@ -23,7 +23,7 @@ from companion.latents import Mixture
 from companion.models import MLAE, VAE, AggregateVAE, RelaxedFlow
 
 
-def linear_model(scales=(2.0, 0.5)):
+def linear_model(scales=(2.0, 0.75)):
     """Encoder and decoder that stretch the first axes of ℝ³ by ``scales``."""
     encoder, decoder = nn.Linear(3, 2, bias=False).double(), nn.Linear(2, 3, bias=False).double()
     decoder.weight.data = torch.eye(3, 2, dtype=torch.float64) * torch.tensor(scales)
@@ -44,9 +44,9 @@ def test_evaluate_averages_over_chunks():
 
 def test_spectrum_and_entropy_of_a_linear_decoder():
     spectrum = decoder_spectrum(linear_model(), n=5)
-    assert torch.allclose(spectrum.mean, torch.tensor([2.0, 0.5], dtype=torch.float64))
+    assert torch.allclose(spectrum.mean, torch.tensor([2.0, 0.75], dtype=torch.float64))
     assert spectrum.std.max() < 1e-12
-    assert spectrum.entropy == pytest.approx(log(2 * pi * e) + log(2.0 * 0.5))
+    assert spectrum.entropy == pytest.approx(log(2 * pi * e) + log(2.0 * 0.75))
 
 
 def scaled_prior(s):
@@ -67,7 +67,7 @@ def test_entropy_follows_the_models_own_prior(prior_std):
         "vae": vae,
         "aggregate": AggregateVAE(vae, "mmd", 1.0),
     }
-    truth = log(2 * pi * e) + log(2.0 * 0.5) + 2 * log(prior_std)
+    truth = log(2 * pi * e) + log(2.0 * 0.75) + 2 * log(prior_std)
     for name, model in models.items():
         generator = torch.Generator().manual_seed(0)
         found = decoder_spectrum(model, n=4000, generator=generator).entropy

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers import data, gradients, largest_difference, pair
+from torch import distributions as D
 from torch import nn
 
 from companion import jacobians, probes
@@ -88,6 +89,18 @@ def test_total_correlation_is_the_gaussians():
     turned = mean @ torch.tensor([[1.0, -1.0], [1.0, 1.0]], dtype=mean.dtype) / 2**0.5
     z = turned + scale * data((2,), batch=N // 2, seed=2)
     assert total_correlation(z, turned, scale).mean().abs() < 0.05
+
+
+def test_total_correlation_is_that_of_mixtures():
+    """Posteriors of different widths: the joint mixture's log-density less its marginals'."""
+    mean, scale, z = (data((3,), batch=5, seed=s) for s in range(3))
+    scale, even = scale.exp(), D.Categorical(torch.ones(5, dtype=torch.float64))
+    joint = D.MixtureSameFamily(even, D.Independent(D.Normal(mean, scale), 1)).log_prob(z)
+    alone = sum(
+        D.MixtureSameFamily(even, D.Normal(m, s)).log_prob(one)
+        for m, s, one in zip(mean.T, scale.T, z.T, strict=True)
+    )
+    assert torch.allclose(total_correlation(z, mean, scale), joint - alone)
 
 
 def test_the_wae_moves_its_codes_to_the_prior():

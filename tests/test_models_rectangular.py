@@ -65,6 +65,12 @@ def test_the_likelihood_integrates_to_one():
     assert abs(float((density[:-1] * length).sum()) - 1) < 1e-2
 
 
+def test_the_exact_loss_is_likelihood_and_distance():
+    m, x = model("exact", beta=3.0).double(), data((DIM,))
+    distance = (m.decode(m.encode(x)) - x).square().sum(1)
+    assert torch.allclose(m.loss(x).loss, 3.0 * distance - m.log_prob(x).value)
+
+
 def test_conjugate_gradients_give_the_exact_losses_gradient():
     net, x = network(), data((DIM,))
     exact = rectangular_loss(x, net.encode, net.decode, 3.0, estimator="exact").loss

@@ -127,7 +127,7 @@ def test_below_a_certain_beta_there_is_no_barrier():
 def test_when_a_far_arc_flattens(std_x, std_y):
     """The sign of the curvature's drift at a far centre against the closed form, over β."""
     x = quadrature(std_x, std_y)
-    for beta in (0.2, 0.5, 2.0, 5.0, 50.0):
+    for beta in (0.2, 0.5, 1.25, 2.0, 5.0, 50.0):
         drifts = [drift(x, beta, m) for m in (50.0, 100.0)]
         expected = circle.flattens(beta, std_x, std_y)
         assert all((d > 0) == expected for d in drifts)

@@ -51,8 +51,8 @@ def variance_spectrum(model: VAE, x: Tensor, condition: Tensor | None = None) ->
 def active_dimensions(values: Tensor, threshold: float = 0.5) -> int:
     """How many posterior variances lie below a threshold between 0 and 1.
 
-    >>> active_dimensions(torch.tensor([0.01, 0.02, 0.98, 1.0]))
-    2
+    >>> active_dimensions(torch.tensor([0.01, 0.02, 0.3, 1.0]))
+    3
     """
     if not 0 < threshold < 1:
         raise ValueError(f"active_dimensions: threshold must lie between 0 and 1, got {threshold}")
