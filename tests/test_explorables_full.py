@@ -140,7 +140,7 @@ def test_all_of_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, mo
     arrays, about = saved.pop("mnist_gpu")
     assert arrays["N"].shape == (3,) and arrays["samples"].dtype == np.uint8
     assert about["data"] == "noise" and all(arrays["seconds"] > 0)
-    monkeypatch.setattr(mnist, "judge", lambda *_, **__: pytest.fail("scored twice"))
+    monkeypatch.setattr(mnist, "score_experiment", lambda *_, **__: pytest.fail("scored twice"))
     mnist.PAPER.build(tmp_path)
     assert all(np.array_equal(saved["mnist_gpu"][0][k], v) for k, v in arrays.items())
 

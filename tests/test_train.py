@@ -13,7 +13,7 @@ from torch import nn
 from companion import cli
 from companion.contracts import as_float
 from companion.evaluation import score_samples
-from companion.experiments import features_for, fit_experiment, judge, plan, selection
+from companion.experiments import features_for, fit_experiment, plan, score_experiment, selection
 from companion.experiments.assemble import MODELS, parameters
 from companion.experiments.experiment import SCALES, choose
 from companion.experiments.presets import PRESETS
@@ -157,7 +157,7 @@ def test_a_search_chooses_by_validation_and_judges_the_best(tiny, monkeypatch, c
     data = experiment.load()
     model, _ = fit_experiment(experiment, data, tiny / "alone", progress=False)
     seen = features_for(experiment, data)
-    table = judge(experiment, data, model, seen, on="valid", only=("N",))
+    table = score_experiment(experiment, data, model, seen, on="valid", only=("N",))
     assert [s.sampler for s in table.scores] == ["N"]
     assert table.scores[0].frechet == pytest.approx(found["candidates"][0]["score"], rel=1e-5)
     assert table.scores[0].num_reference == len(data.valid)

@@ -1,7 +1,13 @@
 """The papers' experiments: planned, trained, chosen among, judged by their samples, and kept."""
 
 from companion.experiments.plan import Plan, fit_experiment, plans
-from companion.experiments.selection import Candidate, Selection, features_for, judge, select
+from companion.experiments.selection import (
+    Candidate,
+    Selection,
+    features_for,
+    score_experiment,
+    select,
+)
 
 __all__ = [
     "Candidate",
@@ -9,7 +15,7 @@ __all__ = [
     "Selection",
     "features_for",
     "fit_experiment",
-    "judge",
+    "score_experiment",
     "plans",
     "select",
 ]

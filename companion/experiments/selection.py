@@ -87,7 +87,7 @@ def features_for(experiment: Experiment, data: Data, name: str = "classifier") -
     return features.classifier(*sets, steps=experiment.scale.steps, device=device)
 
 
-def judge(
+def score_experiment(
     experiment: Experiment,
     data: Data,
     model: Model,
@@ -125,7 +125,7 @@ def select(
     seen: Callable[[], Features],
     *,
     progress: bool = True,
-    judges: bool = True,
+    scores: bool = True,
 ) -> tuple[Selection, Experiment, Model, History] | None:
     """Train every setting that the experiment's paper searches and choose by validation data.
 
@@ -138,7 +138,7 @@ def select(
         directory: for all folders.
         seen: gives what samples are compared by, when the first are.
         progress: show progress bars.
-        judges: whether this process scores; of several processes the first does.
+        scores: whether this process scores; of several processes the first does.
 
     Returns:
         The search, with the best setting's experiment, its trained model and its log; nothing in a
@@ -156,11 +156,11 @@ def select(
     for values, one in experiment.candidates():
         folder = Path(directory) / folder_name(values)
         model, history = fit_experiment(one, data, folder, resume=True, progress=progress)
-        if judges:
+        if scores:
             found.append(Candidate(values, _score(one, data, model, history, folder, seen, column)))
             if found[-1] is min(found, key=lambda candidate: candidate.score):
                 best = one, model, history
-    if not judges:
+    if not scores:
         return None
     what = f"Fréchet distance of {column} samples" if column else "validation loss"
     by = seen().name if column else "nats"
@@ -180,7 +180,7 @@ def _score(
         name = "valid_loss" if history.column("valid_loss") else "loss"
         score = min(history.column(name))
     else:
-        table = judge(one, data, model, seen(), on="valid", only=(column,))
+        table = score_experiment(one, data, model, seen(), on="valid", only=(column,))
         score = table.scores[0].frechet
     write_json(path, {"by": by, "column": column, "score": score})
     return score

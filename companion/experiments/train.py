@@ -21,7 +21,7 @@ from companion.evaluation import Features
 from companion.experiments.assemble import parameters
 from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import fit_experiment, plans
-from companion.experiments.selection import features_for, judge, select
+from companion.experiments.selection import features_for, score_experiment, select
 from companion.models import Model
 from companion.training import History
 from companion.training.checkpoint import CHECKPOINT
@@ -66,14 +66,14 @@ def train(
     how = {"search": search, "resume": resume, "progress": progress}
     seen = cache(lambda: features_for(experiment, data, features))
     if not first:
-        _trained(experiment, data, target, seen, judges=False, **how)
+        _trained(experiment, data, target, seen, scores=False, **how)
         return
     print(*describe(experiment, data), f"data: {data.note}", sep="\n", flush=True)
     with _begun(target, settings(experiment) | {"about": about(experiment, data.note)}):
         began = perf_counter()
         chosen, model, history, found = _trained(experiment, data, target, seen, **how)
         seconds = {"training": round(perf_counter() - began, 1)}
-        table = judge(chosen, data, model, seen())
+        table = score_experiment(chosen, data, model, seen())
         print(table)
         seconds["all"] = round(perf_counter() - began, 1)
         found["generation"] = table._asdict() | {"scores": [s._asdict() for s in table.scores]}
@@ -85,13 +85,13 @@ def train(
 
 def _trained(
     experiment: Experiment, data: Data, target: Path, seen: Callable[[], Features], *,
-    search: bool, resume: bool, progress: bool, judges: bool = True,
+    search: bool, resume: bool, progress: bool, scores: bool = True,
 ) -> tuple[Experiment, Model, History, dict] | None:  # fmt: skip
     """The experiment, or the best of its search; its model, its log, and what the search found."""
     if not search:
         kept = {"resume": resume, "progress": progress}
         return experiment, *fit_experiment(experiment, data, target, **kept), {}
-    found = select(experiment, data, target, seen, progress=progress, judges=judges)
+    found = select(experiment, data, target, seen, progress=progress, scores=scores)
     if found is None:
         return None
     selection, *best = found

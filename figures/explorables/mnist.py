@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from companion.atomic import write_json
 from companion.contracts import as_float
 from companion.evaluation import Features
-from companion.experiments import features_for, fit_experiment, judge
+from companion.experiments import features_for, fit_experiment, score_experiment
 from companion.experiments.experiment import Data, Experiment, choose
 from companion.lab.explorable import Source, compare
 from companion.lab.study import as_bytes
@@ -75,7 +75,7 @@ class Comparison(Source):
         trained, history = fit_experiment(experiment, data, folder, resume=True)
         device = next(trained.parameters()).device
         if not path.exists():
-            table = judge(experiment, data, trained, seen(), only=self.columns)
+            table = score_experiment(experiment, data, trained, seen(), only=self.columns)
             on_gpu = device.type == "cuda"
             versions = {"torch": torch.__version__, "python": platform.python_version()}
             found = {one.sampler: one.frechet for one in table.scores}
