@@ -2,7 +2,7 @@
 
 from figures import plots
 from figures.common import save
-from figures.explorables import benchmark, contenders
+from figures.explorables import benchmark, compared_models
 from figures.explorables.benchmark import COLUMNS
 
 BETA, GAMMA = 10.0, 0.05
@@ -10,9 +10,9 @@ BETA, GAMMA = 10.0, 0.05
 
 def main() -> None:
     """Fréchet distances of every contender by where codes come from, at one price of an error."""
-    keys = {name: benchmark.key_at(name, BETA, GAMMA) for name in contenders.CONTENDERS}
+    keys = {name: benchmark.key_at(name, BETA, GAMMA) for name in compared_models.COMPARED}
     rows = {
-        benchmark.caption(key): [benchmark.runs(key, name) for name in contenders.SAMPLERS]
+        benchmark.caption(key): [benchmark.runs(key, name) for name in compared_models.SAMPLERS]
         for key in keys.values()
     }
     real = float(benchmark.STUDY.arrays["real"])

@@ -75,9 +75,9 @@ guard(
 # the papers' searches, not tuned here.
 
 # %%
-from figures.explorables.contenders import CONTENDERS
+from figures.explorables.compared_models import COMPARED
 
-for name, one in CONTENDERS.items():
+for name, one in COMPARED.items():
     price = f"priced by {one.price}" if one.price else "no price set"
     size = benchmark.cost(name, "parameters")
     print(f"{one.label:15} {price:17} prior {one.prior:14} {size:7,.0f} numbers  {one.note}")
@@ -99,7 +99,7 @@ for name, one in CONTENDERS.items():
 # %%
 about = benchmark.STUDY.about
 floor = float(benchmark.STUDY.arrays["real"])
-print(f"{len(CONTENDERS)} contenders on {about['data']}")
+print(f"{len(COMPARED)} contenders on {about['data']}")
 print(f"features: {about['features']}, accuracy on held-out digits {about['accuracy']:.1%}")
 print(f"500 other real digits have a distance of {floor:.1f}: no sample need be below that")
 
@@ -133,7 +133,7 @@ print(f"VAE minus MLAE with N, each training: {gap.round(1).tolist()}; you said 
 # Whose price was right? Here are five models over all of them:
 
 # %% mystnb={"image": {"alt": "Reconstruction error and Fréchet distances of five models against the price of an error."}}
-figure, words = benchmark.over_prices()
+figure, words = benchmark.over_weights()
 show(figure, words)
 
 # %% [markdown]
@@ -177,8 +177,8 @@ print(
 
 # %%
 kinds = {}
-for name in CONTENDERS:
-    kinds.setdefault(about["kinds"][name], []).append(CONTENDERS[name].label)
+for name in COMPARED:
+    kinds.setdefault(about["kinds"][name], []).append(COMPARED[name].label)
 for kind, labels in kinds.items():
     print(f"{kind}: {', '.join(labels)}")
 
@@ -251,17 +251,17 @@ config = TrainConfig(epochs=100, **settings, seed=seed, device=device)
 from dataclasses import replace
 
 from companion.lab.same import same
-from figures.explorables import contenders
+from figures.explorables import compared_models
 
-assert config == replace(contenders.make_config(seed), device=device)
-assert all(same(model, contenders.make_model(key, seed)) for key, model in models.items())
+assert config == replace(compared_models.make_config(seed), device=device)
+assert all(same(model, compared_models.make_model(key, seed)) for key, model in models.items())
 print(f"β = {price:g}, γ = {variance:g}, {config.epochs} passes over the digits")
 
 # %%
 fresh = {}
 for key, model in models.items():
-    fit(model, contenders.data().train, config=config, progress=False)
-    fresh[key] = contenders.measure(model.cpu().eval(), seed)
+    fit(model, compared_models.data().train, config=config, progress=False)
+    fresh[key] = compared_models.measure(model.cpu().eval(), seed)
 
 # %% [markdown]
 # With one of the seeds of the lattice the numbers come back; take another `seed` and they fall somewhere
@@ -563,7 +563,7 @@ claim("aef-table7-no-flows-samples", (N("aef") / N("learned")).round(3).tolist()
 
 # %%
 best = {}
-for sampler in (*contenders.SAMPLERS, "rec"):
+for sampler in (*compared_models.SAMPLERS, "rec"):
     ranked = sorted(benchmark.KEYS, key=lambda k, s=sampler: benchmark.runs(k, s).mean())
     best[sampler] = benchmark.caption(ranked[0])
     shown = [f"{benchmark.caption(k)} ({benchmark.spread(k, sampler)})" for k in ranked[:3]]
@@ -605,7 +605,7 @@ record(real=floor, accuracy=about["accuracy"], trainings=len(benchmark.RUNS))
 # </details>
 
 # %%
-sizes = {one.label: benchmark.cost(name, "parameters") for name, one in CONTENDERS.items()}
+sizes = {one.label: benchmark.cost(name, "parameters") for name, one in COMPARED.items()}
 print(f"VAE minus AE: {sizes['VAE'] - sizes['AE']:,.0f} of {sizes['AE']:,.0f} numbers")
 
 # %% [markdown]

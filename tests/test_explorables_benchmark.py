@@ -9,58 +9,58 @@ import torch
 
 from companion.experiments.experiment import choose
 from companion.models import TwoStageVAE, VampPrior
-from figures.explorables import benchmark, contenders
-from figures.explorables.contenders import CONTENDERS
+from figures.explorables import benchmark, compared_models
+from figures.explorables.compared_models import COMPARED
 
 ROOT = Path(__file__).parents[1]
-EVERY = [benchmark.keys_of(name)[0] for name in CONTENDERS]
+EVERY = [benchmark.keys_of(name)[0] for name in COMPARED]
 
 
 @pytest.mark.parametrize("key", EVERY)
 def test_every_contender_gets_the_same_networks(key):
     """Of the decoder's numbers none differs; an encoder may have two heads."""
-    model = contenders.make_model(key, 0)
+    model = compared_models.make_model(key, 0)
     sizes = sorted(p.shape for p in model.parameters() if p.dim() == 2)
-    encoder, decoder = contenders.pair()
+    encoder, decoder = compared_models.pair()
     plain = [p.shape for p in (*encoder.parameters(), *decoder.parameters()) if p.dim() == 2]
     two_heads = [(16, 128) if shape == (8, 128) else shape for shape in plain]
     assert all(any(sizes.count(s) >= kind.count(s) for kind in (plain, two_heads)) for s in sizes)
-    assert model.latent_dim == contenders.LATENT and model.data_shape == contenders.SHAPE
+    assert model.latent_dim == compared_models.LATENT and model.data_shape == compared_models.SHAPE
 
 
 def test_a_seed_gives_the_same_weights():
-    one, two, other = (contenders.make_model("mlae 10", s).encoder for s in (1, 1, 2))
+    one, two, other = (compared_models.make_model("mlae 10", s).encoder for s in (1, 1, 2))
     first, second, third = (next(iter(net.parameters())) for net in (one, two, other))
     assert torch.equal(first, second) and not torch.equal(first, third)
 
 
 def test_no_held_out_digit_is_trained_on():
-    x, held_out, (y, labels) = contenders.data()
+    x, held_out, (y, labels) = compared_models.data()
     assert (len(x), len(held_out), len(y), len(labels)) == (1297, 500, 1297, 500)
     assert not (torch.cdist(held_out.flatten(1), x.flatten(1)) == 0).any()
-    assert contenders.NUM_LEARNED + len(held_out) <= len(x)
+    assert compared_models.NUM_LEARNED + len(held_out) <= len(x)
 
 
 def test_the_two_controls_hold_the_same_prices():
     assert np.allclose(0.5 / np.array(benchmark.GAMMAS[::-1]), benchmark.BETAS)
     assert benchmark.keys_of("vae")[0] == "vae 5" and benchmark.keys_of("mlae")[0] == "mlae 0.1"
     assert len(benchmark.KEYS) == len(set(benchmark.KEYS))
-    assert contenders.make_model("mlae 100", 0).beta == 100
+    assert compared_models.make_model("mlae 100", 0).beta == 100
 
 
 @pytest.mark.parametrize("key", ["learned", "vamp", "aef", "rectangular 10"])
 def test_training_gives_a_model_that_can_be_judged(key, monkeypatch):
-    contenders.judge()  # of all digits, before there are fewer
-    monkeypatch.setattr(contenders.make_config, "__defaults__", (1,))
-    monkeypatch.setattr(contenders, "data", small)
-    (model,) = contenders.train([key], [0])
-    result = contenders.measure(model, 0)
+    compared_models.digit_features()  # of all digits, before there are fewer
+    monkeypatch.setattr(compared_models.make_config, "__defaults__", (1,))
+    monkeypatch.setattr(compared_models, "data", small)
+    (model,) = compared_models.train([key], [0])
+    result = compared_models.measure(model, 0)
     assert all(np.isfinite(result[:-1])) and result.kind == benchmark_kind(key)
     assert isinstance(model, TwoStageVAE) == (key == "learned")
-    assert contenders.pictures(model, 0).shape == (2, contenders.SHOWN, 8, 8)
+    assert compared_models.pictures(model, 0).shape == (2, compared_models.SHOWN, 8, 8)
 
 
-FULL = contenders.data()
+FULL = compared_models.data()
 
 
 def small():
@@ -72,18 +72,18 @@ def benchmark_kind(key):
 
 
 def test_a_learned_prior_is_sampled_from_in_the_own_column():
-    model = contenders.make_model("vamp", 0)
+    model = compared_models.make_model("vamp", 0)
     assert isinstance(model.prior, VampPrior)
-    for name, one in CONTENDERS.items():
+    for name, one in COMPARED.items():
         key = benchmark.key_at(name, 10.0, 0.05)
-        prior = getattr(contenders.make_model(key, 0), "prior", None)
+        prior = getattr(compared_models.make_model(key, 0), "prior", None)
         assert (prior is None) == (one.prior == "N(0, 1)"), name
 
 
 def test_real_digits_are_nearer_than_any_sample():
     real = float(benchmark.STUDY.arrays["real"])
-    assert real == pytest.approx(contenders.real(), rel=0.05)
-    for name in contenders.SAMPLERS:
+    assert real == pytest.approx(compared_models.real(), rel=0.05)
+    for name in compared_models.SAMPLERS:
         assert benchmark.STUDY.arrays[name].min() > real
 
 
@@ -95,7 +95,7 @@ def test_a_dearer_error_is_a_smaller_error():
 
 def test_the_table_has_a_row_for_each_and_the_means():
     lines = benchmark.table(10.0, 0.05).splitlines()
-    assert len(lines) == 1 + len(CONTENDERS)
+    assert len(lines) == 1 + len(COMPARED)
     row = next(line for line in lines if line.startswith("MLAE, β = 10"))
     assert f"{benchmark.runs('mlae 10', 'mixture').mean():.1f} ±" in row
     assert sum("†" in line for line in lines) == 3
@@ -122,9 +122,9 @@ def test_a_plain_step_is_the_unit_of_time():
 def test_the_fastest_epoch_counts(monkeypatch):
     """An epoch of 1,297 digits has ten whole batches of 128; the first warms up."""
     clocks = iter([[5.0, 8.0, 10.0], [5.0, 6.0, 7.5]])
-    told = lambda *_, **__: SimpleNamespace(rows=[{"seconds": s} for s in next(clocks)])  # noqa: E731
-    monkeypatch.setattr(contenders, "fit", told)
-    assert contenders.step_seconds(("ae",), rounds=2, epochs=3) == {"ae": pytest.approx(0.1)}
+    epochs = lambda *_, **__: SimpleNamespace(rows=[{"seconds": s} for s in next(clocks)])  # noqa: E731
+    monkeypatch.setattr(compared_models, "fit", epochs)
+    assert compared_models.step_seconds(("ae",), rounds=2, epochs=3) == {"ae": pytest.approx(0.1)}
 
 
 @pytest.mark.slow

@@ -120,5 +120,5 @@ def test_a_measured_distance_is_that_of_its_samples():
         distance, samples = digits.frechet(model, x, "normal", seed=1)
         z = torch.randn(1000, digits.LATENT, generator=torch.Generator().manual_seed(1))
         assert torch.equal(samples, model.decode(z)) and model.latents is None
-    features = (digits.judge().features(images) for images in (samples, x))
+    features = (digits.recogniser().features(images) for images in (samples, x))
     assert distance == pytest.approx(gaussian_w2(*features).value)

@@ -7,7 +7,7 @@ from torch import nn
 from companion.lab.same import same
 from companion.models import MLAE, RelaxedFlow
 from companion.networks import MLP
-from figures.explorables import contenders
+from figures.explorables import compared_models
 
 
 def mlae(seed=0, beta=1.0, hidden=(8,), activation="silu", **options):
@@ -44,8 +44,8 @@ def test_an_added_layer_is_seen():
     assert not same(model, mlae()) and not same(mlae(), model)
 
 
-@pytest.mark.parametrize("name", contenders.CONTENDERS)
-def test_every_contender_is_itself_and_no_other_seed(name):
-    key = name + " 1" * bool(contenders.CONTENDERS[name].price)
-    assert same(contenders.make_model(key, 0), contenders.make_model(key, 0))
-    assert not same(contenders.make_model(key, 0), contenders.make_model(key, 1))
+@pytest.mark.parametrize("name", compared_models.COMPARED)
+def test_every_compared_model_is_itself_and_no_other_seed(name):
+    key = name + " 1" * bool(compared_models.COMPARED[name].weight)
+    assert same(compared_models.make_model(key, 0), compared_models.make_model(key, 0))
+    assert not same(compared_models.make_model(key, 0), compared_models.make_model(key, 1))

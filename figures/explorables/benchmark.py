@@ -1,4 +1,4 @@
-"""All models of the family side by side on real digits, at every price of an error."""
+"""All models of the family side by side on real digits, at every weight of an error."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,8 +11,8 @@ from companion.lab import explorable
 from companion.lab.explorable import Computed, Control, Explorable
 from companion.models import Model
 from figures import plots
-from figures.explorables import contenders
-from figures.explorables.contenders import CONTENDERS, METRICS, SAMPLERS, SHOWN, Numbers
+from figures.explorables import compared_models
+from figures.explorables.compared_models import COMPARED, METRICS, SAMPLERS, SHOWN, Numbers
 
 NAME = "benchmark"
 BETAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -22,11 +22,11 @@ CONTROLS = {
     "beta": Control("MLAE's β, InjFlow's μ", BETAS, 10.0),
     "gamma": Control("VAE's γ, Taylor's c", GAMMAS, 0.05),
 }
-PRICES = {"beta": BETAS, "gamma": GAMMAS[::-1], "": ("",)}  # from cheap errors to dear ones
+WEIGHTS = {"beta": BETAS, "gamma": GAMMAS[::-1], "": ("",)}  # from cheap errors to dear ones
 KEYS = tuple(
-    f"{name} {price:g}" if price else name
-    for name, one in CONTENDERS.items()
-    for price in PRICES[one.price]
+    f"{name} {weight:g}" if weight else name
+    for name, one in COMPARED.items()
+    for weight in WEIGHTS[one.weight]
 )
 MAIN = ("mlae", "rectangular", "relaxed", "vae", "taylor", "learned", "aef", "wae", "ae")
 COLUMNS = {
@@ -40,7 +40,7 @@ LABELS = tuple(COLUMNS[name] for name in SAMPLERS)
 
 
 def keys_of(name: str) -> list[str]:
-    """A contender's keys at all prices, cheap errors first.
+    """A model's keys at all weights of an error, from the smallest.
 
     >>> keys_of("vae")[:2], keys_of("ae")
     (['vae 5', 'vae 0.5'], ['ae'])
@@ -49,15 +49,15 @@ def keys_of(name: str) -> list[str]:
 
 
 def key_at(name: str, beta: float, gamma: float) -> str:
-    """The contender's key at these prices, or the nearest on the lattice.
+    """The model's key at these weights, or the nearest on the lattice.
 
     >>> key_at("mlae", 10.0, 0.05), key_at("vae", 10.0, 0.05), key_at("ae", 10.0, 0.05)
     ('mlae 10', 'vae 0.05', 'ae')
     """
-    price = CONTENDERS[name].price
-    if not price:
+    slider = COMPARED[name].weight
+    if not slider:
         return name
-    value = CONTROLS[price].nearest({"beta": beta, "gamma": gamma}[price])
+    value = CONTROLS[slider].nearest({"beta": beta, "gamma": gamma}[slider])
     return f"{name} {value:g}"
 
 
@@ -67,10 +67,10 @@ def caption(key: str) -> str:
     >>> caption("taylor 0.05"), caption("mlae 10"), caption("ae")
     ('Taylor VAE, c = 0.05', 'MLAE, β = 10', 'AE')
     """
-    name, _, price = key.partition(" ")
+    name, _, value = key.partition(" ")
     symbol = {"taylor": "c", "relaxed": "μ", "scale": "μ"}.get(name)
-    symbol = symbol or {"beta": "β", "gamma": "γ", "": ""}[CONTENDERS[name].price]
-    return CONTENDERS[name].label + (f", {symbol} = {price}" if price else "")
+    symbol = symbol or {"beta": "β", "gamma": "γ", "": ""}[COMPARED[name].weight]
+    return COMPARED[name].label + (f", {symbol} = {value}" if value else "")
 
 
 def runs(key: str, metric: str) -> np.ndarray:
@@ -89,17 +89,17 @@ def spread(key: str, metric: str, digits: int = 1) -> str:
 
 
 def kind(name: str) -> str:
-    """What kind of number a contender's log-likelihood is, in a word or two."""
-    told = str(STUDY.about["kinds"][name])
-    return "manifold" if "manifold" in told else "sampled" if "sampled" in told else told
+    """What kind of number a model's log-likelihood is, in a word or two."""
+    words = str(STUDY.about["kinds"][name])
+    return "manifold" if "manifold" in words else "sampled" if "sampled" in words else words
 
 
 def cost(name: str, what: str) -> float:
     """``parameters``, or ``step``: the time of a training step over a plain autoencoder's."""
-    return float(STUDY.arrays[what][list(CONTENDERS).index(name)])
+    return float(STUDY.arrays[what][list(COMPARED).index(name)])
 
 
-def table(beta: float, gamma: float, names: Sequence[str] = tuple(CONTENDERS)) -> str:
+def table(beta: float, gamma: float, names: Sequence[str] = tuple(COMPARED)) -> str:
     """The comparison in lines: means ± standard deviations over the trainings.
 
     >>> table(10.0, 0.05, ["mlae"]).splitlines()[1].startswith("MLAE, β = 10")
@@ -114,26 +114,26 @@ def table(beta: float, gamma: float, names: Sequence[str] = tuple(CONTENDERS)) -
         row = "".join(f"{spread(key, column):>14}" for column in COLUMNS)
         row += f"{spread(key, 'error', 2):>12}{spread(key, 'nll'):>14}  {kind(name):9}"
         row += f"{cost(name, 'step'):5.1f}{cost(name, 'parameters'):9,.0f}"
-        mark = "" if CONTENDERS[name].prior == "N(0, 1)" else " †"
+        mark = "" if COMPARED[name].prior == "N(0, 1)" else " †"
         lines.append(f"{caption(key) + mark:22}{row}")
     return "\n".join(lines)
 
 
-class Compared(NamedTuple):
+class Shown(NamedTuple):
     """What a picture shows of the main models, by their captions."""
 
     samples: np.ndarray  # (model, 2, shown, 8, 8) by codes: of the own prior, of a mixture
     distances: dict[str, list[np.ndarray]]  # for each of ``SAMPLERS`` (run,)
 
 
-def numbers(beta: float, gamma: float) -> Compared:
-    """Samples and Fréchet distances of the main models at these prices."""
+def numbers(beta: float, gamma: float) -> Shown:
+    """Samples and Fréchet distances of the main models at these weights."""
     keys = [key_at(name, beta, gamma) for name in MAIN]
     samples = STUDY.arrays["samples"][[KEYS.index(key) for key in keys]] / 255
-    return Compared(samples, {caption(k): [runs(k, name) for name in SAMPLERS] for k in keys})
+    return Shown(samples, {caption(k): [runs(k, name) for name in SAMPLERS] for k in keys})
 
 
-def draw(figure: Figure, found: Compared) -> str:
+def draw(figure: Figure, found: Shown) -> str:
     """Samples of the main models, and Fréchet distances by where codes come from."""
     captions, real = list(found.distances), float(STUDY.arrays["real"])
     boxes = ((0.148, 0.1, 0.235, 0.79), (0.392, 0.1, 0.235, 0.79))
@@ -166,10 +166,10 @@ def _limits() -> tuple[float, float]:
     return 0.85 * float(STUDY.arrays["real"]), 1.15 * float(values.max())
 
 
-def over_prices(
+def over_weights(
     names: Sequence[str] = ("mlae", "rectangular", "scale", "vae", "taylor"),
 ) -> tuple[Figure, str]:
-    """Distances and errors of some models against the price of an error, with the alt text."""
+    """Distances and errors of some models against the weight of an error, with the alt text."""
     figure = plots.figure(3, size=(3.5, 3.1))
     titles = {
         "error": "reconstructions",
@@ -182,11 +182,9 @@ def over_prices(
     for ax, (metric, title) in zip(axes, titles.items(), strict=True):
         for name, colour in zip(names, colours, strict=True):
             values = np.stack([runs(key, metric) for key in keys_of(name)])
-            plots.band(ax, BETAS, values, colour, CONTENDERS[name].label)
+            plots.band(ax, BETAS, values, colour, COMPARED[name].label)
             best = int(values.mean(1).argmin())
-            texts.append(
-                f"{CONTENDERS[name].label} {title}: least at {caption(keys_of(name)[best])}"
-            )
+            texts.append(f"{COMPARED[name].label} {title}: least at {caption(keys_of(name)[best])}")
         label = "mean ‖x̂ − x‖²" if metric == "error" else "Fréchet distance"
         plots.plain_logarithm(ax, "y")
         ax.set(xscale="log", xlabel="price of an error, β or 1/2γ", title=title)
@@ -203,10 +201,10 @@ def against_cost(beta: float, gamma: float) -> tuple[Figure, str]:
     figure = plots.figure(size=(7.2, 4.4))
     ax = figure.subplots()
     points, words = {}, []
-    for name in CONTENDERS:
+    for name in COMPARED:
         key = key_at(name, beta, gamma)
         low = min(runs(key, sampler).mean() for sampler in SAMPLERS)
-        points[CONTENDERS[name].label] = cost(name, "step"), low, runs(key, "own").mean()
+        points[COMPARED[name].label] = cost(name, "step"), low, runs(key, "own").mean()
         words.append(f"{caption(key)}: {cost(name, 'step'):.1f}, {low:.1f}")
     for step, low, high in sorted(points.values()):
         ax.plot([step, step], [low, high], color=plots.GREY, linewidth=0.9, alpha=0.6, zorder=1)
@@ -241,7 +239,7 @@ def gains(beta: float, gamma: float) -> tuple[Figure, str]:
     figure = plots.figure(size=(7.4, 5.6))
     ax = figure.subplots()
     rows = {}
-    for name in CONTENDERS:
+    for name in COMPARED:
         key = key_at(name, beta, gamma)
         rows[caption(key)] = [runs(key, s) / runs(key, "own") for s in SAMPLERS[1:]]
     plots.spreads(ax, rows, LABELS[1:], 1.0, "no change")
@@ -253,46 +251,46 @@ def gains(beta: float, gamma: float) -> tuple[Figure, str]:
 def compute() -> tuple[dict[str, np.ndarray], dict]:
     """Train every model of the lattice."""
     found: dict[str, list[tuple]] = {}
-    for name in CONTENDERS:
+    for name in COMPARED:
         keys = keys_of(name)
-        models = contenders.train(keys, RUNS, True)
+        models = compared_models.train(keys, RUNS, True)
         at = [(key, seed) for key in keys for seed in RUNS]
         for (key, seed), model in zip(at, models, strict=True):
-            found.setdefault(key, []).append(_judged(model, seed))
+            found.setdefault(key, []).append(_measured(model, seed))
     return as_lattice(found)
 
 
-def _judged(model: Model, seed: int) -> tuple[Numbers, np.ndarray, int]:
+def _measured(model: Model, seed: int) -> tuple[Numbers, np.ndarray, int]:
     size = sum(p.numel() for p in model.parameters())
-    return contenders.measure(model, seed), contenders.pictures(model, seed), size
+    return compared_models.measure(model, seed), compared_models.pictures(model, seed), size
 
 
 def as_lattice(
     found: dict[str, list[tuple[Numbers, np.ndarray, int]]],
 ) -> tuple[dict[str, np.ndarray], dict]:
-    """The lattice of judged trainings: for each key one for each of ``RUNS``."""
+    """The lattice of measured trainings: for each key one for each of ``RUNS``."""
     arrays = {
         name: np.array([[getattr(run[0], name) for run in found[k]] for k in KEYS], np.float32)
         for name in METRICS
     }
     shown = np.stack([found[key][0][1] for key in KEYS])
     arrays["samples"] = (shown * 255).round().astype(np.uint8)
-    arrays["parameters"] = np.array([found[keys_of(n)[0]][0][2] for n in CONTENDERS])
-    seconds = contenders.step_seconds(tuple(CONTENDERS))
-    arrays["step"] = np.array([seconds[n] / seconds["ae"] for n in CONTENDERS], np.float32)
-    arrays["real"] = np.float32(contenders.real())
-    judge = contenders.judge()
+    arrays["parameters"] = np.array([found[keys_of(n)[0]][0][2] for n in COMPARED])
+    seconds = compared_models.step_seconds(tuple(COMPARED))
+    arrays["step"] = np.array([seconds[n] / seconds["ae"] for n in COMPARED], np.float32)
+    arrays["real"] = np.float32(compared_models.real())
+    features = compared_models.digit_features()
     about = {
         "data": "the 1,797 8×8 digits of scikit-learn: 1,297 to train on, 500 held out",
-        "features": judge.name,
-        "accuracy": round(judge.accuracy, 4),
-        "kinds": {name: found[keys_of(name)[0]][0][0].kind for name in CONTENDERS},
-        "notes": {name: one.note for name, one in CONTENDERS.items()},
-        "networks": {"hidden": list(contenders.HIDDEN), "latent": contenders.LATENT},
+        "features": features.name,
+        "accuracy": round(features.accuracy, 4),
+        "kinds": {name: found[keys_of(name)[0]][0][0].kind for name in COMPARED},
+        "notes": {name: one.note for name, one in COMPARED.items()},
+        "networks": {"hidden": list(compared_models.HIDDEN), "latent": compared_models.LATENT},
         "runs": list(RUNS),
         "training": {
-            "epochs": contenders.EPOCHS, "batch_size": 128, "learning_rate": 2e-3,
-            "noise": contenders.NOISE,
+            "epochs": compared_models.EPOCHS, "batch_size": 128, "learning_rate": 2e-3,
+            "noise": compared_models.NOISE,
         },
     }  # fmt: skip
     return arrays, about
@@ -306,7 +304,7 @@ def compare(key: str, result: Numbers) -> list[str]:
 def check(seed: int = 0, beta: float = 10.0) -> list[str]:
     """Retrain one model by itself and compare it with the band of the lattice's runs there."""
     key = f"mlae {beta:g}"
-    return compare(key, contenders.measure(contenders.train([key], [seed])[0], seed))
+    return compare(key, compared_models.measure(compared_models.train([key], [seed])[0], seed))
 
 
 STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)

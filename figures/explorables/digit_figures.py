@@ -63,7 +63,7 @@ def samples() -> tuple[Figure, str]:
 
 
 def quality() -> tuple[Figure, str]:
-    """Error, variety of samples and distance of the codes from N(0, 1) against the price."""
+    """Error, variety of samples and distance of codes from N(0, 1) against an error's weight."""
     figure = plots.figure(3, size=(3.3, 3.0))
     arrays, axes = RUNS.arrays, figure.subplots(1, 3)
     chance = float(np.median(arrays["distance_chance"]))

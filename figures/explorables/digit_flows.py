@@ -1,4 +1,4 @@
-"""Autoencoders within flows and their kin on real digits: made, trained, judged (AEF §5)."""
+"""Autoencoders within flows and their kin on real digits: made, trained, measured (AEF §5)."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -172,7 +172,7 @@ def noisy_data(sigma: float) -> Tensor:
 def denoise(
     kind: str, latent: int, seeds: Sequence[int], epochs: int = 8, sigmas: Sequence[float] = SIGMAS
 ) -> tuple[list[Model], np.ndarray]:
-    """Train on noisy digits at each σ, judge on fresh ones: feature errors ``(sigma, seed)``."""
+    """Train on noisy digits at each σ, measure on fresh ones: feature errors ``(sigma, seed)``."""
     points = [(sigma, seed) for sigma in sigmas for seed in seeds]
     models = [make_model(kind, latent, seed) for _, seed in points]
     clean = digits().train.x.repeat(COPIES, 1, 1, 1)

@@ -93,7 +93,7 @@ def make_config(seed: int) -> TrainConfig:
 
 
 @cache
-def judge() -> Recogniser:
+def recogniser() -> Recogniser:
     """A classifier of real digits: it recognises samples, and its hidden layer compares them."""
     train, held_out = make_data()
     return Recogniser(train.x, train.y, held_out.x, held_out.y)
@@ -125,12 +125,14 @@ def frechet(model: Model, x: Tensor, kind: str, seed: int = 4000) -> tuple[float
         seed: of the codes.
     """
     digits, generator = make_data()[0], torch.Generator().manual_seed(seed)
-    told = takes_condition(model)
-    codes = codes_of(model, digits.x, digits.condition if told else None, generator)
+    conditional = takes_condition(model)
+    codes = codes_of(model, digits.x, digits.condition if conditional else None, generator)
     model.latents = None if kind == "normal" else fit_latents(kind, codes)
-    samples = model.sample(NUM_SAMPLES, asked()[1] if told else None, 1.0, generator).detach()
+    samples = model.sample(
+        NUM_SAMPLES, asked()[1] if conditional else None, 1.0, generator
+    ).detach()
     model.latents = None
-    return gaussian_w2(judge().features(samples), judge().features(x)).value, samples
+    return gaussian_w2(recogniser().features(samples), recogniser().features(x)).value, samples
 
 
 def takes_condition(model: Model) -> bool:
@@ -149,7 +151,7 @@ def measure(model: Model, seed: int) -> Numbers:
     codes = [codes_of(model, x, held_out.condition, generator) for x in (noisy, held_out.x)]
     spectrum = decoder_spectrum(model, 500, condition[:500], generator)
     normal, samples = frechet(model, held_out.x, "normal")
-    found = judge()(samples).classes == y.numpy()
+    found = recogniser()(samples).classes == y.numpy()
     return Numbers(
         x_hat[one_of_each()].numpy(),
         samples[: 10 * CLASSES].numpy(),
@@ -180,9 +182,9 @@ def one_of_each() -> Tensor:
 def extra(models: dict[tuple, Model]) -> dict[str, np.ndarray]:
     """What the pictures need beside the models: digits, and what real ones and chance give."""
     digits, held_out = make_data()
-    real = [judge().features(part.x) for part in (digits, held_out)]
+    real = [recogniser().features(part.x) for part in (digits, held_out)]
     chance = [gaussian_w2(prior(500, s), prior(4000, 4002)).value for s in range(20)]
-    found = judge()(held_out.x).classes == held_out.y.numpy()
+    found = recogniser()(held_out.x).classes == held_out.y.numpy()
     return {
         "learned_gamma": WEIGHTS.learned(models),
         "truth": as_bytes(held_out.x[one_of_each()]),

@@ -1,4 +1,4 @@
-"""All models of the family on the same digits, networks and steps: made, trained, judged."""
+"""All models of the family on the same digits, networks and steps: made, trained, measured."""
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -33,20 +33,20 @@ from companion.training import TrainConfig, fit, sweep
 
 SHAPE, LATENT, HIDDEN = (1, 8, 8), 8, (128, 128)
 EPOCHS, NOISE, SHOWN = 100, 0.05, 6
-NUM_LEARNED = 797  # training digits that the judge learns from; it has not seen the other 500
+NUM_LEARNED = 797  # training digits that the classifier has seen; not the other 500
 SAMPLERS = ("own", "gaussian", "mixture", "second")  # where codes come from
 METRICS = (*SAMPLERS, "rec", "error", "nll")
 STEPS = {"transforms": 2, "hidden": (32, 32)}  # of a flow
 
 
-class Contender(NamedTuple):
+class Compared(NamedTuple):
     """One model of the comparison."""
 
     label: str
-    price: str  # what sets the price of an error: ``beta``, ``gamma``, or nothing does
-    make: Callable[..., Model]  # of that price, if there is one
+    weight: str  # what sets the weight of an error: ``beta``, ``gamma``, or nothing does
+    make: Callable[..., Model]  # of that weight, if there is one
     prior: str = "N(0, 1)"  # of its own
-    note: str = ""  # the options that are not the price
+    note: str = ""  # the options that are not the weight
 
 
 class Numbers(NamedTuple):
@@ -103,26 +103,26 @@ def _plain(wrap: Callable = lambda network: network, **weights) -> Model:
 LEARNED = {"gamma": 0.05, "learn_variance": True}  # where γ starts
 IWAE = {"estimator": "iwae", "num_samples": 5}
 RAE = {"code": 0.01, "decoder_l2": 1e-4}
-CONTENDERS = {
-    "mlae": Contender("MLAE", "beta", _mlae, note="one probe, off the manifold"),
-    "rectangular": Contender("rectangular", "beta", _rectangular, note="free networks"),
-    "relaxed": Contender("InjFlow ln", "beta", partial(_relaxed, objective="log"), note="eq. 9"),
-    "scale": Contender("InjFlow", "beta", partial(_relaxed, objective="scale"), note="eq. 10"),
-    "vae": Contender("VAE", "gamma", partial(_of, VAE)),
-    "taylor": Contender("Taylor VAE", "gamma", partial(_of, TaylorVAE), note="its weight 0.5"),
-    "iwae": Contender("IWAE", "gamma", partial(_of, VAE, **IWAE), note="K = 5"),
-    "tc": Contender("β-TC-VAE", "gamma", partial(_of, beta_tc_vae), note="its β is 4"),
-    "info": Contender("InfoVAE", "", partial(_of, info_vae, 0.05), note="γ = 0.05, MMD, weight 10"),
-    "vamp": Contender("VampPrior", "", partial(_of, vamp, 0.05), "50 posteriors", note="γ = 0.05"),
-    "learned": Contender("VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="and 2nd stage"),
-    "aef": Contender("AEF", "", partial(_aef, False), note="linear core, no flows"),
-    "aef-flows": Contender("AEF, flows", "", partial(_aef, True), "flow", "linear core"),
-    "two-step": Contender("two steps", "", _two_step, "flow", "β = 50"),
-    "ae": Contender("AE", "", _plain),
-    "rae": Contender("RAE-L2", "", partial(_plain, **RAE), note="weights 0.01, 0.0001"),
-    "sn": Contender("AE+SN", "", partial(_plain, spectral_norm)),
-    "cae": Contender("CAE", "", partial(_plain, encoder_jacobian=0.03), note="weight 0.03"),
-    "wae": Contender("WAE", "", partial(_plain, mmd=1.0), note="MMD, weight 1"),
+COMPARED = {
+    "mlae": Compared("MLAE", "beta", _mlae, note="one probe, off the manifold"),
+    "rectangular": Compared("rectangular", "beta", _rectangular, note="free networks"),
+    "relaxed": Compared("InjFlow ln", "beta", partial(_relaxed, objective="log"), note="eq. 9"),
+    "scale": Compared("InjFlow", "beta", partial(_relaxed, objective="scale"), note="eq. 10"),
+    "vae": Compared("VAE", "gamma", partial(_of, VAE)),
+    "taylor": Compared("Taylor VAE", "gamma", partial(_of, TaylorVAE), note="its weight 0.5"),
+    "iwae": Compared("IWAE", "gamma", partial(_of, VAE, **IWAE), note="K = 5"),
+    "tc": Compared("β-TC-VAE", "gamma", partial(_of, beta_tc_vae), note="its β is 4"),
+    "info": Compared("InfoVAE", "", partial(_of, info_vae, 0.05), note="γ = 0.05, MMD, weight 10"),
+    "vamp": Compared("VampPrior", "", partial(_of, vamp, 0.05), "50 posteriors", note="γ = 0.05"),
+    "learned": Compared("VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="and 2nd stage"),
+    "aef": Compared("AEF", "", partial(_aef, False), note="linear core, no flows"),
+    "aef-flows": Compared("AEF, flows", "", partial(_aef, True), "flow", "linear core"),
+    "two-step": Compared("two steps", "", _two_step, "flow", "β = 50"),
+    "ae": Compared("AE", "", _plain),
+    "rae": Compared("RAE-L2", "", partial(_plain, **RAE), note="weights 0.01, 0.0001"),
+    "sn": Compared("AE+SN", "", partial(_plain, spectral_norm)),
+    "cae": Compared("CAE", "", partial(_plain, encoder_jacobian=0.03), note="weight 0.03"),
+    "wae": Compared("WAE", "", partial(_plain, mmd=1.0), note="MMD, weight 1"),
 }
 
 
@@ -147,7 +147,7 @@ def data() -> Data:
 
 
 @cache
-def judge() -> Features:
+def digit_features() -> Features:
     """A small classifier of digits, whose last hidden layer every distance here looks at."""
     x, held_out, (y, labels) = data()
     some = x[:NUM_LEARNED], y[:NUM_LEARNED]
@@ -156,21 +156,21 @@ def judge() -> Features:
 
 @cache
 def real() -> float:
-    """Fréchet distance of 500 real digits that the judge has not seen: what samples can get."""
-    features = (judge()(part).features for part in (data().train[NUM_LEARNED:], data().held_out))
-    return gaussian_w2(*features).value
+    """Fréchet distance of 500 real digits that the classifier has not seen: samples' best."""
+    parts = data().train[NUM_LEARNED:], data().held_out
+    return gaussian_w2(*(digit_features()(part).features for part in parts)).value
 
 
 def make_model(key: str, seed: int) -> Model:
-    """A contender with seeded weights; the key has its price, as ``"mlae 10"``.
+    """One of ``COMPARED`` with seeded weights; the key has its β or γ, as ``"mlae 10"``.
 
     >>> make_model("vae 0.05", seed=0).decoder_variance
     tensor(0.0500)
     """
-    name, _, price = key.partition(" ")
+    name, _, value = key.partition(" ")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CONTENDERS[name].make(*([float(price)] if price else []))
+        return COMPARED[name].make(*([float(value)] if value else []))
 
 
 def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
@@ -179,7 +179,7 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
 
 
 def train(keys: Sequence[str], seeds: Sequence[int], progress: bool = False) -> list[Model]:
-    """One model for each key and seed, seeds fastest; the keys must be of one contender."""
+    """One model for each key and seed, seeds fastest; the keys must be of one name."""
     runs = [(key, seed) for key in keys for seed in seeds]
     models = [make_model(*run) for run in runs]
     configs = [make_config(seed) for _, seed in runs]
@@ -215,7 +215,7 @@ def measure(model: Model, seed: int) -> Numbers:
     """Judge a trained model against the held-out digits, which are the same for all."""
     x, held_out, _ = data()
     options = {"num_samples": len(held_out), "config": make_config(seed, 60), "seed": seed}
-    scores = score_samples(model, x, held_out, judge(), **options).scores
+    scores = score_samples(model, x, held_out, digit_features(), **options).scores
     likelihood, clean = (evaluate(model, part) for part in (with_noise(held_out), held_out))
     found = (score.frechet for score in scores)
     return Numbers(*found, clean.reconstruction, likelihood.nll, likelihood.kind)
@@ -233,15 +233,15 @@ def pictures(model: Model, seed: int) -> np.ndarray:
 
 
 def step_seconds(names: Sequence[str], rounds: int = 5, epochs: int = 4) -> dict[str, float]:
-    """Seconds of one training step of each contender, in turns; the fastest of some rounds.
+    """Seconds of one training step of each model, in turns; the fastest of some rounds.
 
-    A price does not matter to it. Of a VAE with learned γ it is the first stage's.
+    A weight of the error does not matter to it. Of a VAE with learned γ it is the first stage's.
     """
     best = dict.fromkeys(names, float("inf"))
     for _ in range(rounds):
         for name in names:
-            one = CONTENDERS[name]
-            model = make_model(f"{name} 1" if one.price else name, 0)
+            one = COMPARED[name]
+            model = make_model(f"{name} 1" if one.weight else name, 0)
             rows = fit(model, data().train, config=make_config(0, epochs), progress=False).rows
             seconds = [b["seconds"] - a["seconds"] for a, b in pairwise(rows)]
             best[name] = min(best[name], *(s / (len(data().train) // 128) for s in seconds))
