@@ -78,9 +78,9 @@ guard(
 from figures.explorables.compared_models import COMPARED
 
 for name, one in COMPARED.items():
-    price = f"priced by {one.price}" if one.price else "no price set"
+    weight = f"weighed by {one.weight}" if one.weight else "no weight set"
     size = benchmark.cost(name, "parameters")
-    print(f"{one.label:15} {price:17} prior {one.prior:14} {size:7,.0f} numbers  {one.note}")
+    print(f"{one.label:15} {weight:17} prior {one.prior:14} {size:7,.0f} numbers  {one.note}")
 
 # %% [markdown]
 # ## Five columns that are all called FID
