@@ -19,7 +19,7 @@ def main() -> None:
     figure = plots.figure(size=(8.4, 7.2))
     ax = figure.subplots()
     plots.spreads(ax, rows, benchmark.LABELS, real, "real digits")
-    runs = len(benchmark.RUNS)
+    runs = len(benchmark.RUNS.seeds)
     ax.set_xlabel(f"Fréchet distance, mean and range of {runs} trainings")
     about = benchmark.STUDY.about
     parameters = {name: about[name] for name in ("data", "features", "accuracy", "training")}

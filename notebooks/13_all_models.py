@@ -162,7 +162,8 @@ for key in (mlae, benchmark.key_at("rectangular", beta, gamma)):
 
 # %%
 print(benchmark.table(beta, gamma))
-print(f"{len(benchmark.RUNS)} trainings each; † a learned prior; step: time over a plain AE's")
+trainings = len(benchmark.RUNS.seeds)
+print(f"{trainings} trainings each; † a learned prior; step: time over a plain AE's")
 
 # %%
 print(
@@ -270,7 +271,7 @@ for key, model in models.items():
 # %%
 for key, result in fresh.items():
     print(benchmark.caption(key))
-    print("  " + "\n  ".join(benchmark.compare(key, result)))
+    print("  " + "\n  ".join(benchmark.RUNS.compare(result, key=key)))
 
 # %% [markdown]
 # ## Larger data, the papers' networks
@@ -570,7 +571,7 @@ for sampler in (*compared_models.SAMPLERS, "rec"):
     print(f"{benchmark.COLUMNS[sampler]:14} {'; '.join(shown)}")
 
 # %%
-record(real=floor, accuracy=about["accuracy"], trainings=len(benchmark.RUNS))
+record(real=floor, accuracy=about["accuracy"], trainings=trainings)
 
 # %% [markdown]
 # What differs from what the papers let one expect:

@@ -190,8 +190,11 @@ class Study(Source):
         for step in self.chain(point):
             (model,) = self.train([step], before=[model], progress=False)
         there = {name: value for name, value in point.items() if name != "seed"}
-        bands = {name: self.at(name, **there) for name in self.metrics}
-        return compare(asked(self.measure, point, model), bands)
+        return self.compare(asked(self.measure, point, model), **there)
+
+    def compare(self, numbers: NamedTuple, **there: float) -> list[str]:
+        """The metrics of a training beside the band of the lattice's seeds at some values."""
+        return compare(numbers, {name: self.at(name, **there) for name in self.metrics})
 
 
 def as_bytes(images: np.ndarray, levels: int = 255) -> np.ndarray:

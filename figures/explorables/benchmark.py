@@ -7,17 +7,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.lab import explorable
+from companion.evaluation import evaluate
 from companion.lab.explorable import Computed, Control, Explorable
-from companion.models import Model
 from figures import plots
 from figures.explorables import compared_models
-from figures.explorables.compared_models import COMPARED, METRICS, SAMPLERS, SHOWN, Numbers
+from figures.explorables.compared_models import (
+    COMPARED,
+    METRICS,
+    SAMPLERS,
+    SHOWN,
+    Numbers,
+    Trainings,
+    digit_features,
+    finish,
+)
 
 NAME = "benchmark"
 BETAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 GAMMAS = (0.0005, 0.005, 0.05, 0.5, 5.0)  # 1/(2β)
-RUNS = (0, 1, 2)  # trainings behind each number
 CONTROLS = {
     "beta": Control("MLAE's β, InjFlow's μ", BETAS, 10.0),
     "gamma": Control("VAE's γ, Taylor's c", GAMMAS, 0.05),
@@ -37,6 +44,19 @@ COLUMNS = {
     "rec": "Rec",
 }
 LABELS = tuple(COLUMNS[name] for name in SAMPLERS)
+
+
+RUNS = Trainings(
+    NAME, {"key": Control("model", KEYS, "mlae 10", names=KEYS)}, (0, 1, 2), Numbers,
+    compared_models.make_model, lambda: compared_models.data().train, compared_models.make_config,
+    compared_models.measure, METRICS, shared={"samples": ("key",)}, levels={"samples": 255},
+    notes={
+        "data": "the 1,797 8×8 digits of scikit-learn: 1,297 to train on, 500 held out",
+        "notes": {name: one.note for name, one in COMPARED.items()},
+        "networks": {"hidden": list(compared_models.HIDDEN), "latent": compared_models.LATENT},
+        "training": compared_models.TRAINING,
+    },
+)  # fmt: skip
 
 
 def keys_of(name: str) -> list[str]:
@@ -79,7 +99,7 @@ def runs(key: str, metric: str) -> np.ndarray:
     >>> runs("mlae 10", "error").shape
     (3,)
     """
-    return STUDY.arrays[metric][KEYS.index(key)].astype(float)
+    return RUNS.at(metric, key=key)
 
 
 def spread(key: str, metric: str, digits: int = 1) -> str:
@@ -129,7 +149,7 @@ class Shown(NamedTuple):
 def numbers(beta: float, gamma: float) -> Shown:
     """Samples and Fréchet distances of the main models at these weights."""
     keys = [key_at(name, beta, gamma) for name in MAIN]
-    samples = STUDY.arrays["samples"][[KEYS.index(key) for key in keys]] / 255
+    samples = np.stack([RUNS.at("samples", key=key) for key in keys])
     return Shown(samples, {caption(k): [runs(k, name) for name in SAMPLERS] for k in keys})
 
 
@@ -146,7 +166,9 @@ def draw(figure: Figure, found: Shown) -> str:
     figure.axes[0].tick_params(length=0)
     right = figure.add_axes((0.645, 0.1, 0.34, 0.79))
     plots.spreads(right, found.distances, LABELS, real, "real digits")
-    right.set(xlabel=f"Fréchet distance, mean and range of {len(RUNS)} trainings", xlim=_limits())
+    right.set(
+        xlabel=f"Fréchet distance, mean and range of {len(RUNS.seeds)} trainings", xlim=_limits()
+    )
     right.set_yticklabels([])
     own, mixture = SAMPLERS.index("own"), SAMPLERS.index("mixture")
     parts = [
@@ -249,65 +271,25 @@ def gains(beta: float, gamma: float) -> tuple[Figure, str]:
 
 
 def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every model of the lattice."""
-    found: dict[str, list[tuple]] = {}
-    for name in COMPARED:
-        keys = keys_of(name)
-        models = compared_models.train(keys, RUNS, True)
-        at = [(key, seed) for key in keys for seed in RUNS]
-        for (key, seed), model in zip(at, models, strict=True):
-            found.setdefault(key, []).append(_measured(model, seed))
-    return as_lattice(found)
-
-
-def _measured(model: Model, seed: int) -> tuple[Numbers, np.ndarray, int]:
-    size = sum(p.numel() for p in model.parameters())
-    return compared_models.measure(model, seed), compared_models.pictures(model, seed), size
-
-
-def as_lattice(
-    found: dict[str, list[tuple[Numbers, np.ndarray, int]]],
-) -> tuple[dict[str, np.ndarray], dict]:
-    """The lattice of measured trainings: for each key one for each of ``RUNS``."""
-    arrays = {
-        name: np.array([[getattr(run[0], name) for run in found[k]] for k in KEYS], np.float32)
-        for name in METRICS
+    """Train every model of the lattice, and time one step of each."""
+    arrays, about = RUNS.compute()
+    seconds, features = compared_models.step_seconds(tuple(COMPARED)), digit_features()
+    one_of_each = {n: finish(compared_models.make_model(keys_of(n)[0], 0), 0) for n in COMPARED}
+    sizes = [sum(p.numel() for p in model.parameters()) for model in one_of_each.values()]
+    x = compared_models.data().held_out[:2]
+    arrays |= {
+        "parameters": np.array(sizes),
+        "step": np.array([seconds[n] / seconds["ae"] for n in COMPARED], np.float32),
+        "real": np.float32(compared_models.real()),
     }
-    shown = np.stack([found[key][0][1] for key in KEYS])
-    arrays["samples"] = (shown * 255).round().astype(np.uint8)
-    arrays["parameters"] = np.array([found[keys_of(n)[0]][0][2] for n in COMPARED])
-    seconds = compared_models.step_seconds(tuple(COMPARED))
-    arrays["step"] = np.array([seconds[n] / seconds["ae"] for n in COMPARED], np.float32)
-    arrays["real"] = np.float32(compared_models.real())
-    features = compared_models.digit_features()
-    about = {
-        "data": "the 1,797 8×8 digits of scikit-learn: 1,297 to train on, 500 held out",
+    return arrays, about | {
         "features": features.name,
         "accuracy": round(features.accuracy, 4),
-        "kinds": {name: found[keys_of(name)[0]][0][0].kind for name in COMPARED},
-        "notes": {name: one.note for name, one in COMPARED.items()},
-        "networks": {"hidden": list(compared_models.HIDDEN), "latent": compared_models.LATENT},
-        "runs": list(RUNS),
-        "training": {
-            "epochs": compared_models.EPOCHS, "batch_size": 128, "learning_rate": 2e-3,
-            "noise": compared_models.NOISE,
-        },
-    }  # fmt: skip
-    return arrays, about
+        "kinds": {name: evaluate(model, x).kind for name, model in one_of_each.items()},
+    }
 
 
-def compare(key: str, result: Numbers) -> list[str]:
-    """A training beside the lattice's band of the same key, widened by its own width each way."""
-    return explorable.compare(result, {name: runs(key, name) for name in METRICS})
-
-
-def check(seed: int = 0, beta: float = 10.0) -> list[str]:
-    """Retrain one model by itself and compare it with the band of the lattice's runs there."""
-    key = f"mlae {beta:g}"
-    return compare(key, compared_models.measure(compared_models.train([key], [seed])[0], seed))
-
-
-STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
+STUDY = Computed(NAME, CONTROLS, (0,), numbers, RUNS.check, compute)
 EXPLORABLE = Explorable(
     title="All models side by side on 8×8 digits",
     study=STUDY,

@@ -14,6 +14,7 @@ from companion.data import images
 from companion.evaluation import Features, classifier, evaluate, gaussian_w2, score_samples
 from companion.evaluation.generation import codes_of
 from companion.experiments.assemble import beta_tc_vae, info_vae, vamp
+from companion.lab.study import Study
 from companion.latents import fit_latents
 from companion.models import (
     AEF,
@@ -25,17 +26,17 @@ from companion.models import (
     RelaxedFlow,
     TaylorVAE,
     TwoStageVAE,
-    VampPrior,
     posterior_size,
 )
 from companion.networks import MLP, EncoderDecoder, flows, spectral_norm
-from companion.training import TrainConfig, fit, sweep
+from companion.training import TrainConfig, fit
 
 SHAPE, LATENT, HIDDEN = (1, 8, 8), 8, (128, 128)
 EPOCHS, NOISE, SHOWN = 100, 0.05, 6
 NUM_LEARNED = 797  # training digits that the classifier has seen; not the other 500
 SAMPLERS = ("own", "gaussian", "mixture", "second")  # where codes come from
 METRICS = (*SAMPLERS, "rec", "error", "nll")
+TRAINING = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE}
 STEPS = {"transforms": 2, "hidden": (32, 32)}  # of a flow
 
 
@@ -52,14 +53,14 @@ class Compared(NamedTuple):
 class Numbers(NamedTuple):
     """What one training came to."""
 
+    samples: np.ndarray  # (2, shown, 8, 8) by codes: from the own prior, from ten Gaussians
     own: float  # Fréchet distances by where codes come from: the model's own prior,
     gaussian: float  # a full Gaussian fitted to the codes,
     mixture: float  # ten of them,
     second: float  # a second-stage VAE on the codes
     rec: float  # Fréchet distance of reconstructions
     error: float  # mean ‖x̂ − x‖² of held-out digits
-    nll: float  # nats a held-out digit with noise, of the kind that ``kind`` says
-    kind: str
+    nll: float  # nats a held-out digit with noise, of the kind of the model's likelihood
 
 
 def pair(heads: int = 1) -> tuple[MLP, MLP]:
@@ -178,20 +179,6 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
     return TrainConfig(epochs, 128, learning_rate=2e-3, noise=NOISE, seed=seed, device="cpu")
 
 
-def train(keys: Sequence[str], seeds: Sequence[int], progress: bool = False) -> list[Model]:
-    """One model for each key and seed, seeds fastest; the keys must be of one name."""
-    runs = [(key, seed) for key in keys for seed in seeds]
-    models = [make_model(*run) for run in runs]
-    configs = [make_config(seed) for _, seed in runs]
-    if isinstance(getattr(models[0], "prior", None), VampPrior):
-        # one by one: prior and model share an encoder, which torch.func cannot exchange twice
-        for model, config in zip(models, configs, strict=True):
-            fit(model, data().train, config=config, progress=False)
-    else:
-        sweep(models, [data().train] * len(runs), configs, progress=progress)
-    return [finish(model, seed) for model, (_, seed) in zip(models, runs, strict=True)]
-
-
 def finish(model: Model, seed: int) -> Model:
     """What comes after training: 2SVAE's second stage, the proposal of AEF's likelihood."""
     if getattr(model, "learn_variance", False):
@@ -218,7 +205,7 @@ def measure(model: Model, seed: int) -> Numbers:
     scores = score_samples(model, x, held_out, digit_features(), **options).scores
     likelihood, clean = (evaluate(model, part) for part in (with_noise(held_out), held_out))
     found = (score.frechet for score in scores)
-    return Numbers(*found, clean.reconstruction, likelihood.nll, likelihood.kind)
+    return Numbers(pictures(model, seed), *found, clean.reconstruction, likelihood.nll)
 
 
 def pictures(model: Model, seed: int) -> np.ndarray:
@@ -230,6 +217,25 @@ def pictures(model: Model, seed: int) -> np.ndarray:
         with torch.no_grad():
             rows.append(model.decode(draw(SHOWN, generator))[:, 0].clamp(0, 1))
     return torch.stack(rows).numpy()
+
+
+class Trainings(Study):
+    """Trainings whose models are finished before they are measured."""
+
+    def train(
+        self, points: Sequence[dict], epochs: int | None = None, before: Sequence = (), **options
+    ) -> list[Model]:
+        """As :meth:`Study.train`; models with a VampPrior one by one.
+
+        Such a prior and its model share an encoder, which torch.func cannot exchange twice.
+        """
+        if any(point["key"] == "vamp" for point in points):
+            models = [make_model(**point) for point in points]
+            for model, point in zip(models, points, strict=True):
+                fit(model, data().train, config=make_config(point["seed"]), progress=False)
+        else:
+            models = super().train(points, epochs, before, **options)
+        return [finish(model, point["seed"]) for model, point in zip(models, points, strict=True)]
 
 
 def step_seconds(names: Sequence[str], rounds: int = 5, epochs: int = 4) -> dict[str, float]:
