@@ -7,8 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
-from hypothesis import settings
 
 SLOW = Path(__file__).with_name("slow.txt")
 LONG = 1.0  # seconds that a function's cases may take together before it is slow
@@ -18,13 +16,22 @@ FLAGS = (
 ).split()
 
 sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema builds its grammars, for seconds
-settings.register_profile("companion", deadline=None)
-settings.load_profile("companion")
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+def pytest_collection():
+    """Set up what tests are imported into, but not the process that only hands them out."""
+    import torch
+    from hypothesis import settings
+
+    settings.register_profile("companion", deadline=None)
+    settings.load_profile("companion")
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture(autouse=True)
 def seed():
+    import torch
+
     torch.manual_seed(0)
 
 

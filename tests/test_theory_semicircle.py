@@ -119,7 +119,7 @@ def test_the_barrier_is_where_descent_in_the_radius_turns(beta):
 def test_below_a_certain_beta_there_is_no_barrier():
     x = data()
     assert circle.critical_radii(x, 1.5, 0.3) is None
-    path = circle.descend(circle.circle(1.5, 1.0, x), x, 0.0, "manifold", [0, 3000])
+    path = circle.descend(circle.circle(1.5, 1.0, x), x, 0.0, "manifold", [0, 1000])
     assert path[1, 1] < path[0, 1] - 5
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from companion import probes
@@ -16,6 +16,7 @@ def simulate(A, kind, num_probes, n, generator):
     return torch.einsum("kni,ij,knj->n", v, A, v) / num_probes
 
 
+@settings(max_examples=50)
 @given(
     size=st.integers(1, 6),
     num_probes=st.integers(1, 6),
@@ -36,6 +37,7 @@ def test_formulas_agree_with_simulation(size, num_probes, kind, symmetric, seed)
     assert (estimates.mean() - A.trace()).abs() <= 5 * estimates.std() / 20_000**0.5 + 1e-9
 
 
+@settings(max_examples=50)
 @given(
     size=st.integers(1, 4),
     batch=st.integers(1, 9),

@@ -252,7 +252,7 @@ def mutated():
     files = [{**GIVEN, name: odd} for name in GIVEN for odd in ODD]
     files += [{**GIVEN, "train": {one.name: odd}} for one in fields(TrainConfig) for odd in ODD]
     files += [{**GIVEN, "options": {name: odd}} for name in OPTIONS for odd in ODD]
-    few = random.Random(0).sample(files, 130)
+    few = random.Random(0).sample(files, 60)
     return [*few, [1], 3, None, {"sed": 1}, {"train": {"epoch": 3}}, {"train": {"monitor": "nil"}}]
 
 

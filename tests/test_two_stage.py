@@ -99,7 +99,7 @@ def linear_gaussian(seed, latent=2, dim=3, wide=1.2):
     return model, torch.distributions.MultivariateNormal(means, covariances)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_importance_weights_never_promise_more_than_the_density(seed):
     """E log (1/S) Σ weights rises to log p(x) from below; a KL in closed form would go past it."""
     model, truth = linear_gaussian(seed)

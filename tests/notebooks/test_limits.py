@@ -1,10 +1,10 @@
 """A guard accepts what its notebook can run, to the last value, and refuses the next by name."""
 
 import ast
+import json
 from math import inf, nan
 from pathlib import Path
 
-import jupytext
 import pytest
 
 from companion import cli
@@ -12,8 +12,8 @@ from companion.cli import execute
 from companion.lab.parameters import PROFILES, of_notebook
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-SOURCES = {path.stem[:2]: path for path in sorted(FOLDER.glob("[0-9][0-9]_*.py"))}
-BOOKS = {number: jupytext.read(path) for number, path in SOURCES.items()}
+MADE = {path.stem[:2]: path for path in sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))}
+BOOKS = {number: json.loads(path.read_text("utf-8")) for number, path in MADE.items()}
 NAMES = [(number, name) for number, book in BOOKS.items() for name in of_notebook(book)]
 
 NO_NUMBER = ("1", None, True, nan, inf)
@@ -66,14 +66,15 @@ def limits(number, name):
 
 def guard(number, name, value):
     """Run the parameters, one that is injected, and the guard: what it shows."""
-    cells = [cell for cell in BOOKS[number].cells if cell.cell_type == "code"]
-    at = next(i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", ()))
-    before = [s for c in cells[:at] for s in ast.parse(c.source).body]
+    cells = [cell for cell in BOOKS[number]["cells"] if cell["cell_type"] == "code"]
+    at = next(i for i, c in enumerate(cells) if "parameters" in c["metadata"].get("tags", ()))
+    sources = ["".join(cell["source"]) for cell in cells]
+    before = [s for source in sources[:at] for s in ast.parse(source).body]
     imports = [s for s in before if isinstance(s, ast.Import | ast.ImportFrom)]
-    *lines, last = ast.parse(cells[at + 1].source).body
+    *lines, last = ast.parse(sources[at + 1]).body
     namespace = {"In": [f"# Parameters\n{name} = ..."]}
     exec(compile(ast.Module(imports, []), "imports", "exec"), namespace)
-    exec(cells[at].source, namespace)
+    exec(sources[at], namespace)
     namespace[name] = value
     exec(compile(ast.Module(lines, []), "guard", "exec"), namespace)
     return eval(compile(ast.Expression(last.value), "guard", "eval"), namespace)
