@@ -7,7 +7,7 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from companion.models import VAE, AggregateVAE
-from companion.models.posteriors import VampPrior
+from companion.models.vamp_prior import VampPrior
 from companion.networks import MLP, flows
 from companion.training import TrainConfig, sweep
 

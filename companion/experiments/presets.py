@@ -6,7 +6,7 @@ from math import ceil
 
 from companion.experiments import papers
 from companion.experiments.assemble import WITH_SCALES
-from companion.models.schedules import Schedule, linear
+from companion.models.weight_schedules import Schedule, linear
 from companion.networks.table import Table
 from companion.training.config import TrainConfig
 

@@ -16,13 +16,13 @@ from companion.models.gaussian import (
     posterior_size,
 )
 from companion.models.mlae import MLAE, MLAETerms, mlae_loss
-from companion.models.posteriors import VampPrior
 from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
-from companion.models.schedules import by_epoch, constant, linear
 from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
 from companion.models.two_stage import TwoStageVAE
 from companion.models.vae import VAE, VAETerms, vae_loss
+from companion.models.vamp_prior import VampPrior
+from companion.models.weight_schedules import by_epoch, constant, linear
 
 __all__ = [
     "AEF",

@@ -16,7 +16,7 @@ from companion.models.base import (
     refuse_counters,
     standard_normal_nll,
 )
-from companion.models.schedules import Schedule, constant
+from companion.models.weight_schedules import Schedule, constant
 
 
 class MLAETerms(NamedTuple):

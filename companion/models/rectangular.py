@@ -14,7 +14,7 @@ from companion.models.base import (
     check_options,
     standard_normal_nll,
 )
-from companion.models.schedules import Schedule, constant
+from companion.models.weight_schedules import Schedule, constant
 from companion.networks.flows import Flow
 
 Estimator = Literal["conjugate", "exact", "one-pass", "two-step"]

@@ -12,7 +12,7 @@ from companion.models.base import (
     check_batch_coupling,
     manifold_log_prob,
 )
-from companion.models.schedules import Schedule, constant
+from companion.models.weight_schedules import Schedule, constant
 from companion.volume import bounds
 
 Objective = Literal["log", "scale"]

@@ -23,8 +23,8 @@ from companion.models.linearised import (
     exact_log_likelihood,
     spread,
 )
-from companion.models.schedules import Schedule, constant
 from companion.models.vae import VAE
+from companion.models.weight_schedules import Schedule, constant
 
 Expectation = Literal["bound", "exact"]
 ROWS = 4096  # samples × latent dimensions pushed at once: more do not fit into a fast cache

@@ -19,7 +19,7 @@ from companion.models.gaussian import (
     posterior_size,
     squared_error,
 )
-from companion.models.schedules import Schedule, constant
+from companion.models.weight_schedules import Schedule, constant
 
 ESTIMATORS = ("elbo", "sticking", "iwae")
 POINTS = 4096  # how many codes `log_prob` decodes at once

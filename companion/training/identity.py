@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.models.base import Model
-from companion.models.schedules import Schedule
+from companion.models.weight_schedules import Schedule
 from companion.training.checkpoint import BEST, CheckpointError, check_settings
 from companion.training.config import TrainConfig
 

@@ -326,7 +326,9 @@ def _check(models, train, configs, conditions, at_once) -> TrainConfig:
     if first.compile or first.precision != "32-true":
         raise ValueError("sweep: compile and precision are for fit only")
     if first.schedule == "plateau":
-        raise ValueError("sweep: schedule plateau differs between runs; use one-cycle or constant")
+        raise ValueError(
+            "sweep: schedule plateau differs between runs; use another, or train with fit"
+        )
     if first.early_stop is not None:
         raise ValueError("sweep: early_stop differs between runs; use None, or train with fit")
     return first
