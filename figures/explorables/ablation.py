@@ -191,8 +191,8 @@ def printed() -> str:
 
 def paired_strip(ax: Axes, here: int) -> None:
     """Both Fréchet distances of each run, a row for each model, bars at the medians (Table 6)."""
-    looks = ("N", "normal", plots.BLUE, -0.18), ("GMM(10)", "mixture", plots.ORANGE, 0.18)
-    for name, metric, color, shift in looks:
+    styles = ("N", "normal", plots.BLUE, -0.18), ("GMM(10)", "mixture", plots.ORANGE, 0.18)
+    for name, metric, color, shift in styles:
         for row, runs in enumerate(RUNS.arrays[metric]):
             where = np.full(len(runs), row + shift)
             ax.plot(runs, where, "o", color=color, alpha=0.45, markersize=4)
