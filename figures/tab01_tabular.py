@@ -23,8 +23,8 @@ def main() -> None:
     names, runs = record["fid_like_of"], record["fid_like_range"]
     figure = plots.figure(2, size=(4.6, 3))
     left, right = figure.subplots(1, 2)
-    looks = zip(PAPER.items(), (plots.BLUE, plots.ORANGE), (-0.12, 0.12), strict=True)
-    for (name, scores), color, aside in looks:
+    styles = zip(PAPER.items(), (plots.BLUE, plots.ORANGE), (-0.12, 0.12), strict=True)
+    for (name, scores), color, aside in styles:
         mean, spread = np.transpose(scores)
         at = np.arange(len(TABLES)) + aside
         left.errorbar(at, mean, spread, fmt="o", color=color, label=name, capsize=3)

@@ -108,7 +108,7 @@ class Source:
         return _read(self.name)[1]
 
     def keep(self, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Write the lattice into the package."""
+        """Write the lattice beside the others."""
         save_lattice(self.name, arrays, {"made_by": f"companion rebuild {self.name}"} | about)
         _read.cache_clear()
 

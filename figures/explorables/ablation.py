@@ -189,15 +189,10 @@ def printed() -> str:
     return "\n".join(lines)
 
 
-def numbers(change: int) -> Numbers:
-    """Samples of a row's first training, and means of all of them."""
-    return RUNS.typical(np.mean, change=change)
-
-
 def paired_strip(ax: Axes, here: int) -> None:
     """Both Fréchet distances of each run, a row for each model, bars at the medians (Table 6)."""
-    looks = ("N", "normal", plots.BLUE, -0.18), ("GMM(10)", "mixture", plots.ORANGE, 0.18)
-    for name, metric, color, shift in looks:
+    styles = ("N", "normal", plots.BLUE, -0.18), ("GMM(10)", "mixture", plots.ORANGE, 0.18)
+    for name, metric, color, shift in styles:
         for row, runs in enumerate(RUNS.arrays[metric]):
             where = np.full(len(runs), row + shift)
             ax.plot(runs, where, "o", color=color, alpha=0.45, markersize=4)
@@ -229,7 +224,10 @@ def draw(figure: Figure, n: Numbers, change: int) -> str:
     )
 
 
-STUDY = Computed(NAME, CONTROLS, (0,), numbers, RUNS.check, RUNS.compute)
+STUDY = Computed(
+    NAME, CONTROLS, (0,), lambda change: RUNS.typical(np.mean, change=change),
+    RUNS.check, RUNS.compute,
+)  # fmt: skip
 EXPLORABLE = Explorable(
     title="One change at a time",
     study=STUDY,

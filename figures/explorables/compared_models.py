@@ -149,7 +149,7 @@ def data() -> Data:
 
 @cache
 def digit_features() -> Features:
-    """A small classifier of digits, whose last hidden layer every distance here looks at."""
+    """A small classifier of digits, whose last hidden layer every distance here compares."""
     x, held_out, (y, labels) = data()
     some = x[:NUM_LEARNED], y[:NUM_LEARNED]
     return classifier(*some, held_out, labels, steps=400, device="cpu")

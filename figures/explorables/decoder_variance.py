@@ -150,12 +150,12 @@ def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple
 
 def blur(ax: Axes, result: Numbers) -> None:
     """Data, their reconstructions and samples of a model in the plane of the picture."""
-    looks = {
+    styles = {
         "data": (result.points, ".", plots.GREY, 0.45, 4),
         "samples": (result.samples, "+", plots.GREEN, 1, 4.5),
         "reconstructions": (result.reconstructions, ".", plots.ORANGE, 1, 4.5),
     }
-    for label, (values, marker, color, alpha, size) in looks.items():
+    for label, (values, marker, color, alpha, size) in styles.items():
         style = {"color": color, "alpha": alpha, "markersize": size, "label": label}
         ax.plot(*np.transpose(values), marker, **style)
     ax.set(xlim=(-2.6, 2.6), ylim=(-0.75, 0.95), xlabel="along the manifold, u₁", ylabel="its bend")

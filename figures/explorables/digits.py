@@ -1,6 +1,6 @@
 """Conditional models of real digits: MLAE's β beside a VAE's fixed and learned γ (App. E.2)."""
 
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -212,11 +212,6 @@ def curves(name: str) -> dict[str, np.ndarray]:
     return WEIGHTS.curves((values >= THRESHOLD).sum(-1) if name == "count" else values)
 
 
-def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
-    """The three models of a picture, by their captions."""
-    return WEIGHTS.three(RUNS, beta, gamma)
-
-
 def draw(figure: Figure, found: dict[str, Numbers], beta: float) -> str:
     """Held-out digits, what three models make of them, their samples, their decoders' spectra."""
     rows = [RUNS.arrays["truth"] / 255]
@@ -256,7 +251,9 @@ def noise_level(ax: Axes, beta: float) -> None:
     ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
-STUDY = Computed(NAME, WEIGHTS.controls, (0,), numbers, RUNS.check, RUNS.compute)
+STUDY = Computed(
+    NAME, WEIGHTS.controls, (0,), partial(WEIGHTS.three, RUNS), RUNS.check, RUNS.compute
+)
 EXPLORABLE = Explorable(
     title="Real digits, told which",
     study=STUDY,

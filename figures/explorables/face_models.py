@@ -1,6 +1,6 @@
 """Synthetic faces of ten known factors: MLAE's β beside a VAE's fixed and learned γ."""
 
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -140,11 +140,6 @@ RUNS = Study(
 )  # fmt: skip
 
 
-def numbers(beta: float, gamma: float) -> dict[str, Numbers]:
-    """The three models of a picture, by their captions."""
-    return WEIGHTS.three(RUNS, beta, gamma)
-
-
 def curves(name: str) -> dict[str, np.ndarray]:
     """One metric of all runs: ``beta`` and ``gamma`` are ``(4, run)``, ``learned`` is ``(run,)``.
 
@@ -226,7 +221,9 @@ def draw(figure: Figure, found: dict[str, Numbers]) -> str:
     return "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
 
 
-STUDY = Computed(NAME, WEIGHTS.controls, (0,), numbers, RUNS.check, RUNS.compute)
+STUDY = Computed(
+    NAME, WEIGHTS.controls, (0,), partial(WEIGHTS.three, RUNS), RUNS.check, RUNS.compute
+)
 EXPLORABLE = Explorable(
     title="Synthetic faces of ten known factors",
     study=STUDY,

@@ -101,11 +101,11 @@ def circles(ax: Axes, points: np.ndarray, frames: np.ndarray, color: str) -> Non
     projected = np.stack([centre - share * across, share * up])
     ax.scatter(*projected, s=9, color=color, alpha=0.7, linewidths=0, zorder=3)
     for i, (m, r) in enumerate(zip(centres, radii, strict=True)):
-        look = {"color": color if i else "black", "linewidth": 1.2 + 0.5 * i}
+        thick = {"color": color if i else "black", "linewidth": 1.2 + 0.5 * i}
         half = min(np.pi / 2, 6 / r)  # of a large circle only what is in view, finely
         for low, high, style in ((-half, half, "-"), (np.pi / 2, 3 * np.pi / 2, ":")):
             angle = np.linspace(low, high, 200)
-            ax.plot(m - r * np.cos(angle), r * np.sin(angle), style, **look)
+            ax.plot(m - r * np.cos(angle), r * np.sin(angle), style, **thick)
     ax.set(xlim=(-2.2, 3.3), ylim=(-2.75, 2.75), aspect="equal", xlabel="x₁", ylabel="x₂")
 
 

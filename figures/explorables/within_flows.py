@@ -75,7 +75,7 @@ def bits_gallery() -> tuple[Figure, str]:
 def denoising_gallery() -> tuple[Figure, str]:
     """Error of denoising over the noise, as AEF Fig. 10, with the alt text."""
     figure = plots.figure(len(DENOISED), size=(3.9, 3.3))
-    looks = {
+    styles = {
         "autoencoder": ("AE, noisy targets", plots.GREY),
         "denoising": ("AE, clean targets", plots.GREEN),
         "vae": ("VAE", plots.ORANGE),
@@ -84,7 +84,7 @@ def denoising_gallery() -> tuple[Figure, str]:
     panels, texts = figure.subplots(1, len(DENOISED), sharey=True), []
     idle = [digit_flows.judge_denoising(lambda y: y, sigma).features for sigma in SIGMAS]
     for ax, latent, part in zip(panels, DENOISED, STUDY.arrays["denoising"], strict=True):
-        for (name, color), errors in zip(looks.values(), part, strict=True):
+        for (name, color), errors in zip(styles.values(), part, strict=True):
             plots.band(ax, SIGMAS, errors, color, name)
             texts.append(f"{name} with {latent} latents {np.median(errors[-1]):.3f}")
         ax.plot(SIGMAS, idle, ":", color="black", label="the noisy digit")

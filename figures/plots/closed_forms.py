@@ -64,15 +64,15 @@ def phases(ax: Axes, x, y, endings, edge=None, edge_label: str = "") -> None:
         edge: pair of arrays of the line, or nothing.
         edge_label: what predicts it.
     """
-    looks = {
+    styles = {
         "collapsed": (ORANGE, "v"), "closed circle": (PURPLE, "o"), "flat arc": (GREEN, "s")
     }  # fmt: skip
     across, up = np.meshgrid(x, y)
-    for word, (color, marker) in looks.items():
+    for word, (color, marker) in styles.items():
         at = word == np.transpose(endings)  # (n, m), as meshgrid lays it out
         if at.any():
-            look = {"color": color, "marker": marker, "linewidths": 0, "label": word}
-            ax.scatter(across[at], up[at], s=34, **look)
+            style = {"color": color, "marker": marker, "linewidths": 0, "label": word}
+            ax.scatter(across[at], up[at], s=34, **style)
     if edge is not None:
         ax.plot(*edge, color="black", linewidth=1.6, label=edge_label)
     ax.set(xscale="log", xlim=(x[0] / 1.3, x[-1] * 1.3), xlabel="β")

@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from companion.lab.frame import BLUE, GREEN, GREY, ORANGE, PURPLE
 
-LOOKS = ((BLUE, "o"), (PURPLE, "D"), (ORANGE, "s"), (GREEN, "^"))
+STYLES = ((BLUE, "o"), (PURPLE, "D"), (ORANGE, "s"), (GREEN, "^"))
 
 
 def spreads(
@@ -23,19 +23,19 @@ def spreads(
     Args:
         ax: axes to draw into; the horizontal one is logarithmic.
         rows: model -> for each column the values ``(runs,)``.
-        columns: what the values are; fewer than four take the last looks, so that a mixture has the
-            same colour whether or not the own prior stands before it.
+        columns: what the values are; fewer than four take the last styles, so that a mixture has
+            the same colour whether or not the own prior stands before it.
         level: a value to mark for all rows, or nothing.
         level_name: what it is.
     """
-    looks = LOOKS[-len(columns) :]
+    styles = STYLES[-len(columns) :]
     shifts = np.linspace(-0.27, 0.27, len(columns))
-    for i, (name, (colour, marker)) in enumerate(zip(columns, looks, strict=True)):
+    for i, (name, (colour, marker)) in enumerate(zip(columns, styles, strict=True)):
         values = np.stack([row[i] for row in rows.values()])  # (model, run)
         at, mean = np.arange(len(values)) + shifts[i], values.mean(1)
         reach = np.abs(np.stack([values.min(1), values.max(1)]) - mean)
-        look = {"color": colour, "markersize": 5, "elinewidth": 1.6, "label": name}
-        ax.errorbar(mean, at, xerr=reach, fmt=marker, **look)
+        style = {"color": colour, "markersize": 5, "elinewidth": 1.6, "label": name}
+        ax.errorbar(mean, at, xerr=reach, fmt=marker, **style)
     if level is not None:
         ax.axvline(level, color=GREY, linestyle="--", linewidth=1.2, label=level_name)
     for row in np.arange(len(rows) - 1) + 0.5:

@@ -35,8 +35,8 @@ def against_size(ax: Axes, sizes, curves: dict, label: str, bound=None, here=Non
     """
     if bound is not None:
         ax.plot(sizes, bound, color=GREY, linestyle=":", linewidth=1.4, label="bound: d")
-    looks = zip((BLUE, ORANGE, GREEN, PURPLE), "osv^", strict=True)
-    for (name, values), (color, marker) in zip(curves.items(), looks, strict=False):
+    styles = zip((BLUE, ORANGE, GREEN, PURPLE), "osv^", strict=True)
+    for (name, values), (color, marker) in zip(curves.items(), styles, strict=False):
         ax.plot(sizes, values, color=color, marker=marker, markersize=4.5, label=name)
     if here is not None:
         ax.axvline(here, color="black", linewidth=1)
