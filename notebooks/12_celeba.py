@@ -169,7 +169,6 @@ print(f"γ = 0.05: one unit of error costs {price.mean():.3f}, as at β = 10")
 from companion.contracts import as_float
 from companion.data import images
 
-# %%
 if dataset == "auto":
     dataset = "synthetic-faces" if profile == "quick" else "celeba"
 synthetic, size = dataset == "synthetic-faces", 64 if profile == "full" else 32
@@ -199,7 +198,6 @@ shape = tuple(x.shape[1:])
 from companion.experiments import papers
 from companion.networks import build, summary
 
-# %%
 latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
 
 
@@ -225,11 +223,6 @@ makers = {
 # goes on where it was.
 
 # %%
-from dataclasses import replace
-
-from companion.experiments.presets import PRESETS
-
-# %%
 epochs = {"quick": 30, "standard": 8, "full": 50}[profile]
 config = TrainConfig(
     epochs=epochs, batch_size=128, learning_rate=4e-3, noise=0.05, seed=seed, device=device,
@@ -237,6 +230,10 @@ config = TrainConfig(
 )  # fmt: skip
 
 # %%
+from dataclasses import replace
+
+from companion.experiments.presets import PRESETS
+
 if profile == "full":
     config = replace(PRESETS["mlae-celeba-convnet"].config, seed=seed, device=device)
     directory = directory or "runs/12"
@@ -244,7 +241,6 @@ if profile == "full":
 # %%
 from pathlib import Path
 
-# %%
 runs = {"quick": 1, "standard": 5, "full": 1}[profile]
 models, logs = {name: [] for name in makers}, {}
 for number, (name, make) in enumerate(makers.items()):
@@ -304,7 +300,6 @@ from companion.evaluation.generation import codes_of
 from companion.latents import fit_latents
 
 
-# %%
 @torch.no_grad()
 def in_parts(function, images, size=250):
     """A network's answer, without the activations of all images at once."""
@@ -345,7 +340,6 @@ show(figure, f"Twelve samples of each of {', '.join(samples)}, with {', '.join(k
 # %%
 from companion.evaluation import FactorReader, gaussian_w2
 
-# %%
 if synthetic:
     drawn, f = Faces(size).sample(2400, torch.Generator().manual_seed(10_000 + seed))
     parts = drawn[:2000] / 255, f[:2000], drawn[2000:] / 255, f[2000:]
@@ -385,7 +379,6 @@ for name, several in models.items():
 import numpy as np
 
 
-# %%
 def show_one(values):
     return f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
 
@@ -431,7 +424,6 @@ for name in models:
 # %%
 from companion.lab.claims import claim
 
-# %%
 normal, mixture = faces.curves("normal"), faces.curves("mixture")
 gain = mixture["beta"][1] / normal["beta"][1]
 ahead = mixture["beta"][1] / np.median(mixture["gamma"], axis=1).min()
@@ -468,7 +460,6 @@ claim("2svae-tab1-learned-alone", worse.tolist())
 from companion import jacobians
 from companion.evaluation import decoder_spectrum
 
-# %%
 generator = torch.Generator().manual_seed(seed)
 spectra = {name: decoder_spectrum(m, 64, generator=generator) for name, m in first.items()}
 means = {name: spectrum.mean.numpy() for name, spectrum in spectra.items()}
@@ -490,7 +481,6 @@ show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
 # %%
 from companion.evaluation import active_dimensions, variance_spectrum
 
-# %%
 counts = {}
 for name, several in models.items():
     if isinstance(several[0], VAE):
