@@ -171,6 +171,8 @@ from companion.data import images
 
 if dataset == "auto":
     dataset = "synthetic-faces" if profile == "quick" else "celeba"
+
+# %%
 synthetic, size = dataset == "synthetic-faces", 64 if profile == "full" else 32
 data = images.load(dataset, size=size, seed=seed)
 print(data.note, [len(part.x) for part in (data.train, data.valid, data.test)])
@@ -195,10 +197,11 @@ shape = tuple(x.shape[1:])
 # Same encoder, same decoder; only a VAE's encoder returns two numbers for each latent dimension.
 
 # %%
+latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
+
+# %%
 from companion.experiments import papers
 from companion.networks import build, summary
-
-latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
 
 
 def networks(heads):
@@ -295,11 +298,8 @@ show(figure, f"{columns} test faces of {data.name}, and reconstructions by {', '
 # Gaussian fitted to the codes of training images (RIF's *N*, another thing under the same name), and a
 # mixture of ten Gaussians (GMM).
 
+
 # %%
-from companion.evaluation.generation import codes_of
-from companion.latents import fit_latents
-
-
 @torch.no_grad()
 def in_parts(function, images, size=250):
     """A network's answer, without the activations of all images at once."""
@@ -307,6 +307,10 @@ def in_parts(function, images, size=250):
 
 
 # %%
+from companion.evaluation.generation import codes_of
+from companion.latents import fit_latents
+
+
 def draw(model, kind, num=1000):
     generator = torch.Generator().manual_seed(seed)
     sample = model.draw_codes
