@@ -185,7 +185,8 @@ record(linear_objective=objective, linear_exact=exact, linear_log_likelihood=log
 #
 # ## Train one
 #
-# The log shows the objective beside an unbiased estimate of the true bound, from one code per digit.
+# All models of two latent dimensions are trained like this one. The log shows the objective beside an
+# unbiased estimate of the true bound, from one code per digit.
 
 # %%
 from companion.training import TrainConfig, fit
@@ -195,7 +196,7 @@ config = TrainConfig(epochs=40, batch_size=128, learning_rate=5e-3, seed=seed, d
 # %%
 from dataclasses import replace
 
-assert config == replace(taylor.make_config(seed), device=device)  # that of all its models
+assert config == replace(taylor.make_config(seed), device=device)
 log = fit(model, x, None, config, progress=False)
 
 # %%

@@ -128,7 +128,6 @@ import numpy as np
 
 from companion.lab.claims import claim
 
-# %%
 count, entropy = digits.curves("count")["beta"], digits.curves("entropy")["beta"]
 print(f"entropy in nats, median: {np.median(entropy, 1).round(1).tolist()}")
 claim("mlae-fig7-more-singular-values", (count[-1] - count[0]).tolist())
@@ -217,7 +216,6 @@ from dataclasses import replace
 from companion.experiments import papers
 from companion.experiments.experiment import choose
 
-# %%
 names = {"convnet": "mlae-mnist-convnet", "resnet": "mlae-mnist-resnet"}
 name = names.get(network, "mlae-mnist-conditional")
 experiment = choose("mnist", name=name, profile="full", seed=seed, train={"device": device})
@@ -276,7 +274,6 @@ from pathlib import Path
 
 from companion.training import TrainConfig, fit
 
-# %%
 config = TrainConfig(
     epochs={"quick": 100, "standard": 30, "full": 400}[profile], batch_size=128, noise=0.1,
     learning_rate=2e-3 if small else 5e-3, device=device, validate_on=100,
@@ -415,7 +412,6 @@ show(figure, f"Two samples of each class at T = 1 by {', '.join(models)}.")
 from companion.evaluation import decoder_spectrum, gaussian_w2
 from companion.evaluation.generation import codes_of
 
-# %%
 spectra, distances = {}, {}
 for name, several in models.items():
     generator = torch.Generator().manual_seed(seed)

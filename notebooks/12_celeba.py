@@ -169,9 +169,10 @@ print(f"γ = 0.05: one unit of error costs {price.mean():.3f}, as at β = 10")
 from companion.contracts import as_float
 from companion.data import images
 
-# %%
 if dataset == "auto":
     dataset = "synthetic-faces" if profile == "quick" else "celeba"
+
+# %%
 synthetic, size = dataset == "synthetic-faces", 64 if profile == "full" else 32
 data = images.load(dataset, size=size, seed=seed)
 print(data.note, [len(part.x) for part in (data.train, data.valid, data.test)])
@@ -196,11 +197,11 @@ shape = tuple(x.shape[1:])
 # Same encoder, same decoder; only a VAE's encoder returns two numbers for each latent dimension.
 
 # %%
-from companion.experiments import papers
-from companion.networks import build, summary
+latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
 
 # %%
-latent, widths = (16, (128, 128)) if profile == "quick" else (64, (256, 256))
+from companion.experiments import papers
+from companion.networks import build, summary
 
 
 def networks(heads):
@@ -225,11 +226,6 @@ makers = {
 # goes on where it was.
 
 # %%
-from dataclasses import replace
-
-from companion.experiments.presets import PRESETS
-
-# %%
 epochs = {"quick": 30, "standard": 8, "full": 50}[profile]
 config = TrainConfig(
     epochs=epochs, batch_size=128, learning_rate=4e-3, noise=0.05, seed=seed, device=device,
@@ -237,6 +233,10 @@ config = TrainConfig(
 )  # fmt: skip
 
 # %%
+from dataclasses import replace
+
+from companion.experiments.presets import PRESETS
+
 if profile == "full":
     config = replace(PRESETS["mlae-celeba-convnet"].config, seed=seed, device=device)
     directory = directory or "runs/12"
@@ -244,7 +244,6 @@ if profile == "full":
 # %%
 from pathlib import Path
 
-# %%
 runs = {"quick": 1, "standard": 5, "full": 1}[profile]
 models, logs = {name: [] for name in makers}, {}
 for number, (name, make) in enumerate(makers.items()):
@@ -299,10 +298,6 @@ show(figure, f"{columns} test faces of {data.name}, and reconstructions by {', '
 # Gaussian fitted to the codes of training images (RIF's *N*, another thing under the same name), and a
 # mixture of ten Gaussians (GMM).
 
-# %%
-from companion.evaluation.generation import codes_of
-from companion.latents import fit_latents
-
 
 # %%
 @torch.no_grad()
@@ -312,6 +307,10 @@ def in_parts(function, images, size=250):
 
 
 # %%
+from companion.evaluation.generation import codes_of
+from companion.latents import fit_latents
+
+
 def draw(model, kind, num=1000):
     generator = torch.Generator().manual_seed(seed)
     sample = model.draw_codes
@@ -345,7 +344,6 @@ show(figure, f"Twelve samples of each of {', '.join(samples)}, with {', '.join(k
 # %%
 from companion.evaluation import FactorReader, gaussian_w2
 
-# %%
 if synthetic:
     drawn, f = Faces(size).sample(2400, torch.Generator().manual_seed(10_000 + seed))
     parts = drawn[:2000] / 255, f[:2000], drawn[2000:] / 255, f[2000:]
@@ -385,7 +383,6 @@ for name, several in models.items():
 import numpy as np
 
 
-# %%
 def show_one(values):
     return f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
 
@@ -431,7 +428,6 @@ for name in models:
 # %%
 from companion.lab.claims import claim
 
-# %%
 normal, mixture = faces.curves("normal"), faces.curves("mixture")
 gain = mixture["beta"][1] / normal["beta"][1]
 ahead = mixture["beta"][1] / np.median(mixture["gamma"], axis=1).min()
@@ -468,7 +464,6 @@ claim("2svae-tab1-learned-alone", worse.tolist())
 from companion import jacobians
 from companion.evaluation import decoder_spectrum
 
-# %%
 generator = torch.Generator().manual_seed(seed)
 spectra = {name: decoder_spectrum(m, 64, generator=generator) for name, m in first.items()}
 means = {name: spectrum.mean.numpy() for name, spectrum in spectra.items()}
@@ -490,7 +485,6 @@ show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
 # %%
 from companion.evaluation import active_dimensions, variance_spectrum
 
-# %%
 counts = {}
 for name, several in models.items():
     if isinstance(several[0], VAE):

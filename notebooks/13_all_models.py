@@ -233,9 +233,9 @@ def pair(heads):
 # %%
 from companion.models import MLAE, VAE
 
-price, variance = (float(key.split()[1]) for key in (mlae, vae))
+weight, variance = (float(key.split()[1]) for key in (mlae, vae))
 models = {
-    mlae: MLAE(*pair(1), shape, latent_dim=8, beta=price),
+    mlae: MLAE(*pair(1), shape, latent_dim=8, beta=weight),
     vae: VAE(*pair(2), shape, latent_dim=8, decoder_variance=variance),
 }
 
@@ -256,7 +256,7 @@ from figures.explorables import compared_models
 
 assert config == replace(compared_models.make_config(seed), device=device)
 assert all(same(model, compared_models.make_model(key, seed)) for key, model in models.items())
-print(f"β = {price:g}, γ = {variance:g}, {config.epochs} passes over the digits")
+print(f"β = {weight:g}, γ = {variance:g}, {config.epochs} passes over the digits")
 
 # %%
 fresh = {}
