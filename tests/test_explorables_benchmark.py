@@ -137,7 +137,7 @@ def test_a_point_can_be_trained_again():
 def test_what_the_notebook_trains_at_full_can_be_built():
     """Its cell of models and options, of which quick runs the first two only."""
     source = (ROOT / "notebooks" / "13_all_models.py").read_text("utf-8")
-    (cell,) = (part for part in source.split("# %%") if "\nentries = {" in part)
+    (cell,) = (part for part in source.split("# %%") if "\nentries = {  # model" in part)
     names = {"beta": 10.0, "gamma": 0.05, "profile": "full"}
     exec(cell, names)
     assert {"MLAE", "AEF", "VampPrior", "rectangular"} <= set(names["entries"])
