@@ -9,7 +9,6 @@ import urllib.request
 from contextlib import contextmanager
 
 import psutil
-from playwright.sync_api import expect
 
 
 @contextmanager
@@ -63,6 +62,8 @@ READY = f"""async () => {{
 
 def open_and_run(browser, address, seconds):
     """Open a notebook, run all of it, and wait until nothing is left to run."""
+    from playwright.sync_api import expect  # here: most tests need no browser
+
     page = browser.new_page(viewport={"width": 1300, "height": 1100})
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbgrader.api import Gradebook
 
 from companion import cli
-from companion.course import grading
 
 pytestmark = pytest.mark.slow  # the first that asks for the fixtures pays for all
 
@@ -58,12 +56,20 @@ def course(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def grading():
+    """Imported here: nbgrader takes a second, also where these tests are not run."""
+    from companion.course import grading
+
+    return grading
+
+
+@pytest.fixture(scope="module")
 def released(course):
     return read(course / "release" / "ps1" / "ps1.ipynb")
 
 
 @pytest.fixture(scope="module")
-def graded(course, released, source):
+def graded(grading, course, released, source):
     """Graded: the reference, the stub, a wrong sign of β with a warning, and a dead kernel."""
     inbox = course.parent / "handed-in"
     reference = solved(released, source)
@@ -141,7 +147,9 @@ def test_pages_and_points_come_back(course, graded, capsys):
     assert rows["cleo"]["directions-visible"] == "0.0" and rows["cleo"]["of"] == "20.0"
 
 
-def test_a_persons_points_count(course, graded):
+def test_a_persons_points_count(grading, course, graded):
+    from nbgrader.api import Gradebook
+
     with Gradebook(f"sqlite:///{course}/gradebook.db") as book:
         grade = book.find_grade(HAND, "ps1", "ps1", "ada")
         grade.manual_score, grade.needs_manual_grade = 3.0, False
@@ -175,7 +183,7 @@ def test_a_copied_or_removed_cell_is_named_and_nothing_is_collected(
     assert not (course / "submitted" / kind).exists()
 
 
-def test_what_is_not_one_notebook_is_refused(course, released, tmp_path):
+def test_what_is_not_one_notebook_is_refused(grading, course, released, tmp_path):
     (tmp_path / "dan.ipynb").write_text("no JSON")
     hand_in(released, tmp_path / "eve" / "ps1.ipynb")
     hand_in(released, tmp_path / "eve" / "ps1 (1).ipynb")
@@ -205,7 +213,7 @@ def test_no_submissions_and_nothing_graded(course, tmp_path, capsys):
     assert f"no notebook in {tmp_path}" in capsys.readouterr().err
 
 
-def test_a_source_that_nbgrader_refuses_is_reported(source, tmp_path):
+def test_a_source_that_nbgrader_refuses_is_reported(grading, source, tmp_path):
     broken = deepcopy(source)
     by_name(broken)["density"].source += "\n### BEGIN SOLUTION"
     nbformat.write(broken, tmp_path / "ps2.ipynb")
@@ -213,7 +221,7 @@ def test_a_source_that_nbgrader_refuses_is_reported(source, tmp_path):
         grading.release(tmp_path / "ps2.ipynb", tmp_path / "course")
 
 
-def test_without_nbgrader_the_command_names_the_extra(monkeypatch, tmp_path, capsys):
+def test_without_nbgrader_the_command_names_the_extra(grading, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "nbgrader.api", None)
     monkeypatch.delitem(sys.modules, "companion.course.grading")
     monkeypatch.delattr("companion.course.grading")
