@@ -89,6 +89,12 @@ def test_points_off_the_grid_are_refused(built):
         study(0, weight=3.0)
     with pytest.raises(ValueError, match=r"toy: seed must be one of \[0, 1\], got 2"):
         study(2, scale=3.0, size=1.0)
+    with pytest.raises(ValueError, match="size must be one of 1.0, 2.0, got 'large'"):
+        study(0, size="large")
+    with pytest.raises(ValueError, match="toy: wieght = 3.0, but there is no such axis, but size"):
+        study.at("scale", wieght=3.0)
+    with pytest.raises(ValueError, match=r"toy: size = 3.0, but \(1.0, 2.0\)"):
+        study.at("scale", size=3.0)
 
 
 def test_a_point_trained_by_itself_lies_in_the_band(built):

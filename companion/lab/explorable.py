@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from math import isclose
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ class Control:
     """
 
     label: str
-    values: tuple[float, ...]
-    start: float
+    values: tuple[Any, ...]  # numbers, or names
+    start: Any
     text: str = "{:g}"
     names: tuple[str, ...] = ()  # of the values, where they are choices and not numbers
 
@@ -43,9 +44,16 @@ class Control:
         return list(self.names) or [self.text.format(value) for value in self.values]
 
     def nearest(self, value: float) -> float:
-        """The lattice value closest to ``value`` on a logarithmic axis if all are positive."""
+        """The lattice value closest to ``value`` on a logarithmic axis if all are positive.
+
+        Raises:
+            ValueError: for something that is no number, where there is nothing near.
+        """
         if value in self.values:
             return value
+        if not all(isinstance(one, Real) for one in (value, *self.values)):
+            known = ", ".join(map(str, self.values))
+            raise ValueError(f"{self.label} must be one of {known}, got {value!r}")
         scale = np.log if min(self.values) > 0 and value > 0 else np.asarray
         distance = np.abs(scale(np.asarray(self.values)) - scale(value))
         return self.values[int(distance.argmin())]
@@ -118,7 +126,7 @@ class Computed(Source):
     """Numbers without a training: computed as they are shown, or all beforehand.
 
     Args:
-        numbers: of a point; asked for what its arguments name of it. Nothing without sliders.
+        numbers: of a point; asked for what its arguments name of it.
         checks: computes some again, in another way: a line for each, which ends in OUTSIDE where
             they differ.
         compute: the arrays of the lattice, from which ``numbers`` reads, and what made them; it may
@@ -129,7 +137,7 @@ class Computed(Source):
     (2, 3)
     """
 
-    numbers: Callable[..., Any] | None
+    numbers: Callable[..., Any]
     checks: Callable[[], list[str]]
     compute: Callable[[], tuple[dict[str, np.ndarray], dict]] | None = None
 

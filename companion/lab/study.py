@@ -82,7 +82,15 @@ class Study(Source):
         return self.numbers(**found | {name: float(found[name]) for name in self.metrics})
 
     def at(self, name: str, **some: float) -> np.ndarray:
-        """One number at some values; an axis that they leave out stays an axis of the result."""
+        """One number at some values; an axis that they leave out stays an axis of the result.
+
+        Raises:
+            ValueError: for an axis or a value that there is not.
+        """
+        for axis, value in some.items():
+            if value not in self.axes.get(axis, ()):
+                known = self.axes.get(axis) or f"there is no such axis, but {', '.join(self.axes)}"
+                raise ValueError(f"{self.name}: {axis} = {value!r}, but {known}")
         index = [
             values.index(some[axis]) if axis in some else slice(None)
             for axis, values in self.axes.items()

@@ -1,8 +1,8 @@
-"""Explorables: pictures that answer to β and γ, each in a file of its own."""
+"""Explorables: pictures that answer to sliders, and the trainings behind them, a file each."""
 
 from pathlib import Path
 
-from companion.lab.explorable import Control, Explorable
+from companion.lab.explorable import LATTICES
 from figures.explorables import (
     ablation,
     batch_orthogonal,
@@ -77,8 +77,9 @@ def rebuild(name: str | None = None, check: bool = False) -> list[str]:
             lines += studies[one].check()
         else:
             studies[one].build(Path("runs", one) if one in LONG else None)
-            lines.append(f"{one}: rebuilt")
+            kept = (LATTICES / f"{one}.npz").exists()
+            lines.append(f"{one}: " + ("rebuilt" if kept else "computed as it is shown"))
     return lines
 
 
-__all__ = ["BY_NAME", "Control", "Explorable", "rebuild"]
+__all__ = ["BY_NAME", "EXPLORABLES", "LONG", "rebuild"]

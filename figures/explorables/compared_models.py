@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -230,9 +231,11 @@ class Trainings(Study):
         Such a prior and its model share an encoder, which torch.func cannot exchange twice.
         """
         if any(point["key"] == "vamp" for point in points):
-            models = [make_model(**point) for point in points]
+            folder, models = options.pop("directory", None), [make_model(**p) for p in points]
             for model, point in zip(models, points, strict=True):
-                fit(model, data().train, config=make_config(point["seed"]), progress=False)
+                config = make_config(point["seed"], *[epochs] * bool(epochs))
+                own = folder and Path(folder, f"vamp-{point['seed']}")
+                fit(model, data().train, config=config, directory=own, **options)
         else:
             models = super().train(points, epochs, before, **options)
         return [finish(model, point["seed"]) for model, point in zip(models, points, strict=True)]

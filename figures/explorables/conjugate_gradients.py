@@ -51,7 +51,7 @@ def singular_values(latent: int, spread: float) -> Tensor:
 
 
 def full_set(seed: int, latent: int) -> Tensor:
-    """A full orthogonal set of probes, so that (1/K) Σ vvᵀ = 1 and bias alone is left: (K, K)."""
+    """A full orthogonal set of probes, so that (1/K) Σ vvᵀ = 1 and bias alone is left, square."""
     generator = torch.Generator().manual_seed(seed)
     like = torch.zeros(1, latent, dtype=torch.float64)
     return probes.sample("orthogonal", latent, like, generator)[:, 0]

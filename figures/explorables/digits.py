@@ -116,7 +116,9 @@ def variety(x: Tensor, y: Tensor) -> float:
 
 
 def frechet(model: Model, x: Tensor, kind: str, seed: int = 4000) -> tuple[float, Tensor]:
-    """Samples of standard normal codes, or of a density fitted to training codes, and how far.
+    """Fréchet distance of samples, and the samples themselves.
+
+    Their codes are standard normal, or drawn from a density fitted to training codes.
 
     Args:
         model: a trained model, conditional or not.

@@ -24,7 +24,7 @@ CONTROLS = {
     "latent": Control("latent dimensions d", LATENTS, 8),
 }
 NAMES = ("eq. 7, mean over unit v", "eq. 5", "eq. 4")
-COLORS = (plots.GREEN, plots.BLUE, plots.ORANGE)  # of NAMES
+COLOURS = (plots.GREEN, plots.BLUE, plots.ORANGE)  # of NAMES
 NUM_PROBES = 2000
 FINE = tuple(sorted({*np.geomspace(1, 100, 40).tolist(), *RATIOS}))  # where the curves are drawn
 
@@ -83,7 +83,7 @@ def numbers(seed: int, ratio: float, scale: float, latent: int) -> Numbers:
 def gaps(ax: Axes, curves: np.ndarray, here: float) -> None:
     """How far the bounds lie above the log-volume over the spread, with one spread marked."""
     at = FINE.index(here)
-    for name, values, color in zip(NAMES, curves, COLORS, strict=True):
+    for name, values, color in zip(NAMES, curves, COLOURS, strict=True):
         ax.plot(FINE, values, color=color, linewidth=1.8, label=name)
         ax.plot(here, values[at], "o", color=color, markeredgecolor="black", markersize=7)
     ax.axvline(here, color=plots.GREY, linewidth=1, linestyle=":")
@@ -99,7 +99,7 @@ def probed(ax: Axes, n: Numbers) -> None:
     edges = np.linspace(-0.5, 0.5, 41) * max(high - low, 0.02) + (low + high) / 2  # may be alike
     values, style = np.clip(n.probed, *edges[[0, -1]]), {"color": plots.GREY, "alpha": 0.45}
     ax.hist(values, edges, label="one probe each", **style)
-    for name, value, color in zip(NAMES, n.gaps, COLORS, strict=True):
+    for name, value, color in zip(NAMES, n.gaps, COLOURS, strict=True):
         ax.axvline(value, label=name, color=color, linewidth=1.8)
     ax.axvline(0.0, linestyle="--", label="exact", color="black", linewidth=1.8)
     near = [m for m in (*n.gaps, 0.0) if m < high + 1]  # what is far off stays out of the picture

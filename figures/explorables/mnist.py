@@ -131,7 +131,7 @@ class Comparison(Source):
         return dict(zip(self.models, values, strict=True))
 
     def check(self) -> list[str]:
-        """Retrain one autoencoder and compare it with the band of its runs; of one run, ± 10 %."""
+        """Retrain one autoencoder and compare it with the band of its runs; of one run, ± 30 %."""
         seed, slack = self.seeds[0], 0.1 if len(self.seeds) == 1 else 0.0
         data = self.load(seed)
         with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,7 @@ CONTROLS = {
     "radius": Control("radius at the start", RADII, 0.1),
 }
 SIDES = "manifold", "data"
-COLORS = plots.ORANGE, plots.GREEN
+COLOURS = plots.ORANGE, plots.GREEN
 CENTRE, STD, NUM_POINTS = 1.5, (0.1, 1.0), 200
 STEPS = 6000
 TIMES = [0, *sorted({int(t) for t in np.geomspace(5, STEPS, 40)} | {60, 200})]
@@ -115,7 +115,7 @@ def draw(figure: Figure, both: dict[str, Path], beta: float, radius: float) -> s
     *panels, right = figure.subplots(1, 3)
     names = "on the manifold, f'(x̂)", "off the manifold, f'(x)"
     at, x = [TIMES.index(step) for step in FRAMES], make_data()
-    for ax, one, name, color in zip(panels, both.values(), names, COLORS, strict=True):
+    for ax, one, name, color in zip(panels, both.values(), names, COLOURS, strict=True):
         circles(ax, x.numpy(), one.circles[at], color)
         ax.set_title(f"{name}: {ending(one.circles, x)}", fontsize=9)
     over_steps(right, both)
@@ -139,7 +139,7 @@ def over_steps(panel: Axes, both: dict[str, Path]) -> None:
     }
     for i, (label, values) in enumerate(rows.items()):
         ax = panel.inset_axes((0.12, 0.7 - 0.35 * i, 0.88, 0.3))
-        for one, color, name in zip(values, COLORS, ("on", "off"), strict=True):
+        for one, color, name in zip(values, COLOURS, ("on", "off"), strict=True):
             ax.plot(TIMES, one, color=color, linewidth=1.6, label=name)
         ax.set_xscale("symlog", linthresh=10)
         ax.set(xlim=(0, TIMES[-1]), ylabel=label)
