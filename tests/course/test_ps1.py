@@ -71,3 +71,8 @@ def test_a_mistake_gets_a_hint(question, right, wrong, words):
     assert right in CELLS[question]
     with pytest.raises(Hint, match=re.escape(words)):
         answered(question, CELLS[question].replace(right, wrong, 1))
+
+
+def test_it_needs_the_package_alone():
+    """A grader's machine has neither the notebooks nor their pictures."""
+    assert not re.search(r"^(from|import) (figures|book|tools)\b", SOURCE.read_text("utf-8"), re.M)
