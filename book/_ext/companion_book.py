@@ -19,7 +19,7 @@ from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbformat import NotebookNode
-from panels import draw_lattice, panel
+from panels import draw_lattices, panel
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 
@@ -57,8 +57,7 @@ def prepare(app: Sphinx) -> None:
         app.companion_alts |= alt_texts(notebook)
         shown |= for_the_web(notebook, Path(app.srcdir) / "_static" / "turnables")
         cache.cache_notebook_bundle(CacheBundleIn(notebook, str(source)), overwrite=True)
-    for name in sorted(shown):
-        draw_lattice(name, Path(app.srcdir) / "_static" / "explorables")
+    draw_lattices(sorted(shown), Path(app.srcdir) / "_static" / "explorables")
 
 
 def copy_chapters(sources: list[Path], target: Path) -> None:

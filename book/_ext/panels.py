@@ -9,7 +9,8 @@ import inspect
 import io
 import json
 import shutil
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -55,7 +56,15 @@ def lattice_points(explorable: Explorable) -> dict[str, tuple[int, dict[str, flo
     return {point_key(explorable, *point): point for point in points}
 
 
-def draw_lattice(name: str, folder: Path) -> None:
+def draw_lattices(names: Iterable[str], folder: Path) -> None:
+    """Draw all pictures of some explorables, but for those in which nothing changed."""
+    # a Python of its own takes seconds to start: the same two draw all, if any is to be drawn
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        for name in names:
+            draw_lattice(name, folder, pool)
+
+
+def draw_lattice(name: str, folder: Path, pool: Executor) -> None:
     """Draw all pictures of an explorable and write its ``lattice.js``, unless nothing changed."""
     explorable, target = BY_NAME[name], folder / name
     script, stamp = target / "lattice.js", f"// {fingerprint(explorable)}\n"
@@ -64,9 +73,8 @@ def draw_lattice(name: str, folder: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     points = lattice_points(explorable)
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        jobs = [(name, *point, target / f"{key}.png") for key, point in points.items()]
-        told = list(pool.map(draw, *zip(*jobs, strict=True), chunksize=8))
+    jobs = [(name, *point, target / f"{key}.png") for key, point in points.items()]
+    told = list(pool.map(draw, *zip(*jobs, strict=True), chunksize=4))
     alt = dict(zip(points, told, strict=True))
     facts = json.dumps(description(explorable, alt), ensure_ascii=False, indent=0)
     assign = f"(window.companionExplorables ??= {{}})[{name!r}] = {facts};\n"
