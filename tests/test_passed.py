@@ -25,8 +25,8 @@ def ran(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("CI", raising=False)
 
-    def run(code=0, *words):
-        command = [sys.executable, "-c", f"{NAMES}; sys.exit({code})", *words]
+    def run(code=0):
+        command = [sys.executable, "-c", f"{NAMES}; sys.exit({code})"]
         assert passed.main(command) == code
         found = [line.split()[1:] for line in capfd.readouterr().out.splitlines()]
         return next((words for words in found if words[:1] != ["of"]), [])
@@ -41,7 +41,6 @@ def test_what_passed_is_left_and_what_failed_is_run_again(ran):
     assert ran(1) == BOTH
     assert ran() == BOTH
     assert ran() == []
-    assert ran(0, "--all") == BOTH
 
 
 def test_its_own_change_runs_one_and_a_change_of_the_package_all(ran, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 Called as `tools/passed.py PYTEST-COMMAND...`, to which the notebooks are added. What a notebook
 depends on is itself, the package, the gallery, the data, the pins and a few settings: where none of
-it has changed since it passed, it is not run again. CI always runs all; so does `--all`.
+it has changed since it passed, it is not run again. With `CI=1` all are, as CI does.
 """
 
 import hashlib
@@ -25,14 +25,13 @@ CODE = {".py", ".toml", ".npz", ".json", ".js"}
 
 def main(command: list[str]) -> int:
     """The status of pytest on the notebooks that are to run; 0 where there are none."""
-    again = "--all" in command or os.environ.get("CI")
-    command = [word for word in command if word != "--all"]
     notebooks = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     sums = dict(zip((path.name for path in notebooks), states(notebooks), strict=True))
-    known = {} if again or not MEMORY.exists() else json.loads(MEMORY.read_text("utf-8"))
+    remembers = MEMORY.exists() and not os.environ.get("CI")
+    known = json.loads(MEMORY.read_text("utf-8")) if remembers else {}
     todo = [path for path in notebooks if known.get(path.name) != sums[path.name]]
     if same := len(notebooks) - len(todo):
-        print(f"{same} of {len(notebooks)} notebooks passed here as they are; --all runs them")
+        print(f"{same} of {len(notebooks)} notebooks passed here as they are; CI=1 runs them")
     if not todo:
         return 0
     code = subprocess.call([*command, *map(str, todo)], cwd=ROOT)

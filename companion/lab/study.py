@@ -1,7 +1,7 @@
 """A study: a grid of trainings, and what is measured of each. Its life is written here, once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class Study(Source):
         numbers: the bundle of numbers and arrays that a picture of one trained model shows.
         model: of a point, with seeded weights; ``before``, too, where there is ``after``.
         data: of a point, ``(n, *data)``.
-        config: of a point; ``epochs``, too, where a training can be made shorter.
+        config: of a point.
         measure: ``(model, …) -> numbers``.
         metrics: the names of those that are single numbers.
         condition: of a point, ``(n, …)``, of conditional models.
@@ -43,11 +43,22 @@ class Study(Source):
 
     A study is called with a point of its grid for its numbers, as they were when it was built.
 
-    >>> from figures.explorables.relaxed_flow import STUDY
-    >>> STUDY(0, eta=0.1, mu=30.0, mu_in=100.0).reconstruction < 0.03
-    True
-    >>> STUDY.at("nll", eta=0.1, mu=30.0).shape  # every mu_in, every seed
-    (2, 5)
+    >>> from companion.lab.explorable import Control
+    >>> from companion.models import Autoencoder
+    >>> from companion.networks import MLP
+    >>> class Numbers(NamedTuple):
+    ...     error: float
+    >>> study = Study(
+    ...     "toy", {"code": Control("penalty of the code", (0.0, 0.1), 0.0)}, (0, 1), Numbers,
+    ...     model=lambda code: Autoencoder(MLP(2, 1, [4]), MLP(1, 2, [4]), (2,), 1, code=code),
+    ...     data=lambda: torch.zeros(8, 2),
+    ...     config=lambda seed: TrainConfig(epochs=3, batch_size=8, seed=seed, device="cpu"),
+    ...     measure=lambda model: Numbers(model.loss(torch.zeros(1, 2)).loss.item()),
+    ...     metrics=("error",),
+    ... )
+    >>> arrays, about = study.compute(progress=False)
+    >>> arrays["error"].shape, about["seeds"]  # every penalty, every seed
+    ((2, 2), [0, 1])
     """
 
     numbers: type[NamedTuple]
@@ -115,17 +126,18 @@ class Study(Source):
 
         Args:
             points: a value for each axis.
-            epochs: fewer than the configs say.
+            epochs: instead of what the configs say.
             before: the trained models that these go on from, one for each point.
             options: of :func:`companion.training.sweep`.
         """
-        fewer = {} if epochs is None else {"epochs": epochs}
         models = [
             asked(self.model, point | {"before": model})
             for point, model in zip_longest(points, before)
         ]
         data = [asked(self.data, point) for point in points]
-        configs = [asked(self.config, point | fewer) for point in points]
+        configs = [asked(self.config, point) for point in points]
+        if epochs is not None:
+            configs = [replace(config, epochs=epochs) for config in configs]
         if self.condition:
             options["conditions"] = [asked(self.condition, point) for point in points]
         sweep(models, data, configs, **options)

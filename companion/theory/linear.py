@@ -49,15 +49,6 @@ def gradient(A: Tensor, covariance: Tensor, beta: float) -> Tensor:
     return (covariance @ A.mT - pinv - 2 * beta * across @ covariance @ pinv).mT
 
 
-def direction_cost(eigenvalue: Tensor, beta: float) -> Tensor:
-    """½(log λ − 2βλ), what keeping an eigen-direction adds to the loss. Source: MLAE eq. 76.
-
-    >>> direction_cost(torch.tensor([1.0, 0.05]), beta=0.5)
-    tensor([-0.5000, -1.5229])
-    """
-    return 0.5 * (eigenvalue.log() - 2 * beta * eigenvalue)
-
-
 class CriticalSet(NamedTuple):
     """A set of critical points: eigen-directions kept, and free directions of variance σ²."""
 

@@ -233,7 +233,7 @@ class Trainings(Study):
         if any(point["key"] == "vamp" for point in points):
             folder, models = options.pop("directory", None), [make_model(**p) for p in points]
             for model, point in zip(models, points, strict=True):
-                config = make_config(point["seed"], *[epochs] * bool(epochs))
+                config = make_config(point["seed"], epochs or EPOCHS)
                 own = folder and Path(folder, f"vamp-{point['seed']}")
                 fit(model, data().train, config=config, directory=own, **options)
         else:
