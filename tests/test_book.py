@@ -15,6 +15,7 @@ import pytest
 from helpers import judge
 
 from companion.lab import claims
+from companion.lab.verdicts import EVIDENCE, registry
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
@@ -143,9 +144,13 @@ def test_the_reproduction_table_holds_what_the_notebooks_measured(book):
     text = unescape((book / "reproduction.html").read_text("utf-8")).replace("’", "'")
     paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     rows = claims.table(claims.measured(paths))
-    for _, _, says, _, value, verdict, _ in rows:
-        assert says in text and value in text and verdict in text
-    assert text.count("<tr") == len(rows) + len({row[1].partition(",")[0] for row in rows})
+    for row in rows:
+        assert row.claim.says in text and row.value in text and row.verdict in text
+        assert row.claim.why in text
+    ended = [one for one in registry().values() if one.ended]
+    assert all(one.id in text for one in ended)
+    papers = {one.paper for one in registry().values()}
+    assert text.count("<tr") == len(rows) + len(ended) + len(EVIDENCE) + len(papers) + 2  # heads
 
 
 def test_what_turns_in_jupyterlab_turns_on_the_page(book):

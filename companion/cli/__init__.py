@@ -223,11 +223,13 @@ def claims(arguments: argparse.Namespace) -> int:
             raise Problem(f"{folder} holds no results.json of `companion run`", 2)
         paths.append(folder / "results.json")
     rows = claims.table(claims.measured(paths))
-    for id, place, says, expected, value, verdict, where in rows:
-        print(f"{verdict:17} {id} ({place})\n    {says}\n    {expected}", end="")
-        print(f"\n    measured {value} in {where}" if where else "")
-    verdicts = [row[5] for row in rows]
-    print(", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))))
+    for row in rows:
+        one = row.claim
+        kind = f"; {row.evidence}" if row.evidence else ""
+        print(f"{row.verdict:17} {one.id} ({one.paper}, {one.place}{kind})\n    {one.says}")
+        print(f"    {row.expected}; {one.why}")
+        print(f"    measured {row.value} in {row.by}\n" * bool(row.by), end="")
+    print("\n" + claims.counted(rows))
     return 0
 
 

@@ -1,133 +1,74 @@
 """What a notebook records: plain numbers, and measurements of the papers' claims.
 
-The claims are in ``claims.toml``: what a paper says, and which measured value would bear it out.
 What *was* measured stands nowhere but in the outputs of executed notebooks and in the
-``results.json`` of ``companion run``; there is no file in which a result could be typed.
+``results.json`` of ``companion run``; there is no file in which a result could be typed. Each
+measurement carries what made it (:mod:`companion.lab.provenance`), and the rule of
+:mod:`companion.lab.verdicts` says what it says.
 """
 
 import json
 import sys
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from companion.lab.parameters import of_notebook
+from companion.lab.provenance import described
+from companion.lab.verdicts import EVIDENCE, VERDICTS, Claim, interval, registry
 
 MIME = "application/vnd.companion.results+json"
 CLAIM_MIME = "application/vnd.companion.claims+json"
-TESTS = {
-    "close": lambda value, claim: abs(value - claim.bound) <= claim.tolerance * abs(claim.bound),
-    "below": lambda value, claim: value <= claim.bound,
-    "above": lambda value, claim: value >= claim.bound,
-    "holds": lambda value, claim: value is True,
-}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One testable statement of a paper.
-
-    Args:
-        id: how notebooks call it; begins with the paper's short name.
-        paper: short name.
-        place: equation, table or figure.
-        says: the statement, in our words.
-        measures: what the recorded value is.
-        test: ``close`` (to ``bound``, within the relative ``tolerance``), ``below`` or ``above``
-            (the ``bound``), or ``holds`` (the value is true).
-        bound: see ``test``.
-        tolerance: see ``test``.
-        paper_number: what the paper prints, if it prints a number.
-    """
-
-    id: str
-    paper: str
-    place: str
-    says: str
-    measures: str
-    test: str
-    bound: float | None = None
-    tolerance: float | None = None
-    paper_number: float | None = None
-
-    def __post_init__(self):
-        needs = {"close": ("bound", "tolerance"), "below": ("bound",), "above": ("bound",)}
-        if self.test not in TESTS:
-            raise ValueError(f"claim {self.id}: test must be {', '.join(TESTS)}, got {self.test!r}")
-        given = tuple(n for n in ("bound", "tolerance") if getattr(self, n) is not None)
-        if given != needs.get(self.test, ()):
-            wanted = " and ".join(needs.get(self.test, ())) or "neither bound nor tolerance"
-            raise ValueError(f"claim {self.id}: test {self.test!r} takes {wanted}, got {given}")
-
-    def reproduced(self, value: bool | float | list) -> bool:
-        """Whether a measured value, or each of several, bears the claim out.
-
-        >>> Claim("a", "MLAE", "", "", "", "below", bound=1.0).reproduced([0.5, 0.9])
-        True
-        """
-        values = value if isinstance(value, list) else [value]
-        return bool(values) and all(TESTS[self.test](v, self) for v in values)
+OLDER = "measured in another form"
 
 
 class Measured(NamedTuple):
-    """One measurement of a claim, and where it was made."""
+    """One measurement of a claim, and what made it."""
 
     id: str
     value: bool | float | list
-    profile: str
-    device: str
+    by: dict[str, Any]  # as companion.lab.provenance.made says it
     source: str  # the notebook
 
 
-@cache
-def registry() -> dict[str, Claim]:
-    """All claims of ``claims.toml`` by id, in its order.
+class Row(NamedTuple):
+    """A claim beside one measurement of it, in words; without one but for the claim."""
 
-    Raises:
-        ValueError: for an entry that does not say what it is or how it is tested.
-
-    >>> registry()["mlae-c-bottom-vanishes"].paper
-    'MLAE'
-    """
-    return parse((files("companion.lab") / "claims.toml").read_text("utf-8"))
+    claim: Claim
+    expected: str
+    value: str = ""
+    evidence: str = ""
+    verdict: str = "not yet measured"
+    by: str = ""
 
 
-def parse(text: str) -> dict[str, Claim]:
-    """Claims from the text of a TOML file; see :func:`registry`."""
-    claims = {}
-    for id, entry in tomllib.loads(text).items():
-        try:
-            claims[id] = Claim(id, **entry)
-        except TypeError as error:
-            raise ValueError(f"claim {id}: {str(error).partition(') ')[2]}") from error
-    return claims
-
-
-def claim(id: str, value: Any) -> None:
+def claim(id: str, value: Any, by: Any = None) -> None:
     """Record what was measured for a claim, and say whether it bears the paper out.
 
     Args:
         id: of the claim in ``claims.toml``.
-        value: a number, a truth value, or a list of either, each of which has to pass.
+        value: a number, a truth value, or lists of either, with the axes that the claim names.
+        by: what made it: a study, or what :func:`companion.lab.provenance.made` gives; left out
+            where the cell computes it from nothing that was trained.
 
     Raises:
-        ValueError: for an unknown id or a number that is not finite.
+        ValueError: for an unknown id, one that has ended, a number that is not finite, or a value
+            with other axes.
         TypeError: for anything else.
 
     >>> claim("mlae-c-bottom-vanishes", 1.1)
-    mlae-c-bottom-vanishes = 1.1: reproduced (MLAE, App. C, after Theorem C.4)
+    mlae-c-bottom-vanishes = 1.1: holds (MLAE, App. C, after Theorem C.4)
     """
-    if id not in registry():
-        raise ValueError(f"claim: {id!r} is not in claims.toml; there is {', '.join(registry())}")
-    entry, plain = registry()[id], _plain(id, value)
-    verdict = "reproduced" if entry.reproduced(plain) else "not reproduced"
-    text = f"{id} = {_text(plain)}: {verdict} ({entry.paper}, {entry.place})"
-    _display(text, CLAIM_MIME, {id: plain})
+    live = {name: entry for name, entry in registry().items() if not entry.ended}
+    if id not in live:
+        known = "has ended" if id in registry() else f"is not in claims.toml; there is {[*live]}"
+        raise ValueError(f"claim: {id!r} {known}")
+    entry, plain = live[id], _plain(id, value)
+    text = f"{id} = {measured_text(entry, plain)}: {entry.verdict(plain)}"
+    made = dict(getattr(by, "made", by) or {})
+    content = {id: {"value": plain, "by": made}}
+    _display(f"{text} ({entry.paper}, {entry.place})", CLAIM_MIME, content)
 
 
 def record(**numbers: Any) -> None:
@@ -198,34 +139,87 @@ def measured(paths: Iterable[Path]) -> list[Measured]:
         else:
             settings, values = content, content["claims"]
             source = content["notebook"]
-        for id, value in values.items():
+        run = {name: str(settings.get(name)) for name in ("profile", "device")}
+        for id, kept in values.items():
             if id not in registry():
                 raise ValueError(f"claims: {path} measures {id!r}, which is not in claims.toml")
-            where = (str(settings.get(name)) for name in ("profile", "device"))
-            found.append(Measured(id, value, *where, source))
+            kept = kept if isinstance(kept, dict) else {"value": kept, "by": {}}  # before 2026-12
+            found.append(Measured(id, kept["value"], kept["by"] or run, source))
     return found
 
 
-def table(measurements: Iterable[Measured]) -> list[tuple[str, ...]]:
-    """One row for each measurement of each claim, and one for a claim without any.
-
-    Returns:
-        Rows of (id, paper and place, statement, expected, measured, verdict, where).
-    """
+def table(measurements: Iterable[Measured]) -> list[Row]:
+    """One row for each measurement of each claim that has not ended, one for a claim without."""
     rows, measurements = [], list(measurements)
-    for entry in registry().values():
-        about = (entry.id, f"{entry.paper}, {entry.place}", entry.says, _expected(entry))
+    for entry in (one for one in registry().values() if not one.ended):
         mine = [m for m in measurements if m.id == entry.id]
-        rows += [(*about, "", "not yet measured", "")] if not mine else []
+        rows += [Row(entry, _expected(entry))] if not mine else []
         for m in mine:
-            verdict = "reproduced" if entry.reproduced(m.value) else "not reproduced"
-            rows.append((*about, _text(m.value), verdict, f"{m.source}, {m.profile}, {m.device}"))
+            kind, where = m.by.get("evidence", entry.evidence), f"{m.source}: {described(m.by)}"
+            try:
+                value, verdict = measured_text(entry, m.value), entry.verdict(m.value)
+            except ValueError:  # a run from before the claim's axes were named
+                value, verdict = _text(m.value), OLDER
+            rows.append(Row(entry, _expected(entry), value, kind, verdict, where))
     return rows
+
+
+def counts(rows: Iterable[Row]) -> list[tuple]:
+    """How many measurements of each kind of evidence have each verdict: a row for each kind.
+
+    >>> counts([Row(registry()["2svae-eq8-slope"], "", "1.0", "toy", "holds")])[1]
+    ('toy', 1, 0, 0)
+    """
+    found = Counter((row.evidence, row.verdict) for row in rows)
+    return [(kind, *(found[kind, verdict] for verdict in VERDICTS)) for kind in EVIDENCE]
+
+
+def counted(rows: Sequence[Row]) -> str:
+    """The counts in lines, for a terminal.
+
+    >>> print(counted([Row(registry()["2svae-eq8-slope"], "", "1.0", "toy", "holds")]))
+                  holds     fails undecided
+    identity          0         0         0
+    toy               1         0         0
+    scaled            0         0         0
+    paper             0         0         0
+    """
+    lines = [" " * 9 + "".join(f"{word:>10}" for word in VERDICTS)]
+    lines += [f"{kind:9}" + "".join(f"{n:10}" for n in found) for kind, *found in counts(rows)]
+    others = Counter(row.verdict for row in rows if row.verdict not in VERDICTS)
+    return "\n".join(lines + [f"{word}: {number}" for word, number in others.items()])
+
+
+def measured_text(entry: Claim, value: Any) -> str:
+    """A measurement in words: of trainings their mean with its interval.
+
+    >>> measured_text(registry()["2svae-tab1-second-stage-digits"], [0.5, 0.7, 0.6])
+    '0.6 [0.352, 0.848], 3 trainings'
+    """
+    cases = entry.cases(value)
+    if "trainings" not in entry.over:
+        values = [case[0] for case in cases]
+        shown = ", ".join(map(_text, values[:6]))
+        if len(values) > 6:
+            shown = f"{_text(min(values))} to {_text(max(values))}, {len(values)} cases"
+        return shown
+    number = f", {len(cases[0])} training" + "s" * (len(cases[0]) > 1)
+    if entry.test == "holds":
+        return "; ".join(f"{sum(map(bool, runs))} of {len(runs)}" for runs in cases) + " trainings"
+    return "; ".join(map(_mean, cases)) + number
+
+
+def _mean(runs: list[float]) -> str:
+    center = f"{sum(runs) / len(runs):.3g}"
+    if len(runs) < 2:
+        return center
+    low, high = interval(runs)
+    return f"{center} [{low:.3g}, {high:.3g}]"
 
 
 def _expected(entry: Claim) -> str:
     words = {
-        "close": f"{entry.bound:.4g} ± {entry.tolerance:.0%}" if entry.tolerance else "",
+        "close": f"{entry.bound:g} ± {100 * entry.tolerance:g} %" if entry.tolerance else "",
         "below": f"at most {entry.bound}",
         "above": f"at least {entry.bound}",
         "holds": "true",

@@ -115,6 +115,25 @@ class Source:
         """What made the lattice, and its sum."""
         return _read(self.name)[1]
 
+    @property
+    def made(self) -> dict[str, Any]:
+        """What made its lattice, as a claim that is read from it says.
+
+        >>> Computed("sum", {}, (0,), lambda: 1, lambda: []).made  # there is no lattice
+        {'lattice': 'sum'}
+        """
+        about = self.about if (LATTICES / f"{self.name}.json").is_file() else {}
+        kept = ("data", "device", "parameters", "versions", "seconds", "evidence")
+        found = {"lattice": self.name} | {name: about[name] for name in kept if name in about}
+        for name in ("runs", "seeds"):
+            if name in about:
+                found["trainings"] = len(about[name])
+        if about.get("trained_with"):  # elsewhere than the lattice was written
+            found["versions"] = about["trained_with"][0]
+        if isinstance(found.get("device"), list):
+            found["device"] = ", ".join(dict.fromkeys(found["device"]))
+        return found
+
     def keep(self, arrays: dict[str, np.ndarray], about: dict) -> None:
         """Write the lattice beside the others."""
         save_lattice(self.name, arrays, {"made_by": f"companion rebuild {self.name}"} | about)

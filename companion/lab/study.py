@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from companion.lab.explorable import Source, asked, compare
+from companion.lab.provenance import made
 from companion.models import Model
 from companion.training import TrainConfig, fit, grid, sweep
 
@@ -85,6 +87,32 @@ class Study(Source):
         names = self.order or tuple(self.controls)
         values = {name: self.controls[name].values for name in names}
         return values | self.wider | {"seed": self.seeds}
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """What made the lattice, with the sizes of its networks, data and trainings."""
+        sizes: dict[str, set] = {"parameters": set(), "samples": set(), "steps": set()}
+        for point in self._one_axis_at_a_time():
+            first = self.chain(point)[0]
+            model, x = asked(self.model, first | {"before": None}), asked(self.data, first)
+            found = made("", model, x, asked(self.config, first))
+            for name, values in sizes.items():
+                values.add(found[name])
+        found = {"device": "cpu"} | self.notes | super().made
+        names = ("lattice", "data", "device", "versions", "trainings", "seconds", "evidence")
+        kept = {name: found[name] for name in names if name in found}
+        return kept | {name: sorted(values) for name, values in sizes.items()}
+
+    def _one_axis_at_a_time(self) -> list[dict]:
+        """Where all controls start, and from there every value of each axis."""
+        start = self.point(self.seeds[0])
+        others = [
+            start | {axis: value}
+            for axis, values in self.axes.items()
+            for value in values
+            if axis != "seed" and value != start.get(axis)
+        ]
+        return [start, *others]
 
     def __call__(self, seed: int, **some: float) -> NamedTuple:
         """The numbers of a point, as they were when the lattice was built."""
