@@ -54,6 +54,17 @@ def save(
     print(f"figures/out/{name}.png, figures/data/{name}.json")
 
 
+def benchmark(machine: str) -> tuple[dict[str, float], dict]:
+    """What ``make bench`` measured: ratios by quantity, and of which machine; cpu or h200.
+
+    >>> benchmark("cpu")[1]["device"] != ""
+    True
+    """
+    path = HERE.parent / "tests" / "benchmarks" / f"{machine}.json"
+    bench = json.loads(path.read_text(encoding="utf-8"))
+    return {row["quantity"]: row["measured"] for row in bench["rows"]}, bench["about"]
+
+
 def digits_model(seed: int, latent: int = 8) -> tuple[MLAE, Tensor, Tensor]:
     """The conditional digits model of notebook 05, trained, in float64, with its data."""
     data = images.load("digits", seed=seed)

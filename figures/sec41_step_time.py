@@ -4,10 +4,8 @@ The times are those of the benchmarks (`make bench`), as tests/benchmarks/ keeps
 where a step's kernels are started one by one, of a GPU.
 """
 
-import json
-
 from figures import plots
-from figures.common import HERE, save
+from figures.common import benchmark, save
 
 SIZES = (2, 8, 32, 128)
 MACHINES = {"cpu": "one CPU thread", "h200": "a GPU"}  # file and title
@@ -23,17 +21,15 @@ def main() -> None:
     numbers, about = {}, {"networks": "784-512-512-d, batch 512, one thread"}
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (machine, title) in zip(axes, MACHINES.items(), strict=True):
-        path = HERE.parent / "tests" / "benchmarks" / f"{machine}.json"
-        bench = json.loads(path.read_text(encoding="utf-8"))
-        rows = {row["quantity"]: row["measured"] for row in bench["rows"]}
+        rows, measured_on = benchmark(machine)
         device = "cpu" if machine == "cpu" else "cuda"
         curves = {
             name: [rows[text.format(device, d)] for d in SIZES] for name, text in ROWS.items()
         }
         plots.against_size(ax, SIZES, curves, "step time / autoencoder's")
-        ax.set_title(title if machine == "cpu" else f"{title} ({bench['about']['device']})")
+        ax.set_title(title if machine == "cpu" else f"{title} ({measured_on['device']})")
         numbers[machine] = {name: [round(v, 4) for v in curve] for name, curve in curves.items()}
-        about[machine] = bench["about"]
+        about[machine] = measured_on
     axes[1].set_ylabel("")
     save("sec41_step_time", figure, "MLAE §4.1", about, numbers)
 

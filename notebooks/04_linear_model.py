@@ -246,8 +246,12 @@ for b, ends in free.items():
     )
 
 # %%
+from companion.lab.provenance import made
+
 record(free_decoder_top_share=[float(np.mean(ends)) for ends in free.values()])
-claim("mlae-c-free-decoder", float(np.mean(free[0.03])))
+few = explorable.descend(starts[:20], (small, 1.0), 0.03, steps=1500)
+by = made(f"N(0, diag({small:g}, 1)), exact", seeds=range(20), device="cpu", steps=1500)
+claim("mlae-c-tied-decoder", explorable.top_share(few).flatten(), by)
 
 # %% [markdown]
 # The same question in three settings, over β: which share of the code is the large direction, or for the

@@ -249,14 +249,16 @@ print(f"you predicted γ = {prediction:g}; at c = 0.04 it is {best[0.04]:g}")
 # the same on CelebA: γ from 0.95 to 0.5 raises the true bound. Five seeds on digits:
 
 # %%
-at_half, at_most = (taylor.WEIGHTS.index(w) for w in (0.5, 0.9))
-bounds = {c: taylor.STUDY.at("elbo", variance=c) for c in (0.01, 0.04, 0.15)}  # (weight, seed)
-gain = {c: bound[at_half] - bound[at_most] for c, bound in bounds.items()}
+gain = {
+    c: taylor.STUDY.at("elbo", variance=c, taylor_weight=0.5)
+    - taylor.STUDY.at("elbo", variance=c, taylor_weight=0.95)
+    for c in taylor.VARIANCES
+}
 
 # %%
 for c, over_seeds in gain.items():
-    print(f"c = {c:<5g} γ = 0.5 over 0.9: {over_seeds.min():6.1f} … {over_seeds.max():.1f} nats")
-claim("sfvae-fig1-smaller-weight", [float(v.mean()) for v in gain.values()])
+    print(f"c = {c:<5g} γ = 0.5 over 0.95: {over_seeds.min():6.1f} … {over_seeds.max():.1f} nats")
+claim("sfvae-fig1-half-against-most", [gain[0.5], gain[0.04]], taylor.STUDY)
 
 # %% [markdown]
 # ## Is the tangent good enough?
@@ -305,9 +307,12 @@ worth = (np.mean(sampled) / quality[0].frobenius) ** 2
 print(f"by the Frobenius norm the tangent is worth {worth:.0f} samples here")
 
 # %%
-claim("sfvae-table1-variance-correlation", quality[0].correlation)
-claim("sfvae-table1-variance-ratio", quality[0].ratio)
-claim("sfvae-table1-worth-samples", float(worth))
+from companion.lab.provenance import made
+
+by = made("8×8 digits", sampling, x, config, seeds=[seed])
+claim("sfvae-table1-variance-correlation", quality[0].correlation, by)
+claim("sfvae-table1-variance-ratio", quality[0].ratio, by)
+claim("sfvae-table1-worth-samples", float(worth), by)
 
 # %% [markdown]
 # The variances are overestimated because a ReLU can switch off and its tangent cannot, as the paper says.
@@ -345,8 +350,25 @@ for m in (4, 16, 64):
     print(f"{m:2}  {every:5.1f} ({1 + m / 2:4.1f})  {two:5.1f}  {one_:5.1f}  {exact_one:5.1f}")
 
 # %% [markdown]
-# Steps of a VAE that one step takes. Small networks are dominated by overheads; `make bench` measures
-# larger ones. The gradients agree on average; how noisy is one draw?
+# Steps of a VAE that one step takes. Small networks are dominated by overheads. The paper measures 1.5 with CelebA's
+# networks, batches of 64 and 16 latents; `make bench` found, all tangents, on a processor with MLPs and on a GPU with
+# the paper's networks, kernel by kernel and replayed:
+
+# %%
+from figures.common import benchmark
+
+(on_cpu, processor), (on_gpu, gpu) = benchmark("cpu"), benchmark("h200")
+replays = ("kernel by kernel", "replayed")
+step_cost = [on_cpu["cpu, 16 latents: Taylor step / VAE step (the count of products: 9)"]]
+step_cost += [
+    on_gpu[f"cuda, taylor-celeba, batch 64: Taylor step / VAE step, {way}, all tangents"]
+    for way in replays
+]
+where = made("no data: times of a step", device=f"{processor['device']}, {gpu['device']}")
+claim("sfvae-45-step-cost", step_cost, where)
+
+# %% [markdown]
+# The gradients agree on average; how noisy is one draw?
 
 # %%
 taylor16 = make(taylor.TaylorVAE, 16, (128, 128), seed)
@@ -375,138 +397,97 @@ for tangents in ("two", "one"):
 # importance-weighted bound (IWAE) and SFVAE, by the test NLL (here by importance sampling). **Predict:**
 # SFVAE beats the VAE in the paper, and its authors say: because it has no sampling noise. If so, which
 # column should `exact`, just as free of noise, resemble?
+#
+# Five trainings of each, of 30 and of 150 epochs, with eight latents (`companion rebuild estimators`):
 
 # %%
-from companion.training import sweep
+from companion.lab.same import same
+from figures.explorables import estimators
 
-runs, steps = {"quick": (2, 6)}.get(profile, (5, 40))
-
-
-def test_nll(kind, epochs, **options):
-    models = [make(kind, 8, (64, 64), s, "tanh", **options) for s in range(runs)]
-    config = TrainConfig(epochs=epochs, batch_size=64, learning_rate=3e-3, device=device)
-    sweep(models, [x] * runs, [replace(config, seed=s) for s in range(runs)], progress=False)
-    with torch.no_grad():
-        return -torch.stack([m.cpu().log_prob(test, num_samples=256).value.mean() for m in models])
-
+mine = make(taylor.TaylorVAE, 8, (64, 64), 0, "tanh", taylor_weight=0.5)
+if variance == estimators.VARIANCE:
+    assert same(mine, estimators.make_estimator("SFVAE", 0))
+print(f"{sum(p.numel() for p in mine.parameters()):,} weights")
 
 # %%
-counts = {"quick": (1, 20)}.get(profile, (1, 5, 20, 50))
-names = {"VAE": "elbo", "sticking": "sticking", "IWAE": "iwae"}
+from companion.lab.verdicts import interval
+
+short, long = estimators.EPOCHS
+nll = {
+    (name, epochs): estimators.NLL.at("nll", estimator=name, epochs=epochs)
+    for name in estimators.ESTIMATORS for epochs in estimators.EPOCHS
+}  # fmt: skip
 
 # %%
-equal_steps = {
-    (name, s): test_nll(VAE, steps, estimator=estimator, num_samples=s)
-    for name, estimator in names.items()
-    for s in counts
-}
+print(f"{'test NLL, mean and 95 % of it':24}" + "".join(f"{e:>18} epochs" for e in (short, long)))
+for name in estimators.ESTIMATORS:
+    row = [(nll[name, e].mean(), *interval(nll[name, e])) for e in (short, long)]
+    print(f"{name:24}" + "".join(f"{m:9.2f} [{a:6.2f}, {b:6.2f}]" for m, a, b in row))
 
 # %%
-equal_steps["SFVAE", 0] = test_nll(taylor.TaylorVAE, steps, taylor_weight=gamma)
-equal_steps["exact", 0] = test_nll(taylor.TaylorVAE, steps, expectation="exact", tangents="one")
-
-# %%
-print(f"test NLL after {steps} epochs, mean ± half the range over {runs} seeds")
-for (name, s), values in equal_steps.items():
-    spread = (values.max() - values.min()) / 2
-    print(f"{name:9} {f'S = {s}' if s else '':7} {values.mean():7.2f} ± {spread:.2f}")
-
-# %%
-vae_best, iwae_best = (
-    min(float(equal_steps[name, s].mean()) for s in counts) for name in ("VAE", "IWAE")
+best_vae = {e: np.minimum(nll["VAE, S = 1", e], nll["VAE, S = 20", e]) for e in (short, long)}
+claim(
+    "sfvae-table3-ahead-of-vae",
+    [best_vae[e] - nll["SFVAE", e] for e in (short, long)],
+    estimators.NLL,
 )
-ours = float(equal_steps["SFVAE", 0].mean())
+behind = [nll["SFVAE", e] - nll["IWAE, S = 20", e] for e in (short, long)]
+claim("sfvae-table3-iwae-beats", behind, estimators.NLL)
 
 # %%
-claim("sfvae-table3-beats-vae", vae_best - ours)
-claim("sfvae-table3-iwae-beats", ours - iwae_best)
-
-# %%
-print(
-    f"SFVAE over the best VAE: {vae_best - ours:.2f} nats; the best IWAE over SFVAE: {ours - iwae_best:.2f}"
-)
-
-# %%
-distance = {
-    n: abs(float(equal_steps["exact", 0].mean()) - v)
-    for n, v in (("VAE", vae_best), ("SFVAE", ours))
+near = {
+    name: abs(nll["exact", long] - nll[name, long]).mean()
+    for name in ("VAE, S = 20", "SFVAE", "IWAE, S = 20")
 }
-print(f"the exact expectation, without noise, lies closest to {min(distance, key=distance.get)}")
+print(f"the exact expectation, without noise, lies closest to {min(near, key=near.get)}")
 
 # %% [markdown]
-# So it is not the missing noise that helps. SFVAE and IWAE have something else in common: both put the
-# logarithm *outside* of the average.
+# PROSE1
 #
-# Now **at equal compute**. In matrix products a step costs (1 + S)/2, 1 + m/2 or, with one tangent,
-# 1 + (m + 4)/6 steps of a VAE with one sample; everybody gets the budget of SFVAE above.
+# Now **at equal compute**. In matrix products a step costs (1 + S)/2 or 1 + m/2 steps of a VAE with one sample. With
+# eight latents that is five, so SFVAE's 30 epochs are worth 150 of the VAE's:
 
 # %%
-cost = {"VAE": 1.0, "IWAE": 3.0, "SFVAE, one tangent": 1 + 12 / 6, "SFVAE": 1 + 8 / 2}
-epochs = {name: round(steps * cost["SFVAE"] / c) for name, c in cost.items()}
-
-# %%
-equal_compute = {
-    "VAE": test_nll(VAE, epochs["VAE"]),
-    "IWAE": test_nll(VAE, epochs["IWAE"], estimator="iwae", num_samples=5),
-    "SFVAE, one tangent": test_nll(
-        taylor.TaylorVAE, epochs["SFVAE, one tangent"], tangents="one", taylor_weight=gamma
-    ),
-    "SFVAE": equal_steps["SFVAE", 0],
-}
-
-# %%
-for name, values in equal_compute.items():
-    print(f"{name:18} {epochs[name]:3} epochs: {values.mean():7.2f}")
-
-# %%
-at_compute = float(equal_compute["VAE"].mean()) - ours
-claim("sfvae-5-competes-at-equal-budget", at_compute)
-print(f"SFVAE over a VAE of the same compute: {at_compute:.2f} nats")
+at_compute = nll["VAE, S = 1", long] - nll["SFVAE", short]
+claim("sfvae-5-competes-at-equal-budget", at_compute, estimators.NLL)
 
 # %% [markdown]
 # ## Posterior collapse
 #
 # A latent dimension has (ε, δ)-*collapsed* when its KL is below ε = 0.05 nats for at least 99 % of the data
-# (eq. 22): the decoder does not need it. SFVAE Table 4: 200 latent dimensions, 1,000 digits, full batches. At
-# `quick` we take 40; `figures/tab04_collapse.py` takes 200 and fewer steps.
+# (eq. 22): the decoder does not need it. SFVAE Table 4: 200 latent dimensions, 1,000 digits, full batches, so that
+# the only noise is the VAE's. SFVAE's gradient is the paper's, through all tangents. We take 40 latent dimensions,
+# five trainings of each (`companion rebuild collapse`):
 
 # %%
 from companion.evaluation import posterior_collapse
 
-wide, checkpoints = {"quick": (40, (30, 100))}.get(profile, (200, (30, 100, 300)))
-thousand = x[:1000]
-
-
-# %%
-def collapse(kind, **options):
-    one, shares = make(kind, wide, (128, 64), seed, **options), {}
-    config = TrainConfig(checkpoints[-1], 1000, 1e-3, "constant", seed=seed, device=device)
-
-    def look(row):
-        if row["epoch"] in checkpoints:
-            with torch.no_grad():
-                q = one.posterior(thousand.to(next(one.parameters()).device))
-            shares[row["epoch"]] = posterior_collapse(q).share
-
-    fit(one, thousand, None, config, progress=False, callback=look)
-    return shares
-
+wide = make(VAE, estimators.WIDE, (128, 64), 0)
+assert variance != estimators.VARIANCE or same(wide, estimators.make_wide("VAE", 0))
+with torch.no_grad():
+    print(
+        f"before training {posterior_collapse(wide.posterior(x[:1000])).share:.0%} have collapsed"
+    )
 
 # %%
-one_tangent = {"tangents": "one", "taylor_weight": gamma}
-shares = {"VAE": collapse(VAE), "SFVAE": collapse(taylor.TaylorVAE, **one_tangent)}
-shares["exact"] = collapse(taylor.TaylorVAE, tangents="one", expectation="exact")
+shares = {
+    (name, steps): estimators.COLLAPSE.at("share", estimator=name, steps=steps)
+    for name in estimators.COLLAPSING for steps in estimators.STEPS
+}  # fmt: skip
 
 # %%
-for name, by_step in shares.items():
-    print(f"{name:6} " + ", ".join(f"{s:.0%} after {n} steps" for n, s in by_step.items()))
-claim("sfvae-table4-less-collapse", shares["VAE"][100] - shares["SFVAE"][100])
+for name in estimators.COLLAPSING:
+    row = [shares[name, steps] for steps in estimators.STEPS]
+    first, last = (f"{v.min():.0%} to {v.max():.0%}" for v in row)
+    print(f"{name:6} {first} after {estimators.STEPS[0]} steps, {last} after {estimators.STEPS[1]}")
+claim(
+    "sfvae-table4-collapsed-share", shares["VAE", 100] - shares["SFVAE", 100], estimators.COLLAPSE
+)
 
 # %% [markdown]
 # The paper fixes c = ½ and images of 784 pixels. On 64 pixels the same c hides nearly everything, so we scale
 # it by the number of pixels, 0.5 · 64/784 ≈ 0.04. Notebook 04 says why c decides: a linear VAE keeps a
-# direction when its variance exceeds c. The true expectation without noise collapses like SFVAE at first, so
-# early on it *is* the missing noise that helps; the shares keep moving with more steps.
+# direction when its variance exceeds c. PROSE2
 
 # %% [markdown]
 # ## Two maps

@@ -148,6 +148,9 @@ def test_trainings_decide_together(runs, word):
     several = entry("cases, trainings", test="below", bound=1.0)
     assert several.verdict([[0.1, 0.2, 0.3], runs]) == word
     assert several.verdict([[2.0, 2.1, 2.2], runs]) == "fails"
+    measures = entry("measures, trainings", test="below", bound=1.0)
+    assert measures.verdict([runs, runs]) == word
+    assert measures.verdict([[2.0, 2.1, 2.2], [0.1, 0.2, 0.3], runs]) == "undecided"
 
 
 def test_the_interval_is_students():

@@ -1,21 +1,23 @@
 """The lattice and the table of the VAE without sampling say what the paper says."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 from figures import plots
-from figures.explorables import taylor_vae
+from figures.explorables import estimators, taylor_vae
 
 
-def test_the_committed_table_collapses_as_table_4_says():
-    """200 latent dimensions, 1,000 digits; the figure script retrains it in its own test."""
-    path = Path(__file__).parents[1] / "figures" / "data" / "tab04_collapse.json"
-    record = json.loads(path.read_text("utf-8"))
-    shares = {name: found["share"][-1] for name, found in record["numbers"].items()}
-    assert record["parameters"]["latent"] == 200
-    assert shares["SFVAE"] < shares["VAE"] and shares["exact expectation"] < shares["VAE"]
+def test_the_equal_budget_is_the_count_of_matrix_products():
+    """With m latents all tangents cost 1 + m/2 steps of a VAE with one sample."""
+    short, long = estimators.EPOCHS
+    latent = estimators.make_estimator("SFVAE", 0).latent_dim
+    assert long == short * (1 + latent / 2)
+
+
+def test_the_collapse_is_trained_with_the_papers_gradient():
+    """SFVAE Table 4 has no noise but the VAE's: full batches, and all tangents."""
+    assert estimators.make_wide("SFVAE", 0).options["tangents"] == "all"
+    config = estimators.COLLAPSE.config(estimators.STEPS[0], 0)
+    assert config.batch_size == len(estimators.thousand()) == 1000
 
 
 def test_the_lattice_says_what_figure_1_says():

@@ -10,11 +10,7 @@ from helpers import alike
 from figures import common
 
 FIGURES = Path(common.__file__).parent
-TRAINS = {"tab04_collapse"}  # for a minute
-SCRIPTS = [
-    pytest.param(path, id=path.stem, marks=pytest.mark.nightly if path.stem in TRAINS else ())
-    for path in sorted(FIGURES.glob("*[0-9]_*.py"))
-]
+SCRIPTS = [pytest.param(path, id=path.stem) for path in sorted(FIGURES.glob("*[0-9]_*.py"))]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -6,7 +6,8 @@ why that bound. Nothing there is a result.
 The rule, for every claim: **it holds where every training bears it out, or where the 95 % interval
 of the trainings' mean lies within the bound; it fails where no training does, or where the interval
 lies wholly beyond; else it is undecided.** Fewer than three trainings decide nothing. Of several
-cases all have to hold, and one that fails is enough to fail.
+cases all have to hold, and one that fails is enough to fail; several measures of one thing have to
+agree.
 """
 
 import tomllib
@@ -25,7 +26,13 @@ EVIDENCE = {
     "paper": "a paper's own data, networks and epochs",
 }
 VERDICTS = "holds", "fails", "undecided"
-OVER = "", "cases", "trainings", "cases, trainings"  # the axes of a measured value
+OVER = (
+    "",
+    "cases",
+    "trainings",
+    "cases, trainings",
+    "measures, trainings",
+)  # the axes of a measured value
 TESTS = {"close": ("bound", "tolerance"), "below": ("bound",), "above": ("bound",), "holds": ()}
 FEWEST = 3  # trainings that decide anything
 
@@ -46,8 +53,7 @@ class Claim:
         why: the reason for the bound, and what it would take to fail.
         bound: see ``test``.
         tolerance: see ``test``.
-        over: the axes of a value: one number, or a list over ``cases``, over ``trainings`` or over
-            ``cases, trainings``.
+        over: the axes of a value, one of ``OVER``; of one number none.
         paper_number: what the paper prints, if it prints a number.
         ended: of a claim that is no longer measured: its last verdict, why, and what replaced it.
     """
@@ -99,10 +105,10 @@ class Claim:
         >>> [sooner.verdict(v) for v in ([0.5, 0.9, 0.7], [0.5, 0.9, 1.2], [0.5, 0.9], [2, 3, 2])]
         ['holds', 'undecided', 'undecided', 'fails']
         """
-        words = [self._verdict(runs) for runs in self.cases(value)]
-        if "fails" in words:
-            return "fails"
-        return "holds" if set(words) == {"holds"} else "undecided"
+        words = {self._verdict(runs) for runs in self.cases(value)}
+        if len(words) == 1:
+            return words.pop()
+        return "fails" if "fails" in words and "measures" not in self.over else "undecided"
 
     def cases(self, value: bool | float | list) -> list[list]:
         """The trainings of each case; without trainings the one value of each."""
@@ -110,7 +116,7 @@ class Claim:
         if _depth(value) != len(axes):
             wanted = f"a list over {self.over}" if axes else "one number"
             raise ValueError(f"claim {self.id}: a measurement is {wanted}, got {value!r:.60}")
-        cases = value if axes[:1] == ["cases"] else [value]
+        cases = [value] if axes in ([], ["trainings"]) else value
         return [list(case) if "trainings" in axes else [case] for case in cases]
 
     def _verdict(self, runs: Sequence[float]) -> str:

@@ -11,6 +11,7 @@ from figures.explorables import (
     decoder_variance,
     digits,
     directions,
+    estimators,
     face_models,
     frobenius_bounds,
     interval,
@@ -52,7 +53,14 @@ BY_NAME = {explorable.name: explorable for explorable in EXPLORABLES}
 # no sliders; up to an hour each, or ten minutes of a GPU
 LONG = {
     study.name: study
-    for study in (sinusoid_full.STUDY, mnist.SHORT, mnist.PAPER, batch_orthogonal.STUDY)
+    for study in (
+        sinusoid_full.STUDY,
+        mnist.SHORT,
+        mnist.PAPER,
+        batch_orthogonal.STUDY,
+        estimators.NLL,
+        estimators.COLLAPSE,
+    )
 }
 
 

@@ -122,7 +122,10 @@ STUDY = Study(
     after=lowered_from, shared={"points": ("dimension", "seed")},
     half=("points", "reconstructions", "samples"), order=("way", "gamma", "dimension"),
     checked={"gamma": 0.1, "way": 0},
-    notes={"training": {"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN}},
+    notes={
+        "data": "curved manifolds in 30 dimensions",
+        "training": {"epochs": EPOCHS, "step_epochs": STEP_EPOCHS, "num_train": NUM_TRAIN},
+    },
 )  # fmt: skip
 
 

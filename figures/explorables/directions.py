@@ -19,7 +19,7 @@ from figures import plots
 
 NAME = "directions"
 LATENT, NUM_NOISES, EPOCHS = 16, 10, 300
-SHAPE = (1, 8, 8)
+SHAPE, RUNS = (1, 8, 8), (0, 1, 2, 3, 4)
 CONTROLS = {
     "direction": Control("latent direction, by λ", tuple(range(1, LATENT + 1)), 1),
     "sample": Control("digit", (1, 2, 3, 4, 5), 1),
@@ -107,29 +107,56 @@ def draw(figure: Figure, n: Numbers, direction: int, sample: int) -> str:
     )
 
 
+class Trained(NamedTuple):
+    """Both stages, and what was seen of the first along its training."""
+
+    model: TwoStageVAE
+    gamma: np.ndarray  # (epochs,)
+    error: np.ndarray  # (epochs,) mean squared error of a pixel
+
+
+def train(seed: int) -> Trained:
+    """Train both stages on digits and follow γ."""
+    x, config, gamma = as_float(digits().train.x), make_config(seed), []
+    first = make_first(seed, learn_variance=True, decoder_variance=0.3)
+    follow = {"callback": lambda _: gamma.append(first.variance.item()), "progress": False}
+    log = fit(first, x, None, config, **follow)
+    model = make_second(first, seed)
+    fit(model, x, None, config, progress=False)
+    return Trained(model, np.array(gamma), np.array(log.column("reconstruction")) / 64)
+
+
 def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train both stages on digits, follow γ, and keep what the pictures need."""
+    """Train both stages from some seeds, and keep what the pictures of the first need."""
     x, test = (as_float(part.x) for part in (digits().train, digits().test))
-    first, gamma = make_first(learn_variance=True, decoder_variance=0.3), []
-    log = fit(first, x, None, make_config(), callback=lambda _: gamma.append(first.variance.item()))
-    model = make_second(first)
-    fit(model, x, None, make_config())
+    runs = [train(seed) for seed in RUNS]
+    model, gamma, error = runs[0]
     generators = [torch.Generator().manual_seed(0) for _ in CONTROLS["sample"].values]
-    effects = [noise_effect(first, test[[i]], NUM_NOISES, g) for i, g in enumerate(generators)]
+    effects = [
+        noise_effect(model.first, test[[i]], NUM_NOISES, g) for i, g in enumerate(generators)
+    ]
     pixels = torch.stack([e.x_hat for e in effects]).clamp(0, 1) * 255
+    spectra = np.stack([variance_spectrum(run.model.first, x).values for run in runs])
+    codes = np.stack([code_spectra(run.model, x) for run in runs])
     arrays = {
         "originals": digits().test.x[: len(effects)].numpy(),
         "images": pixels.round().numpy().astype(np.uint8),
         "effect": torch.stack([e.variance for e in effects]).numpy().astype(np.float32),
-        "variances": variance_spectrum(first, x).values.numpy().astype(np.float32),
-        "codes": code_spectra(model, x).astype(np.float32),
+        "variances": spectra[0].astype(np.float32),
+        "codes": codes[0].astype(np.float32),
         "second": np.float32(model.second.variance.item()),
-        "gamma": np.array(gamma, np.float32),
-        "error": np.array(log.column("reconstruction"), np.float32) / 64,
+        "gamma": gamma.astype(np.float32),
+        "error": error.astype(np.float32),
+        "all_gamma": np.stack([run.gamma[[0, -1]] for run in runs]).astype(np.float32),
+        "all_variances": spectra.astype(np.float32),
+        "all_codes": codes.astype(np.float32),
     }
     about = {
         "data": digits().note,
         "training": {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3},
+        "seeds": list(RUNS),
+        "device": "cpu",
+        "parameters": sum(p.numel() for p in model.parameters()),
     }
     return arrays, about
 

@@ -96,7 +96,7 @@ STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     shared={"points": ()}, half=("points", "codes", "grid", "curve"),
     checked={"eta": 0.1, "mu": 30.0, "mu_in": 100.0},
-    notes={"training": TRAINING},
+    notes={"data": "noisy sinusoid, σ = 0.1", "training": TRAINING},
 )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def measure(model: MLAE, noise: float) -> Numbers:
 STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     shared={"points": ("noise",)}, half=("points", "codes", "curve"),
-    order=("noise", "beta"), notes={"training": TRAINING},
+    order=("noise", "beta"), notes={"data": "noisy sinusoid", "training": TRAINING},
 )  # fmt: skip
 
 

@@ -32,13 +32,36 @@ STUDY = replace(
 )  # fmt: skip
 
 
-def transitions(noise: float) -> np.ndarray:
-    """For each seed the β above which the code follows the curve for good: ``(seed,)``.
+def order_is_open(noise: float) -> np.ndarray:
+    """How far the order along the curve is from kept; ½ where |rank correlation| is 0.95."""
+    return (1 - np.abs(STUDY.at("correlation", noise=noise))) / 0.1
+
+
+def way_back(values: np.ndarray) -> np.ndarray:
+    """The way of each run from its value at the largest β, 0, to that at the smallest, 1.
+
+    >>> way_back(np.array([[3.0], [2.0], [1.0]])).ravel()
+    array([1. , 0.5, 0. ])
+    """
+    return (values - values[-1]) / (values[0] - values[-1])
+
+
+MEASURES = {  # of what has not yet changed to the regime of large β: (beta, seed), ½ at the change
+    "noise followed": lambda noise: STUDY.at("alignment", noise=noise),
+    "order not kept": order_is_open,
+    "error": lambda noise: way_back(STUDY.at("reconstruction", noise=noise)),
+    "log of the error": lambda noise: way_back(np.log(STUDY.at("reconstruction", noise=noise))),
+    "NLL": lambda noise: way_back(STUDY.at("nll", noise=noise)),
+}
+
+
+def transitions(noise: float, measure: str = "noise followed") -> np.ndarray:
+    """For each seed the β above which one of ``MEASURES`` stays below ½: ``(seed,)``.
 
     >>> transitions(0.1).shape
     (20,)
     """
-    return sinusoid.onsets(BETAS, STUDY.at("alignment", noise=noise))
+    return sinusoid.onsets(BETAS, MEASURES[measure](noise))
 
 
 def shift(draws: int = 10_000) -> dict[str, float]:

@@ -139,7 +139,10 @@ def measure(model: Model, seed: int) -> Numbers:
 STUDY = Study(
     NAME, CONTROLS, SEEDS, Numbers, make_model, make_data, make_config, measure, METRICS,
     after=lambda arm: {"arm": FIRST[arm]} if arm in FIRST else None, checked={"arm": 0},
-    notes={"training": {"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM}},
+    notes={
+        "data": "two clusters on a curve in five dimensions",
+        "training": {"epochs": EPOCHS, "second_epochs": SECOND_EPOCHS, "num_train": NUM},
+    },
 )  # fmt: skip
 
 

@@ -47,7 +47,10 @@ STUDY = Study(
     digit_flows.make_config, measure, METRICS, extra=extra, levels={"x_hat": 255, "samples": 255},
     wider={"core": tuple(range(len(MODELS)))}, apart=("core", "latent", "epochs"),
     checked={"core": 0, "epochs": 25},
-    notes={"training": {"batch_size": 64, "learning_rate": 3e-3, "num_train": 1297}},
+    notes={
+        "data": "the 8×8 digits of scikit-learn",
+        "training": {"batch_size": 64, "learning_rate": 3e-3, "num_train": 1297},
+    },
 )  # fmt: skip
 
 
