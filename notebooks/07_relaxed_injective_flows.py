@@ -597,7 +597,8 @@ ours, theirs = (torch.tensor([float(rows[n][2]) for n in quoted]) for rows in (m
 record(rank_correlation_with_table=rank_correlation(ours, theirs), mixture_scores=ours)
 
 # %% [markdown]
-# At `quick` this is one seed and short training: an anecdote, as notebook 02 says. `standard` repeats all with five.
+# At `quick` this is one seed and short training: an anecdote, as notebook 02 says. `standard` repeats all with five,
+# and notebook 13 tests the table's order on more trainings, at several weights.
 #
 # The VAE with decoder variance 1 is a straw man on images in [0, 1]: its observation noise is larger than
 # the pictures (notebook 09). The β-VAE, whose variance was searched, is the paper's best on MNIST.

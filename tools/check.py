@@ -67,6 +67,7 @@ TIERS = {  # each part: its commands, and what it adds to the environment
         "retrained": ([[*PYTHON, "companion", "rebuild", "--check"]], {}),
         "kills": ([[*PARALLEL, "-p", "no:nbval", "-m", "kills or nightly", "tests"]], {}),
         "mutants": ([[sys.executable, "tools/mutants.py"]], {}),
+        "remeasured": ([[sys.executable, "tools/remeasure.py", "12"]], {}),
         "processes": ([[*PYTEST, "tests/test_processes.py"]], {}),
         "second-seed": (second_seed(), {}),
         **PORTABLE,
