@@ -433,17 +433,17 @@ show(figure, "The curves of six autoencoders on the sinusoid, each with the rang
 # %%
 from companion.contracts import as_float
 from companion.data import images
-from companion.evaluation import Recogniser, gaussian_w2
+from companion.evaluation import digit_features, gaussian_w2
 
 digits = images.load("digits", seed=seed)
 x, x_valid, x_test = (as_float(part.x) for part in (digits.train, digits.valid, digits.test))
 shape, latent = tuple(x.shape[1:]), 8
 
 # %%
-judge = Recogniser(x, digits.train.y, x_valid, digits.valid.y)
-print(
-    f"{len(x)} training digits; the classifier is right on {judge.test_accuracy:.1%} of the others"
-)
+features = digit_features(seed)
+print(f"{len(x)} training digits; features: {features.name}, accuracy {features.accuracy:.1%}")
+print(f"{len(x_valid)} samples of each kind against as many validation digits, ", end="")
+print(f"{len(x_test)} against as many test digits")
 
 
 # %%
@@ -517,18 +517,20 @@ trained = {name: train_family(*family) for name, family in families.items()}
 print({name: len(models) for name, models in trained.items()})
 
 # %%
+from companion.evaluation.generation import codes_of
 from companion.latents import fit_latents
 
 
 @torch.no_grad()
 def score(model, kind, real):
-    """Fréchet distance of reconstructions, or of samples from codes fitted after training."""
+    """Fréchet distance of as many reconstructions, or samples from codes fitted afterwards."""
     if kind == "rec":
         made = model.decode(model.encode(real))
     else:
-        density = fit_latents(kind, model.encode(x), seed=seed)
-        made = model.decode(density.sample(2000, torch.Generator().manual_seed(seed)))
-    return gaussian_w2(judge.features(made), judge.features(real)).value
+        chance = torch.Generator().manual_seed(seed)
+        density = fit_latents(kind, codes_of(model, x, None, chance), seed=seed)  # of draws
+        made = model.decode(density.sample(len(real), chance))
+    return gaussian_w2(*(features(x.clamp(0, 1)).features for x in (made, real))).value
 
 
 # %% [markdown]
