@@ -10,7 +10,7 @@ from companion.contracts import as_float, exact
 from companion.evaluation.features import Features, joined
 from companion.evaluation.frechet import gaussian_w2
 from companion.latents import fit_latents
-from companion.models import TaylorVAE, TwoStageVAE
+from companion.models import TwoStageVAE
 from companion.models.base import Model, evaluating
 from companion.training import TrainConfig
 from companion.training.inputs import check_finite
@@ -125,13 +125,12 @@ def samplers(
 @torch.no_grad()
 def codes_of(model: Model, x: Tensor, condition: Tensor | None, generator: Generator) -> Tensor:
     """Codes of data ``(n, latent)``: draws from the posterior where there is one."""
-    posterior = model.sampling() if isinstance(model, TaylorVAE) else model
     weight, parts = next(model.parameters()), []
     with evaluating(model):
         for chunk, c in _chunks(x, condition, weight):
-            if hasattr(posterior, "draw_posterior"):
+            if hasattr(model, "draw_posterior"):
                 noise = torch.randn(1, len(chunk), model.latent_dim, generator=generator)
-                parts.append(posterior.draw_posterior(chunk, noise.to(weight), c)[0])
+                parts.append(model.draw_posterior(chunk, noise.to(weight), c)[0])
             else:
                 parts.append(model.encode(chunk, c))
     return torch.cat(parts)
