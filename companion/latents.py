@@ -204,7 +204,8 @@ def fit_latents(
 
     Args:
         kind: one of the kinds at the head of this file.
-        codes: ``(n, latent)``; for the second stage of 2SVAE draws from the posterior. There
+        codes: ``(n, latent)``; of a VAE draws from the posterior, not its means
+            (:func:`companion.evaluation.generation.codes_of`). For the second stage of 2SVAE
             :class:`companion.models.TwoStageVAE` redraws them for every batch.
         components: of a mixture.
         hidden: widths of the networks of ``second_stage`` and ``flow``.

@@ -403,6 +403,8 @@ for (_, label), results in found.items():
 first = next(iter(found.values()))[0]
 print(f"data: {first['data']}; features: {first['generation']['features']}, ", end="")
 print(f"accuracy {first['generation']['accuracy']:.1%}")
+counts = {(s["num_samples"], s["num_reference"]) for s in first["generation"]["scores"]}
+print("; ".join(f"{n:,} of each kind against {m:,} test images" for n, m in counts))
 
 # %% [markdown]
 # ### Real MNIST, three trainings

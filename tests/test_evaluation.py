@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from companion.evaluation import (
-    Recogniser,
     add_noise,
     decoder_spectrum,
     denoising_error,
@@ -133,16 +132,3 @@ def test_noisy_images_stay_images():
     assert noisy.min() == 0 and noisy.max() == 1
     with pytest.raises(ValueError, match="sigma must not be negative, got -1"):
         add_noise(noisy, noisy, -1)
-
-
-@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_features_are_the_classifiers_own():
-    """They lead to its probabilities through its last layer."""
-    x, y = data((1, 4, 4), batch=60).sigmoid(), torch.arange(60) % 3
-    judge = Recogniser(x, y, x, y)
-    last, bias = (
-        torch.from_numpy(p[-1]) for p in (judge.network.coefs_, judge.network.intercepts_)
-    )
-    ours = (judge.features(x).float() @ last + bias).softmax(1)
-    theirs = torch.from_numpy(judge.network.predict_proba(x.flatten(1).float().numpy()))
-    assert torch.allclose(ours, theirs, atol=1e-5)

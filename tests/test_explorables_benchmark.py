@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from companion.evaluation import evaluate
+from companion.evaluation.features import DIGITS_LEARNED
 from companion.experiments.experiment import choose
 from companion.models import TwoStageVAE, VampPrior
 from figures.explorables import benchmark, compared_models
@@ -39,7 +40,7 @@ def test_no_held_out_digit_is_trained_on():
     x, held_out, (y, labels) = compared_models.data()
     assert (len(x), len(held_out), len(y), len(labels)) == (1297, 500, 1297, 500)
     assert not (torch.cdist(held_out.flatten(1), x.flatten(1)) == 0).any()
-    assert compared_models.NUM_LEARNED + len(held_out) <= len(x)
+    assert DIGITS_LEARNED + len(held_out) <= len(x)
 
 
 def test_the_two_controls_hold_the_same_prices():
@@ -51,7 +52,6 @@ def test_the_two_controls_hold_the_same_prices():
 
 @pytest.mark.parametrize("key", ["learned", "vamp", "aef", "rectangular 10"])
 def test_training_gives_a_model_that_can_be_judged(key, monkeypatch):
-    compared_models.digit_features()  # of all digits, before there are fewer
     monkeypatch.setattr(compared_models.make_config, "__defaults__", (1,))
     monkeypatch.setattr(compared_models, "data", small)
     (model,) = benchmark.RUNS.train([{"key": key, "seed": 0}], progress=False)

@@ -4,14 +4,17 @@ import importlib.util
 
 import pytest
 import torch
+from sklearn.metrics import r2_score
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
 from companion.data import images
+from companion.data.faces import FACTORS, Faces
 from companion.evaluation import (
     Classifier,
     classifier,
+    face_features,
     gaussian_w2,
     identity,
     inception,
@@ -21,6 +24,9 @@ from companion.evaluation import (
 )
 from companion.evaluation.features import Features, Seen, turned
 from companion.evaluation.generation import codes_of
+from companion.experiments import features_for
+from companion.experiments.assemble import MODELS, WITH_SCALES, within_flows
+from companion.experiments.experiment import Data, choose
 from companion.models import MLAE, VAE, Autoencoder, TwoStageVAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig
@@ -104,6 +110,17 @@ def test_a_two_stage_model_brings_its_own_second_stage():
     assert torch.allclose(spread, q, rtol=0.1)  # draws, not means
 
 
+@pytest.mark.parametrize("family", sorted(WITH_SCALES))
+def test_densities_are_fitted_to_draws_of_every_posterior(family):
+    """A mean in place of a draw would make all codes of one image equal."""
+    torch.manual_seed(0)
+    networks = MLP((1, 4, 4), posterior_size(2), [8]), MLP(2, (1, 4, 4), [8])
+    options = within_flows((1, 4, 4), 2) if family == "aef" else {}
+    model = MODELS[family](*networks, data_shape=(1, 4, 4), latent_dim=2, **options)
+    codes = codes_of(model, torch.rand(1, 1, 4, 4).repeat(300, 1, 1, 1), None, torch.Generator())
+    assert (codes.std(0) > 0.1).all() == (family != "aef")  # whose codes are deterministic
+
+
 def posterior_of(model, x):
     noise = torch.tensor([[[0.0, 0.0]], [[1.0, 1.0]]])
     low, high = model.draw_posterior(x, noise)
@@ -171,6 +188,62 @@ def test_a_classifier_is_the_same_for_the_same_seed():
     model = Classifier((1, 8, 8), 3)
     right = model.head(model.encode(x)).argmax(1) == y
     assert model.accuracy(x, y) == pytest.approx(float(right.float().mean()))
+
+
+def test_every_row_has_as_many_samples():
+    """And no more than there are test or validation data, whose distances would be larger."""
+    model, train, test = line()
+    options = {"num_samples": 80, "config": QUICK}
+    for valid, count in ((train[:70], 70), (train[:90], 80), (None, 80)):
+        table = score_samples(model, train, test[:100], identity(), valid=valid, **options)
+        assert {(s.num_samples, s.num_reference) for s in table.scores} == {(count, 100)}
+    table = score_samples(model, train, test[:60], identity(), **options)
+    assert {(s.num_samples, s.num_reference) for s in table.scores} == {(60, 60)}
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """What tells of faces, and faces that it has not seen, with their factors."""
+    x, f = Faces(12).sample(1200, torch.Generator().manual_seed(0))
+    return face_features(12), x, f
+
+
+def test_faces_are_compared_by_their_factors(faces):
+    features, x, f = faces
+    read = r2_score(torch.erf(f / 2**0.5), features(x).numbers, multioutput="raw_values")
+    easy = [FACTORS.index(name) for name in ("turn", "tilt", "width", "hair", "tone", "hue")]
+    assert (read[easy] > 0.9).all() and features.accuracy == pytest.approx(read.mean(), abs=0.1)
+    assert features(x).logits is None
+    reference, other = (features(part).features for part in (x[:600], x[600:]))
+    fixed = f[600:].clone()
+    fixed[:, FACTORS.index("hair")] = 0
+    less = features(Faces(12).render(fixed)).features
+    assert gaussian_w2(less, reference).value > 5 * gaussian_w2(other, reference).value
+
+
+def test_numbers_are_learned_by_their_squared_error():
+    model = Classifier((1, 4, 4), 2, "numbers")
+    x, y = torch.rand(6, 1, 4, 4), torch.randn(6, 2)
+    seen = model.look(x)
+    assert torch.equal(seen.numbers, model.head(model.encode(x)))
+    assert torch.allclose(model.loss(x, y).loss, (seen.numbers - y).square().sum(1))
+
+
+def test_the_sets_that_are_always_there_have_one_classifier_each(monkeypatch):
+    """Of one split, at every profile and for every model."""
+    for name in ("digit_features", "face_features"):
+        monkeypatch.setattr(f"companion.evaluation.features.{name}", lambda of, n=name: (n, of))
+    for profile in ("quick", "standard"):
+        digits, faces = (choose(n, profile=profile, seed=3) for n in ("digits", "synthetic-faces"))
+        data = Data(*3 * [torch.zeros(1, 3, 32, 32)], (None,) * 3, "")
+        assert features_for(digits, data) == ("digit_features", 3)
+        assert features_for(faces, data) == ("face_features", 32)
+
+
+def test_a_class_is_recognised_from_its_probability_on():
+    logits = torch.log(torch.tensor([[0.95, 0.05], [0.2, 0.8]]))
+    seen = Seen(torch.zeros(2, 1), logits)
+    assert seen.classes().tolist() == [0, -1] and seen.classes(0.75).tolist() == [0, 1]
 
 
 def test_inception_says_what_it_needs():

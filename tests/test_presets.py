@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from companion.experiments.experiment import choose
 from companion.experiments.presets import PRESETS, listing
 from companion.models import MLAE, VAE, RelaxedFlow, TaylorVAE
 from companion.networks import build
@@ -80,3 +81,32 @@ def test_the_listing_names_the_place_of_each():
     lines = listing().splitlines()
     assert len(lines) == len(PRESETS)
     assert all(preset.source in line for preset, line in zip(PRESETS.values(), lines, strict=True))
+
+
+def test_rifs_finite_differences_are_a_preset():
+    """RIF eq. 8: (g(z + εv) − g(z))/ε with ε = 0.01 and a Gaussian v."""
+    experiment = choose("cifar10", name="relaxed-cifar10-differences")
+    model = experiment.build((3, 32, 32)).eval()
+    x, v = torch.rand(2, 3, 32, 32), torch.randn(1, 2, model.latent_dim)
+    z, d = model.encode(x), model.latent_dim
+    with torch.no_grad():
+        difference = (model.decode(z + 0.01 * v[0]) - model.decode(z)) / 0.01
+    r = difference.flatten(1).norm(dim=1) / v[0].norm(dim=1)
+    bound = model.loss(x, probes=v).bound
+    assert torch.allclose(bound, d * r.clamp(min=0.1).log(), rtol=1e-4)
+    assert (model.kind, float(model.prior_weight)) == ("gaussian", 0.5)
+    assert [values for values, _ in experiment.candidates()] == [{"nu": 1.0}, {"nu": 1.3}]
+
+
+def test_nothing_is_random_in_sfvaes_gradient():
+    """Its collapse is of full batches "where no stochastic effects are present" (Table 4)."""
+    for name, preset in PRESETS.items():
+        if preset.family == "taylor":
+            assert preset.options["tangents"] == "all", name
+    model = choose("mnist", name="taylor-mnist-collapse").build((1, 8, 8))
+    x, found = torch.rand(3, 1, 8, 8), []
+    for seed in (0, 1):
+        model.zero_grad()
+        model.loss(x, generator=torch.Generator().manual_seed(seed)).loss.sum().backward()
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert torch.equal(*found)

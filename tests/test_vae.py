@@ -8,6 +8,7 @@ from helpers import data, gradients, largest_difference
 from torch import nn
 from torch.distributions import MultivariateNormal, kl_divergence
 
+from companion.evaluation import evaluate
 from companion.models import VAE, gaussian_kl, linear, posterior_size, vae_loss
 from companion.models.gaussian import as_posterior
 from companion.networks import MLP
@@ -258,3 +259,15 @@ def test_refusals():
         model(estimator="sticking", posterior_flow=Shift())
     with pytest.raises(ValueError, match=r"encoder must return \(1, 4\), got \(1, 3\)"):
         VAE(MLP(4, 3), MLP(2, 4), (4,), 2).posterior(torch.zeros(1, 4))
+
+
+def test_many_samples_take_little_memory_and_change_nothing(monkeypatch):
+    """SFVAE's 50,000 are drawn and decoded a few at a time, from the same chance."""
+    x, sizes = data((4,), batch=8), []
+    once = evaluate(vae := model(), x, num_samples=400)
+    drawn = torch.randn
+    monkeypatch.setattr("companion.models.vae.POINTS", 64)  # eight codes of eight samples
+    monkeypatch.setattr(torch, "randn", lambda *n, **o: sizes.append(n) or drawn(*n, **o))
+    parts = evaluate(vae, x, num_samples=400)
+    assert parts.nll == pytest.approx(once.nll, rel=1e-12) and "400 codes" in parts.kind
+    assert sizes == 50 * [(8, 8, 2)]

@@ -10,8 +10,15 @@ from companion.evaluation.dimension import (
     noise_effect,
     variance_spectrum,
 )
-from companion.evaluation.factors import FactorReader
-from companion.evaluation.features import Classifier, Features, classifier, identity, inception
+from companion.evaluation.features import (
+    Classifier,
+    Features,
+    classifier,
+    digit_features,
+    face_features,
+    identity,
+    inception,
+)
 from companion.evaluation.frechet import Distance, gaussian_w2
 from companion.evaluation.generation import (
     Generation,
@@ -22,7 +29,6 @@ from companion.evaluation.generation import (
 )
 from companion.evaluation.likelihood import Fit, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
-from companion.evaluation.recognition import Recogniser, Recognition
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
@@ -30,12 +36,9 @@ __all__ = [
     "Collapse",
     "Denoising",
     "Distance",
-    "FactorReader",
     "Features",
     "Fit",
     "Generation",
-    "Recogniser",
-    "Recognition",
     "Score",
     "Spectrum",
     "SpreadQuality",
@@ -45,7 +48,9 @@ __all__ = [
     "compare_covariances",
     "decoder_spectrum",
     "denoising_error",
+    "digit_features",
     "evaluate",
+    "face_features",
     "gaussian_w2",
     "identity",
     "inception",

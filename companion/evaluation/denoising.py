@@ -44,8 +44,8 @@ def denoising_error(
         x: ``(batch, *data)`` clean images in [0, 1].
         noise: ``(batch, *data)`` from N(0, 1).
         sigma: of the noise.
-        features: ``(batch, *data) -> (batch, feature)``, say
-            ``Recogniser.features``; the paper takes Inception's.
+        features: ``(batch, *data) -> (batch, feature)``, say those of a
+            classifier; the paper takes Inception's.
 
     Source: AEF App. B, Table 2.
 

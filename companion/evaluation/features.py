@@ -1,27 +1,45 @@
 """What a Fréchet distance looks at: features of images, and who made them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
+from sklearn.metrics import r2_score
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from companion.contracts import as_float
+from companion.data import images
+from companion.data.faces import Faces
 from companion.models.base import Model, evaluating
 from companion.training import TrainConfig, fit
 
 CHUNK = 250  # images looked at together
 NUM_FEATURES = 128
+DIGITS_LEARNED = 797  # training digits from which their classifier learns; not the other 500
+FACES_LEARNED, FACES_HELD_OUT = 2400, 600
+
+Target = Literal["classes", "turns", "numbers"]
 
 
 class Seen(NamedTuple):
     """What a network makes of images."""
 
     features: Tensor  # (n, features), on the CPU
-    logits: Tensor | None  # (n, classes), or none where it does not classify
+    logits: Tensor | None = None  # (n, classes), or none where it does not classify
+    numbers: Tensor | None = None  # (n, numbers), or none where it predicts none
+
+    def classes(self, threshold: float = 0.9) -> Tensor:
+        """The recognised class of each image, −1 where none has ``threshold`` probability.
+
+        >>> Seen(torch.zeros(2, 1), torch.tensor([[0.0, 5.0], [0.0, 0.1]])).classes()
+        tensor([ 1, -1])
+        """
+        probability, likeliest = self.logits.softmax(1).max(1)
+        return torch.where(probability >= threshold, likeliest, -1)
 
 
 @dataclass(frozen=True)
@@ -30,8 +48,9 @@ class Features:
 
     Args:
         name: in words, shown with every distance.
-        look: ``(batch, *data)`` to features and logits.
-        accuracy: of the classifier whose features they are, on data that it has not seen.
+        look: ``(batch, *data)`` to features, and to logits or numbers.
+        accuracy: of the classifier whose features they are, on data that it has not seen: the
+            share that is right, of predicted numbers the share of their variance.
     """
 
     name: str
@@ -46,9 +65,8 @@ class Features:
 
 def joined(parts: Sequence[Seen]) -> Seen:
     """What was seen of some chunks, as of one."""
-    features, logits = zip(*parts, strict=True)
-    together = torch.cat([f.cpu() for f in features])
-    return Seen(together, None if logits[0] is None else torch.cat([p.cpu() for p in logits]))
+    columns = zip(*parts, strict=True)
+    return Seen(*(None if c[0] is None else torch.cat([t.cpu() for t in c]) for c in columns))
 
 
 def identity() -> Features:
@@ -57,11 +75,11 @@ def identity() -> Features:
     >>> identity()(torch.zeros(3, 2)).features.shape
     torch.Size([3, 2])
     """
-    return Features("the data themselves", lambda x: Seen(x.flatten(1), None))
+    return Features("the data themselves", lambda x: Seen(x.flatten(1)))
 
 
 class ClassifierTerms(NamedTuple):
-    """The cross-entropy is the loss."""
+    """The cross-entropy, or the squared error of numbers, is the loss."""
 
     loss: Tensor  # (batch,)
 
@@ -70,11 +88,12 @@ class Classifier(Model):
     """A small convolutional classifier on the model contract, so that ``fit`` trains it.
 
     ``encode`` gives its last hidden layer, the features; the condition of its loss is the class.
-    Without classes it learns by how many quarter turns an image was turned.
+    Without classes it learns by how many quarter turns an image was turned, or predicts numbers.
 
     Args:
         data_shape: ``(channels, height, width)``.
-        num_classes: how many, or nothing for quarter turns.
+        num_outputs: how many classes or numbers; of turns four.
+        target: ``classes``, ``turns`` or ``numbers``.
 
     Source: turns: Gidaris et al., *Unsupervised representation learning by predicting image
     rotations*, 2018.
@@ -89,44 +108,53 @@ class Classifier(Model):
 
     takes_labels = True
 
-    def __init__(self, data_shape: tuple[int, ...], num_classes: int | None):
+    def __init__(self, data_shape: tuple[int, ...], num_outputs: int, target: Target = "classes"):
         super().__init__(data_shape, NUM_FEATURES)
-        self.turns = num_classes is None
+        self.target = target
         width = 64 * (data_shape[1] // 4) * (data_shape[2] // 4)
         self.body = nn.Sequential(
             nn.Conv2d(data_shape[0], 32, 4, 2, 1), nn.ReLU(),
             nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU(),
             nn.Flatten(), nn.Linear(width, NUM_FEATURES), nn.ReLU(),
         )  # fmt: skip
-        self.head = nn.Linear(NUM_FEATURES, 4 if self.turns else num_classes)
+        self.head = nn.Linear(NUM_FEATURES, num_outputs)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.body(x)
 
+    def look(self, x: Tensor) -> Seen:
+        """Features, and the logits of classes or the numbers."""
+        features = self.body(x.to(self.head.weight))
+        kind = {"classes": "logits", "numbers": "numbers"}.get(self.target)
+        return Seen(features, **({kind: self.head(features)} if kind else {}))
+
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
-        if not self.turns:
+        if self.target != "turns":
             return {}
         return {"turns": torch.randint(4, (len(x),), generator=generator, device=x.device)}
 
     def loss(self, x: Tensor, condition=None, generator=None, **draws) -> ClassifierTerms:
-        """Cross-entropy with the classes in ``condition``, or with the turns drawn."""
-        if self.turns:
+        """The error of the classes or numbers in ``condition``, or of the turns drawn."""
+        if self.target == "turns":
             condition = draws["turns"] if draws else self.draw(x, generator)["turns"]
             x = turned(x, condition)
-        return ClassifierTerms(cross_entropy(self.head(self.body(x)), condition, reduction="none"))
+        output = self.head(self.body(x))
+        if self.target == "numbers":
+            return ClassifierTerms((output - condition).square().sum(1))
+        return ClassifierTerms(cross_entropy(output, condition, reduction="none"))
 
     def accuracy(self, x: Tensor, y: Tensor | None) -> float:
-        """The share of images, or of their four turns, that it classifies rightly."""
+        """The share of images, or of their four turns, that are right; R² of numbers."""
         x = as_float(x)
-        if self.turns:
+        if self.target == "turns":
             y = torch.arange(4).repeat_interleave(len(x))
             x = turned(x.repeat(4, 1, 1, 1), y)
         with evaluating(self), torch.no_grad():
-            right = [
-                self.head(self.body(part.to(self.head.weight))).argmax(1).cpu() == label
-                for part, label in zip(x.split(CHUNK), y.split(CHUNK), strict=True)
-            ]
-        return float(torch.cat(right).float().mean())
+            parts = [self.head(self.body(p.to(self.head.weight))).cpu() for p in x.split(CHUNK)]
+        output = torch.cat(parts)
+        if self.target == "numbers":
+            return float(r2_score(y.cpu(), output))
+        return float((output.argmax(1) == y.cpu()).float().mean())
 
 
 def turned(x: Tensor, turns: Tensor) -> Tensor:
@@ -153,9 +181,9 @@ def classifier(
 
     Args:
         train: ``(n, *data)`` images, as bytes or in [0, 1].
-        y: ``(n,)`` their classes, or nothing where the set has none.
+        y: ``(n,)`` their classes, ``(n, numbers)`` what is known of them, or nothing.
         test: images that it does not train on, for its accuracy.
-        y_test: their classes.
+        y_test: as y.
         steps: of the optimiser, at batches of 128.
         seed: of its weights and its batches.
         device: where it trains.
@@ -166,28 +194,69 @@ def classifier(
     >>> features.accuracy > 0.85, features(splits.test.x).features.shape
     (True, torch.Size([300, 128]))
     """
-    classes = None if y is None else int(y.max()) + 1
+    if y is None:
+        target, outputs = "turns", 4
+    elif y.is_floating_point():
+        target, outputs = "numbers", y.shape[1]
+    else:
+        target, outputs = "classes", int(y.max()) + 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Classifier(tuple(train.shape[1:]), classes)
+        model = Classifier(tuple(train.shape[1:]), outputs, target)
     epochs = ceil(steps * 128 / len(train))
     config = TrainConfig(
         epochs=epochs, batch_size=128, learning_rate=2e-3, seed=seed, device=device
     )
-    fit(model, train, config=config, condition=y, progress=False)
+    with torch.enable_grad():  # a classifier may be asked for where nothing else is trained
+        fit(model, train, config=config, condition=y, progress=False)
     model.eval().requires_grad_(False)
-    what = f"{classes} classes" if classes else "quarter turns (the set has no classes)"
+    what = "quarter turns (the set has no classes)" if y is None else f"{outputs} {target}"
     name = f"a small classifier of {what}, {steps} steps on {len(train):,} images, seed {seed}"
-    weight = model.head.weight
-
-    def look(x: Tensor) -> Seen:
-        features = model.body(x.to(weight))
-        return Seen(features, model.head(features) if classes else None)
-
-    return Features(name, look, model.accuracy(test, y_test))
+    return Features(name, model.look, model.accuracy(test, y_test))
 
 
-def inception(weights: str | None = None, device: str = "cpu") -> Features:
+@cache
+def digit_features(seed: int = 0) -> Features:
+    """The classifier by which all 8×8 digits are compared, whoever made them.
+
+    It learns from the first ``DIGITS_LEARNED`` training digits, so that a distance between the
+    500 others and the 500 held-out ones is what real digits have.
+
+    Args:
+        seed: of the digits' split.
+
+    >>> digit_features().name
+    'a small classifier of 10 classes, 500 steps on 797 images, seed 0'
+    """
+    parts = images.load("digits", seed=seed)
+    held_out = (torch.cat(pair) for pair in zip(parts.valid, parts.test, strict=True))
+    return classifier(*(part[:DIGITS_LEARNED] for part in parts.train), *held_out, device="cpu")
+
+
+@cache
+def face_features(size: int) -> Features:
+    """The network by which all synthetic faces are compared: it predicts their ten factors.
+
+    Its numbers are u = erf(f/√2) in (−1, 1), through which a factor acts
+    (:meth:`companion.data.faces.Faces.render`). No data set has the faces from which it learns.
+
+    Args:
+        size: width and height in pixels.
+
+    >>> from companion.data.faces import FACTORS
+    >>> seen = face_features(8)(torch.rand(3, 3, 8, 8))
+    >>> seen.features.shape, seen.numbers.shape[1] == len(FACTORS)
+    (torch.Size([3, 128]), True)
+    """
+    faces, n = Faces(size), FACES_LEARNED
+    x, f = faces.sample(n + FACES_HELD_OUT, Generator().manual_seed(10_000))
+    mean, u = faces.render(torch.zeros(1, faces.dim)), torch.erf(f / 2**0.5)
+    x = as_float(x) - mean
+    found = classifier(x[:n], u[:n], x[n:], u[n:], steps=300, device="cpu")
+    return replace(found, look=lambda x: found.look(x.cpu() - mean))
+
+
+def inception(weights: str | None = None, device: str = "auto") -> Features:
     """The Inception network of the papers' tables, through torchmetrics and torch-fidelity.
 
     Images are rounded to bytes, as the real ones are, and scaled to its 299 pixels by the network
@@ -196,7 +265,7 @@ def inception(weights: str | None = None, device: str = "cpu") -> Features:
 
     Args:
         weights: path of its weights; by default torch-fidelity downloads them.
-        device: where it runs.
+        device: where it runs; ``auto`` is a GPU where there is one.
 
     Raises:
         ImportError: when torch-fidelity is not installed, saying how to install it.
@@ -212,6 +281,8 @@ def inception(weights: str | None = None, device: str = "cpu") -> Features:
             "inception: its features need torch-fidelity and its weights (about 95 MB): "
             'pip install "torchmetrics[image]"; or take the features of a classifier'
         ) from error
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     network = network.to(device)
 
     def look(x: Tensor) -> Seen:

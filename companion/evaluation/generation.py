@@ -10,7 +10,7 @@ from companion.contracts import as_float, exact
 from companion.evaluation.features import Features, joined
 from companion.evaluation.frechet import gaussian_w2
 from companion.latents import fit_latents
-from companion.models import TaylorVAE, TwoStageVAE
+from companion.models import TwoStageVAE
 from companion.models.base import Model, evaluating
 from companion.training import TrainConfig
 from companion.training.inputs import check_finite
@@ -125,13 +125,12 @@ def samplers(
 @torch.no_grad()
 def codes_of(model: Model, x: Tensor, condition: Tensor | None, generator: Generator) -> Tensor:
     """Codes of data ``(n, latent)``: draws from the posterior where there is one."""
-    posterior = model.sampling() if isinstance(model, TaylorVAE) else model
     weight, parts = next(model.parameters()), []
     with evaluating(model):
         for chunk, c in _chunks(x, condition, weight):
-            if hasattr(posterior, "draw_posterior"):
+            if hasattr(model, "draw_posterior"):
                 noise = torch.randn(1, len(chunk), model.latent_dim, generator=generator)
-                parts.append(posterior.draw_posterior(chunk, noise.to(weight), c)[0])
+                parts.append(model.draw_posterior(chunk, noise.to(weight), c)[0])
             else:
                 parts.append(model.encode(chunk, c))
     return torch.cat(parts)
@@ -156,9 +155,10 @@ def score_samples(
 ) -> Generation:
     """Score samples from every place in :func:`samplers`, and reconstructions, against test data.
 
-    Beside them stand the reconstructions of the test data (RIF's "Rec") and, where validation data
-    are given, those themselves: what a perfect model of so many samples would get. Nothing is
-    stretched; images are cut to [0, 1] and neither rounded nor compressed.
+    Beside them stand reconstructions of test data (RIF's "Rec") and, where validation data are
+    given, those themselves: what a perfect model would get. A distance falls with the number of
+    samples, so every row has the same: ``num_samples``, or as many as there are test and validation
+    data. Nothing is stretched; images are cut to [0, 1] and neither rounded nor compressed.
 
     Args:
         model: a trained model.
@@ -168,7 +168,7 @@ def score_samples(
         valid: real data for the column ``real``.
         condition: of the training data; samples get some of them at random.
         test_condition: of the test data.
-        num_samples: of each sampler, the papers' 10,000.
+        num_samples: of each row at most, the papers' 10,000.
         num_codes: at most so many codes are fitted to.
         splits: of the Inception score.
         temperature: of the codes.
@@ -181,6 +181,7 @@ def score_samples(
     chance = Generator().manual_seed(seed)
     weight = next(model.parameters())
     is_image, target = len(model.data_shape) == 3, features(test)
+    count = min(num_samples, *(len(real) for real in (test, valid) if real is not None))
 
     def score(name: str, parts: Iterable[Tensor]) -> Score:
         seen = joined([features(x.clamp(0, 1) if is_image else x) for x in parts])
@@ -189,14 +190,14 @@ def score_samples(
         return Score(name, distance.value, inception, *distance[1:])
 
     def decoded(codes: Codes) -> Iterator[Tensor]:
-        for start in range(0, num_samples, CHUNK):
-            z = codes(min(CHUNK, num_samples - start), chance, temperature)
+        for start in range(0, count, CHUNK):
+            z = codes(min(CHUNK, count - start), chance, temperature)
             some = torch.randint(len(train), (len(z),), generator=chance)
             c = None if condition is None else condition[some].to(weight.device)
             yield model.decode(z.to(weight), c)
 
     def rebuilt() -> Iterator[Tensor]:
-        for x, c in _chunks(test, test_condition, weight):
+        for x, c in _chunks(test[:count], _first(test_condition, count), weight):
             yield model.decode(model.encode(x, c), c)
 
     codes = codes_of(model, train[:num_codes], _first(condition, num_codes), chance)
@@ -206,7 +207,7 @@ def score_samples(
         if only is None or "Rec" in only:
             scores.append(score("Rec", rebuilt()))
     if valid is not None and (only is None or "real" in only):
-        scores.append(score("real", map(as_float, valid[:num_samples].split(CHUNK))))
+        scores.append(score("real", map(as_float, valid[:count].split(CHUNK))))
     return Generation(features.name, features.accuracy, temperature, tuple(scores))
 
 

@@ -19,7 +19,9 @@ class Fit(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(model: Model, x: Tensor, condition: Tensor | None = None, chunk: int = 256) -> Fit:
+def evaluate(
+    model: Model, x: Tensor, condition: Tensor | None = None, chunk: int = 256, **options
+) -> Fit:
     """Mean negative log-likelihood and reconstruction error in eval mode.
 
     Args:
@@ -27,6 +29,7 @@ def evaluate(model: Model, x: Tensor, condition: Tensor | None = None, chunk: in
         x: ``(n, *data)``, floating point, or uint8 images.
         condition: ``(n, …)`` or nothing.
         chunk: samples whose Jacobians are held at once.
+        options: of the model's ``log_prob``, as ``num_samples`` of a VAE's.
 
     Returns:
         A :class:`Fit`.
@@ -48,7 +51,7 @@ def evaluate(model: Model, x: Tensor, condition: Tensor | None = None, chunk: in
         for start in range(0, len(x), chunk):
             part = as_float(x[start : start + chunk], dtype)
             c = None if condition is None else condition[start : start + chunk]
-            log_prob = model.log_prob(part, c)
+            log_prob = model.log_prob(part, c, **options)
             x_hat = model.decode(model.encode(part, c), c)
             nll, kind = nll - float(exact(log_prob.value).sum()), log_prob.kind
             error += float(exact(x_hat - part).square().sum())

@@ -47,12 +47,12 @@ class Scale(NamedTuple):
     epochs: int | None
     batch_size: int | None
     limit: int | None  # training samples
-    num_samples: int  # of each sampler
+    num_samples: int  # of each sampler at most
     steps: int  # of the classifier whose features judge
 
 
 SCALES = {
-    "quick": Scale(16, 20, 64, 1500, 300, 300),
+    "quick": Scale(16, 20, 64, 1500, 500, 500),
     "standard": Scale(32, 10, 256, 20_000, 2000, 800),
     "full": Scale(None, None, None, None, 10_000, 5000),
 }

@@ -76,13 +76,17 @@ def features_for(experiment: Experiment, data: Data, name: str = "classifier") -
         experiment: its profile says how long a classifier trains.
         data: what a classifier is trained on.
         name: ``classifier``, trained on the same data, or ``inception``; tables are compared as
-            they are.
+            they are. The sets that are always there have one classifier each, at every profile.
     """
     device = experiment.train.get("device", "auto")
     if data.train.dim() == 2:
         return features.identity()
     if name == "inception":
-        return features.inception(device="cpu" if device == "auto" else device)
+        return features.inception(device=device)
+    if experiment.data == "digits":
+        return features.digit_features(experiment.seed)
+    if experiment.data == "synthetic-faces":
+        return features.face_features(data.train.shape[-1])
     sets = data.train, data.classes[0], data.test, data.classes[2]
     return features.classifier(*sets, steps=experiment.scale.steps, device=device)
 

@@ -138,6 +138,10 @@ class AggregateVAE(Model):
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.vae.encode(x, condition)
 
+    def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The VAE's codes for given noise: ``(samples, batch, latent)``."""
+        return self.vae.draw_posterior(x, noise, condition)
+
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.vae.decode(z, condition)
 

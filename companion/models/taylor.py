@@ -199,6 +199,10 @@ class TaylorVAE(Model):
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.posterior(x, condition).mean
 
+    def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Codes from q(z | x) for given noise: ``(samples, batch, latent)``, like the noise."""
+        return self.sampling().draw_posterior(x, noise, condition)
+
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         like = x.new_empty(len(x), self.latent_dim)
         kinds = {"noise": "gaussian"}

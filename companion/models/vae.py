@@ -271,17 +271,20 @@ class VAE(Model):
         num_samples: int = 64,
         generator: Generator | None = None,
     ) -> LogProb:
-        """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z."""
-        x = self.data(x)
-        generator = generator or Generator(x.device).manual_seed(0)
-        shape = (num_samples, len(x), self.latent_dim)
-        noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
-        parts = noise.split(max(1, POINTS // len(x)))
-        values = torch.stack(
-            [log(len(e)) - self.terms(x, e, condition, estimator="iwae").loss for e in parts]
-        )
+        """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z.
+
+        No more than ``POINTS`` codes are held at once, so that S may be SFVAE's 50,000.
+        """
+        x, values = self.data(x), []
+        random = {"generator": generator or Generator(x.device).manual_seed(0)}
+        random |= {"device": x.device, "dtype": x.dtype}
+        at_once = max(1, POINTS // len(x))
+        for start in range(0, num_samples, at_once):
+            size = min(at_once, num_samples - start)
+            noise = torch.randn(size, len(x), self.latent_dim, **random)
+            values.append(log(size) - self.terms(x, noise, condition, estimator="iwae").loss)
         kind = f"importance-sampled, {num_samples} codes from the posterior, low on average"
-        return LogProb(values.logsumexp(0) - log(num_samples), kind)
+        return LogProb(torch.stack(values).logsumexp(0) - log(num_samples), kind)
 
     def terms(
         self, x: Tensor, noise: Tensor, condition: Tensor | None = None, **options

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.evaluation import evaluate
+from companion.evaluation import digit_features, evaluate
 from companion.lab.explorable import Computed, Control, Explorable
 from figures import plots
 from figures.explorables import compared_models
@@ -18,7 +18,6 @@ from figures.explorables.compared_models import (
     SHOWN,
     Numbers,
     Trainings,
-    digit_features,
     finish,
 )
 

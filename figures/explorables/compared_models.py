@@ -12,7 +12,8 @@ from torch import Tensor
 
 from companion.contracts import as_float
 from companion.data import images
-from companion.evaluation import Features, classifier, evaluate, gaussian_w2, score_samples
+from companion.evaluation import digit_features, evaluate, gaussian_w2, score_samples
+from companion.evaluation.features import DIGITS_LEARNED
 from companion.evaluation.generation import codes_of
 from companion.experiments.assemble import beta_tc_vae, info_vae, vamp
 from companion.lab.study import Study
@@ -34,7 +35,6 @@ from companion.training import TrainConfig, fit
 
 SHAPE, LATENT, HIDDEN = (1, 8, 8), 8, (128, 128)
 EPOCHS, NOISE, SHOWN = 100, 0.05, 6
-NUM_LEARNED = 797  # training digits that the classifier has seen; not the other 500
 SAMPLERS = ("own", "gaussian", "mixture", "second")  # where codes come from
 METRICS = (*SAMPLERS, "rec", "error", "nll")
 TRAINING = {"epochs": EPOCHS, "batch_size": 128, "learning_rate": 2e-3, "noise": NOISE}
@@ -149,17 +149,9 @@ def data() -> Data:
 
 
 @cache
-def digit_features() -> Features:
-    """A small classifier of digits, whose last hidden layer every distance here compares."""
-    x, held_out, (y, labels) = data()
-    some = x[:NUM_LEARNED], y[:NUM_LEARNED]
-    return classifier(*some, held_out, labels, steps=400, device="cpu")
-
-
-@cache
 def real() -> float:
     """Fréchet distance of 500 real digits that the classifier has not seen: samples' best."""
-    parts = data().train[NUM_LEARNED:], data().held_out
+    parts = data().train[DIGITS_LEARNED:], data().held_out
     return gaussian_w2(*(digit_features()(part).features for part in parts)).value
 
 

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from companion import jacobians
 from companion.data.faces import FACTORS, LABEL, Faces
-from companion.evaluation import FactorReader, decoder_spectrum, gaussian_w2
+from companion.evaluation import decoder_spectrum, face_features, gaussian_w2
+from companion.evaluation.generation import codes_of
 from companion.lab.explorable import Computed, Explorable
 from companion.lab.study import Study, as_bytes
 from companion.latents import fit_latents
-from companion.models import VAE, Model
+from companion.models import Model
 from companion.networks import MLP
 from companion.training import TrainConfig
 from figures import plots
@@ -77,10 +78,9 @@ def make_training_data(seed: int) -> torch.Tensor:
     return make_data(1000 + seed)[0]
 
 
-@cache
-def reader() -> FactorReader:
-    """A reader of factors, trained on faces that no model sees."""
-    return FactorReader(*make_data(3000), *make_data(3001, NUM_TEST))
+def features(x: torch.Tensor) -> torch.Tensor:
+    """What distances compare, of faces less :func:`mean_face`: ``(n, features)``."""
+    return face_features(FACES.size)((x + mean_face()).clamp(0, 1)).features
 
 
 @torch.no_grad()
@@ -89,26 +89,17 @@ def measure(model: Model, seed: int) -> Numbers:
     x, _ = make_data(2000, NUM_TEST)
     x_hat = model.decode(model.encode(x))
     generator = torch.Generator().manual_seed(4000)
-    model.latents, features, shown = None, reader().features(x), {}
-    codes = training_codes(model, seed)
+    model.latents, shown = None, {}
+    codes = codes_of(model, make_training_data(seed), None, torch.Generator().manual_seed(4002))
     for name in SAMPLERS:
         model.latents = None if name == "normal" else fit_latents(name, codes)
         shown[name] = model.sample(NUM_TEST, generator=generator)
-    distances = [gaussian_w2(reader().features(s), features).value for s in shown.values()]
+    distances = [gaussian_w2(features(s), features(x)).value for s in shown.values()]
     model.latents = None
     pictures = ((t[:NUM_SHOWN] + mean_face()).clamp(0, 1) for t in (x_hat, shown["normal"]))
     spectrum = decoder_spectrum(model, 128, generator=torch.Generator().manual_seed(4001)).mean
     error = float((x_hat - x).square().flatten(1).sum(1).mean())
     return Numbers(*(p.numpy() for p in pictures), spectrum.numpy(), error, *distances)
-
-
-def training_codes(model: Model, seed: int) -> torch.Tensor:
-    """The codes that a density is fitted to; a VAE's are drawn from its posterior."""
-    x, generator = make_data(1000 + seed)[0], torch.Generator().manual_seed(4002)
-    if isinstance(model, VAE):
-        noise = torch.randn(1, len(x), LATENT, generator=generator)
-        return model.draw_posterior(x, noise)[0]
-    return model.encode(x)
 
 
 def true_spectrum() -> np.ndarray:
@@ -119,12 +110,11 @@ def true_spectrum() -> np.ndarray:
 
 def extra(models: dict[tuple, Model]) -> dict[str, np.ndarray]:
     """What the pictures need beside the models: faces, their map, what chance gives."""
-    pair = [reader().features(make_data(s, NUM_TEST)[0]) for s in (2000, 2001)]
+    pair = [features(make_data(s, NUM_TEST)[0]) for s in (2000, 2001)]
     return {
         "learned_gamma": WEIGHTS.learned(models),
         "true_spectrum": true_spectrum().astype(np.float32),
         "truth": as_bytes(make_data(2000, NUM_TEST)[0][:NUM_SHOWN] + mean_face()),
-        "reader_r2": reader().test_r2.numpy(),
         "chance": np.float32(gaussian_w2(*pair).value),
     }
 
