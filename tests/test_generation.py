@@ -21,7 +21,7 @@ from companion.evaluation import (
 )
 from companion.evaluation.features import Features, Seen, turned
 from companion.evaluation.generation import codes_of
-from companion.models import MLAE, VAE, Autoencoder, TwoStageVAE, posterior_size
+from companion.models import MLAE, VAE, Autoencoder, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig
 
@@ -97,11 +97,21 @@ def test_a_two_stage_model_brings_its_own_second_stage():
     assert torch.equal(
         draw(found["N"]), torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
     )
-    assert torch.equal(draw(found["second stage"]), draw(model.draw_codes))
+    assert torch.equal(draw(found["small second stage"]), draw(model.draw_codes))
     x = torch.zeros(4000, 3)
     spread = codes_of(model, x, None, torch.Generator().manual_seed(0)).std(0)
     q = posterior_of(first, x[:1])
     assert torch.allclose(spread, q, rtol=0.1)  # draws, not means
+
+
+def test_a_second_stage_smaller_than_the_papers_says_so():
+    """Of a fitted one the widths that it was asked for count, of a model's own those it has."""
+    model, codes = MLAE(MLP(3, 2), MLP(2, 3), (3,), 2), torch.randn(50, 2)
+    once = TrainConfig(epochs=1, device="cpu")
+    for hidden, name in ((3 * (1024,), "second stage"), (3 * (128,), "small second stage")):
+        assert list(samplers(model, codes, once, (name,), hidden)) == [name]
+        own = TwoStageVAE(model, second_stage(2, hidden))
+        assert list(samplers(own, codes, only=(name,))) == [name]
 
 
 def posterior_of(model, x):
