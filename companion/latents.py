@@ -23,9 +23,10 @@ from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb, exact
 from companion.models.base import Model, standard_normal_nll
-from companion.models.gaussian import posterior_size
+from companion.models.two_stage import second_stage
+from companion.models.two_step import FlowTerms
 from companion.models.vae import VAE
-from companion.networks import MLP, flows
+from companion.networks import flows
 from companion.training import TrainConfig, fit
 from companion.training.inputs import check_finite
 
@@ -33,12 +34,6 @@ KINDS = ("standard", "gaussian", "mixture", "second_stage", "flow")
 
 
 SMALLEST = 1e-6  # variance of a direction in which standardised codes do not vary
-
-
-class FlowTerms(NamedTuple):
-    """The negative log-likelihood is the loss."""
-
-    loss: Tensor  # (batch,)
 
 
 class Mixture(nn.Module):
@@ -184,11 +179,7 @@ def build_latents(
     if kind == "flow":
         return Trained(FlowDensity(flows.spline_coupling(latent_dim, hidden=hidden)))
     if kind == "second_stage":
-        encoder = MLP(latent_dim, posterior_size(latent_dim), hidden)
-        decoder = MLP(latent_dim, latent_dim, hidden)
-        options = {"decoder_variance": 0.1, "learn_variance": True, "floor": 1e-4}
-        # from γ = 1 a second stage may stay at its prior and change nothing
-        return Trained(VAE(encoder, decoder, (latent_dim,), latent_dim, **options))
+        return Trained(second_stage(latent_dim, hidden, floor=1e-4))
     return Mixture(components if kind == "mixture" else 1, latent_dim)
 
 

@@ -449,7 +449,8 @@ print(f"the exact expectation, without noise, lies closest to {min(near, key=nea
 many_codes = {"quick": 5_000}.get(profile, 50_000)
 with torch.no_grad():
     estimate = {
-        n: float(sampling.log_prob(test[:50], num_samples=n).value.mean()) for n in (256, many_codes)
+        n: float(sampling.log_prob(test[:50], num_samples=n).value.mean())
+        for n in (256, many_codes)
     }
 print(", ".join(f"{value:.2f} nats from {n:,} codes" for n, value in estimate.items()))
 

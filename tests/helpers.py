@@ -44,8 +44,8 @@ def exact_trace(x, encode, decode, side="encoder", at="data"):
 
 
 def gradients(value, *modules: nn.Module, keep=False):
-    """The gradient of a sum in all parameters of some modules, zeros where it has none."""
-    parameters = [p for module in modules for p in module.parameters()]
+    """The gradient of a sum in what some modules train, zeros where it has none."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     return torch.autograd.grad(
         value.sum(), parameters, allow_unused=True, materialize_grads=True, retain_graph=keep
     )

@@ -54,7 +54,7 @@ LOSSES = {
     "rectangular, conjugate": rectangular("conjugate"),
     "rectangular, exact": rectangular("exact"),
     "rectangular, one pass": rectangular("one-pass"),
-    "rectangular, two steps": rectangular("two-step"),
+    "rectangular, no volume": rectangular("none"),
     "vae": lambda x, f, g: vae_loss(x, doubled(f), g, 1.0, NOISE).loss,
     "vae, iwae": lambda x, f, g: vae_loss(
         x, doubled(f), g, 1.0, NOISE.expand(3, -1, -1), estimator="iwae").loss,

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from companion.experiments.assemble import parameters
-from companion.experiments.experiment import SCALES, Data
+from companion.experiments.experiment import SCALES, Data, Experiment
 from companion.experiments.presets import PRESETS
 from companion.lab import explorable as lab
 from companion.lab.study import Study
-from companion.training import fit
+from companion.training import TrainConfig, fit
 from figures import explorables
 from figures.explorables import batch_orthogonal, mnist, sinusoid, sinusoid_full
 
@@ -136,8 +136,11 @@ def test_all_of_mnist_can_be_trained_again_and_goes_on(saved, tiny, tmp_path, mo
     short = replace(preset, config=replace(preset.config, epochs=1, batch_size=20))
     monkeypatch.setitem(PRESETS, mnist.PAPER.preset, short)
     monkeypatch.setattr(mnist.Comparison, "load", lambda *_: tiny)
+    brief = property(lambda its: (3 * (1024,), TrainConfig(epochs=1)))
+    monkeypatch.setattr(Experiment, "second_stage", brief)
     mnist.PAPER.build(tmp_path)
     arrays, about = saved.pop("mnist_gpu")
+    assert about["second_stage"] == 3 * [1024]
     assert arrays["N"].shape == (3,) and arrays["samples"].dtype == np.uint8
     assert about["data"] == "noise" and all(arrays["seconds"] > 0)
     monkeypatch.setattr(mnist, "score_experiment", lambda *_, **__: pytest.fail("scored twice"))

@@ -27,7 +27,7 @@ from companion.evaluation.generation import codes_of
 from companion.experiments import features_for
 from companion.experiments.assemble import MODELS, WITH_SCALES, within_flows
 from companion.experiments.experiment import Data, choose
-from companion.models import MLAE, VAE, Autoencoder, TwoStageVAE, posterior_size
+from companion.models import MLAE, VAE, Autoencoder, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig
 
@@ -103,7 +103,7 @@ def test_a_two_stage_model_brings_its_own_second_stage():
     assert torch.equal(
         draw(found["N"]), torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
     )
-    assert torch.equal(draw(found["second stage"]), draw(model.draw_codes))
+    assert torch.equal(draw(found["small second stage"]), draw(model.draw_codes))
     x = torch.zeros(4000, 3)
     spread = codes_of(model, x, None, torch.Generator().manual_seed(0)).std(0)
     q = posterior_of(first, x[:1])
@@ -119,6 +119,16 @@ def test_densities_are_fitted_to_draws_of_every_posterior(family):
     model = MODELS[family](*networks, data_shape=(1, 4, 4), latent_dim=2, **options)
     codes = codes_of(model, torch.rand(1, 1, 4, 4).repeat(300, 1, 1, 1), None, torch.Generator())
     assert (codes.std(0) > 0.1).all() == (family != "aef")  # whose codes are deterministic
+
+
+def test_a_second_stage_smaller_than_the_papers_says_so():
+    """Of a fitted one the widths that it was asked for count, of a model's own those it has."""
+    model, codes = MLAE(MLP(3, 2), MLP(2, 3), (3,), 2), torch.randn(50, 2)
+    once = TrainConfig(epochs=1, device="cpu")
+    for hidden, name in ((3 * (1024,), "second stage"), (3 * (128,), "small second stage")):
+        assert list(samplers(model, codes, once, (name,), hidden)) == [name]
+        own = TwoStageVAE(model, second_stage(2, hidden))
+        assert list(samplers(own, codes, only=(name,))) == [name]
 
 
 def posterior_of(model, x):

@@ -21,6 +21,7 @@ from companion.models import (
     RelaxedFlow,
     TaylorVAE,
     TwoStageVAE,
+    TwoStepFlow,
     VampPrior,
     by_epoch,
     core_mask,
@@ -113,6 +114,12 @@ def rectangular(estimator, condition_dim=0, **options):
     )
 
 
+def two_steps():
+    """The flow stands on a first model whose encoder is no left inverse."""
+    first = autoencoder(condition_dim=3)
+    return TwoStepFlow(first, flows.realnvp(2, 3, hidden=[8], activation=nn.Tanh))
+
+
 def vamp():
     """With one component, for at temperature zero a mixture still chooses between its means."""
     encoder = MLP(4, posterior_size(2), [8])
@@ -166,7 +173,7 @@ MODELS = {
     "rectangular": (lambda: rectangular("conjugate"), 0),
     "rectangular exact": (lambda: rectangular("exact", condition_dim=3), 3),
     "rectangular one pass": (lambda: rectangular("one-pass", num_probes=2, condition_dim=3), 3),
-    "rectangular two steps": (lambda: rectangular("two-step"), 0),
+    "two steps": (two_steps, 3),
     "rectangular with free networks": (
         lambda: RectangularFlow(EncoderDecoder(MLP(4, 2, [8]), MLP(2, 4, [8])), None, (4,), 2), 0),
     "taylor": (lambda: taylor(condition_dim=3), 3),

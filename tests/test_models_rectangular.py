@@ -1,4 +1,4 @@
-"""Rectangular flows: exact inverses, estimators against the exact loss, the two-step baseline."""
+"""Rectangular flows: exact inverses, and estimators against the exact loss."""
 
 import pytest
 import torch
@@ -23,12 +23,11 @@ def network(dim=DIM, latent=LATENT):
     return net
 
 
-def model(estimator="conjugate", seed=0, beta=50.0, **options):
+def model(estimator="conjugate", seed=0, beta=50.0, prior=True, **options):
     torch.manual_seed(seed)
-    flow, prior = (realnvp(dim, hidden=[8], activation=nn.SiLU) for dim in (DIM, LATENT))
-    return RectangularFlow(
-        InjectiveFlow(flow, LATENT), prior, (DIM,), LATENT, beta, estimator, **options
-    )
+    flow, over = (realnvp(dim, hidden=[8], activation=nn.SiLU) for dim in (DIM, LATENT))
+    network, over = InjectiveFlow(flow, LATENT), over if prior else None
+    return RectangularFlow(network, over, (DIM,), LATENT, beta, estimator, **options)
 
 
 @pytest.mark.parametrize("latent", [1, 3, 6])
@@ -100,20 +99,16 @@ def test_one_pass_is_exact_for_orthogonal_projections_only():
     assert tied < 1e-9 and injective > 0.1
 
 
-def test_two_steps_hear_one_term_each():
-    m, x = model("two-step"), data((DIM,), batch=8).float()
-    m.advance(0.4, 0)
-    loss = m.loss(x).loss
-    assert max(g.abs().max() for g in gradients(loss, m.prior, keep=True)) == 0
-    assert max(g.abs().max() for g in gradients(loss, m.network)) > 0
-    m.advance(0.5, 5)
-    loss = m.loss(x).loss
-    assert max(g.abs().max() for g in gradients(loss, m.network, keep=True)) == 0
-    assert max(g.abs().max() for g in gradients(loss, m.prior)) > 0
+def test_without_a_volume_the_loss_is_the_error_alone():
+    m, x = model("none", prior=False), data((DIM,), batch=8).float()
+    terms = m.loss(x)
+    assert torch.equal(terms.loss, 50 * terms.reconstruction) and (terms.prior > 0).all()
+    with pytest.raises(ValueError, match="estimator none trains no prior; pass prior=None"):
+        model("none")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", ["conjugate", "exact", "one-pass", "two-step"])
+@pytest.mark.parametrize("estimator", ["conjugate", "exact", "one-pass"])
 def test_training_lowers_the_negative_log_likelihood(estimator):
     torch.manual_seed(0)
     x = torch.randn(256, LATENT) @ torch.randn(LATENT, DIM) + 0.05 * torch.randn(256, DIM)
@@ -143,7 +138,7 @@ def test_a_sweep_takes_the_same_steps_and_says_when_it_cannot():
         sweep(models(), [x, x], configs, progress=False)
 
 
-@pytest.mark.parametrize("estimator", ["exact", "one-pass", "two-step"])
+@pytest.mark.parametrize("estimator", ["exact", "one-pass"])
 def test_the_other_estimators_stack(estimator):
     x = data((DIM,), batch=64).float()
     configs = [TrainConfig(epochs=1, batch_size=32, device="cpu")] * 2
@@ -153,7 +148,7 @@ def test_the_other_estimators_stack(estimator):
 
 def test_refusals():
     net, x = network(), data((DIM,))
-    with pytest.raises(ValueError, match="estimator must be one of .*two-step, got 'cg'"):
+    with pytest.raises(ValueError, match="estimator must be one of .*none, got 'cg'"):
         rectangular_loss(x, net.encode, net.decode, estimator="cg")
     with pytest.raises(ValueError, match="RectangularFlow: estimator must be one of"):
         model("cg")

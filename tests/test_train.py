@@ -59,7 +59,7 @@ def test_a_run_keeps_settings_weights_and_results(tiny, capsys):
     assert "scaled down, NOT the paper's" in printed and "GMM(10)" in printed
     results = json.loads((tiny / "run" / "results.json").read_text())
     names = [score["sampler"] for score in results["generation"]["scores"]]
-    assert names == ["N", "gaussian", "GMM(10)", "second stage", "Rec", "real"]
+    assert names == ["N", "gaussian", "GMM(10)", "small second stage", "Rec", "real"]
     assert all(
         s["frechet"] > 0 and s["num_reference"] == 300 for s in results["generation"]["scores"]
     )
@@ -207,6 +207,39 @@ def test_the_sinusoid_is_trained_as_the_paper_says(tiny, capsys):
     assert parameters(model)["all"] == 2 * blocks + (2 + 1) + (2 + 2)
     betas = [values["beta"] for values, _ in paper.candidates()]
     assert len(betas) == 14 and (betas[0], betas[-1]) == (0.01, 100.0)
+
+
+def test_a_second_stage_is_the_papers_at_full_and_starts_at_a_tenth():
+    """As a model's own stage, and as the column of another model's codes (2SVAE App. D)."""
+    for data, family, hidden, epochs in (
+        ("mnist", "two-stage", 3 * (1024,), 800),
+        ("mnist", "mlae", 3 * (1024,), 800),
+        ("cifar10", "autoencoder", 3 * (1024,), 2000),
+        ("celeba", "mlae", 3 * (1024,), 300),
+        ("power", "mlae", 3 * (1024,), 800),
+    ):
+        paper = choose(data, family, profile="full")
+        assert (paper.second_stage[0], paper.second_stage[1].epochs) == (hidden, epochs)
+    resnet = choose("mnist", name="two-stage-mnist-resnet", profile="full").second_stage
+    assert resnet[0] == 3 * (2048,) and resnet[1].halve_every == 300
+    for profile, shape in (("quick", (1, 8, 8)), ("full", (1, 28, 28))):
+        one = choose("mnist", "two-stage", profile=profile, train={"batch_size": 50})
+        model, config = one.second(one.build(shape))
+        assert model.second.variance.item() == pytest.approx(0.1)
+        assert config.batch_size == 50 and config.epochs == one.second_stage[1].epochs
+
+
+def test_samples_from_a_second_stage_are_judged_by_the_experiments(monkeypatch):
+    """Not by what its own training was changed to."""
+    asked = {}
+    monkeypatch.setattr(selection, "score_samples", lambda *_, **options: asked.update(options))
+    for profile in ("quick", "full"):
+        one = choose("mnist", profile=profile, train=QUICKLY)
+        score_experiment(one, choose("mnist").load(), None, None)
+        assert (asked["hidden"], asked["config"].epochs) == (
+            (3 * (1024,), 800) if profile == "full" else (3 * (128,), 100)
+        )
+        assert asked["config"].device == "cpu"
 
 
 def test_couplings_are_smaller_at_quick():

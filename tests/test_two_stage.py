@@ -5,7 +5,7 @@ import torch
 from helpers import data
 from torch import nn
 
-from companion.models import MLAE, VAE, TwoStageVAE, posterior_size
+from companion.models import MLAE, VAE, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig, fit, sweep
 
@@ -34,6 +34,23 @@ def test_only_the_second_stage_learns_and_its_codes_are_fresh():
     assert not torch.allclose(*z)
     expected = second.loss(z[0], noise=draws[0]["code_noise"]).loss
     assert torch.equal(model.loss(x, **draws[0]).loss, expected)
+
+
+def test_from_a_tenth_a_second_stage_learns_and_from_one_it_stays_at_its_prior():
+    """On codes of a circle with noise, of variance 1 in each direction."""
+    torch.manual_seed(0)
+    angle = 2 * torch.pi * torch.rand(1024)
+    circle = torch.stack([angle.cos(), angle.sin()], 1)
+    z = 2**0.5 * (0.98**0.5 * circle + 0.1 * torch.randn(1024, 2))
+    config = TrainConfig(epochs=40, batch_size=128, learning_rate=2e-3, device="cpu")
+    kl, loss = {}, {}
+    for start in (0.1, 1.0):
+        torch.manual_seed(0)
+        second = second_stage(2, (32, 32), decoder_variance=start)
+        row = fit(second, z, config=config, progress=False).rows[-1]
+        kl[start], loss[start] = row["kl"], row["loss"]
+    assert kl[0.1] > 1.5 and kl[1.0] < 0.3 and loss[0.1] < loss[1.0]
+    assert second_stage(2).variance.item() == pytest.approx(0.1)
 
 
 def test_stacks_like_one_by_one():

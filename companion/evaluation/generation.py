@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from companion.contracts import as_float, exact
 from companion.evaluation.features import Features, joined
@@ -15,7 +15,6 @@ from companion.models.base import Model, evaluating
 from companion.training import TrainConfig
 from companion.training.inputs import check_finite
 
-FITTED = {"gaussian": "gaussian", "GMM(10)": "mixture", "second stage": "second_stage"}
 CHUNK = 250  # samples decoded together
 Codes = Callable[[int, Generator, float], Tensor]  # (n, generator, temperature) -> (n, latent)
 
@@ -39,10 +38,10 @@ class Generation(NamedTuple):
     scores: tuple[Score, ...]
 
     def __str__(self) -> str:
-        lines = [f"{'codes from':<14}{'Fréchet':>10}{'Inception':>11}{'samples':>9}{'against':>9}"]
+        lines = [f"{'codes from':<20}{'Fréchet':>10}{'Inception':>11}{'samples':>9}{'against':>9}"]
         for name, frechet, inception, samples, reference in self.scores:
             shown = "" if inception is None else f"{inception:.2f}"
-            lines.append(f"{name:<14}{frechet:>10.3f}{shown:>11}{samples:>9,}{reference:>9,}")
+            lines.append(f"{name:<20}{frechet:>10.3f}{shown:>11}{samples:>9,}{reference:>9,}")
         how = "" if self.accuracy is None else f", accuracy {self.accuracy:.1%} on held-out images"
         return "\n".join([*lines, f"features: {self.features}{how}"])
 
@@ -82,6 +81,7 @@ def samplers(
     codes: Tensor,
     config: TrainConfig | None = None,
     only: Collection[str] | None = None,
+    hidden: tuple[int, ...] = (64, 64),
 ) -> dict[str, Codes]:
     """Where codes can come from, by column.
 
@@ -91,7 +91,8 @@ def samplers(
     ``prior``       instead of ``N``: the model's own prior where that is learned, as AEF's flow
     ``gaussian``    a full Gaussian fitted to the codes (RIF's "N")
     ``GMM(10)``     ten Gaussians fitted to the codes (RIF)
-    ``second``      "second stage": a VAE on the codes (2SVAE); the model's own where it has one
+    ``second``      "second stage": a VAE on the codes (2SVAE); the model's own where it has one;
+                    "small second stage" where its networks are smaller than the paper's
     ==============  ===========================================================================
 
     Args:
@@ -99,27 +100,48 @@ def samplers(
         codes: ``(n, latent)`` of training data, see :func:`codes_of`.
         config: how a second stage is trained that the model does not have.
         only: fit and return these columns; by default all.
+        hidden: widths of its hidden layers; the paper's are three of 1,024 at least.
 
     >>> from companion.models import MLAE
     >>> from companion.networks import MLP
     >>> model = MLAE(MLP(3, 2), MLP(2, 3), (3,), 2)
     >>> quick = TrainConfig(epochs=1, device="cpu")
     >>> list(samplers(model, torch.randn(50, 2), quick))
-    ['N', 'gaussian', 'GMM(10)', 'second stage']
+    ['N', 'gaussian', 'GMM(10)', 'small second stage']
     """
     two = isinstance(model, TwoStageVAE)
     own = "N" if two or getattr(model, "prior", None) is None else "prior"
     found = {own: (model.first if two else model).draw_codes}
-    for name, kind in FITTED.items():
+    second = second_column(_hidden(model.second.encoder) if two else hidden)
+    for name, kind in {
+        "gaussian": "gaussian",
+        "GMM(10)": "mixture",
+        second: "second_stage",
+    }.items():
         if only is not None and name not in only:
             continue
         if two and kind == "second_stage":
             found[name] = model.draw_codes
         else:
-            found[name] = fit_latents(kind, codes, config=config).sample
+            found[name] = fit_latents(kind, codes, hidden=hidden, config=config).sample
     if only is not None and own not in only and "N" not in only:
         del found[own]
     return found
+
+
+def second_column(hidden: tuple[int, ...]) -> str:
+    """What a second stage with such hidden layers is called; the paper's are three of 1,024.
+
+    >>> second_column((1024, 1024, 1024)), second_column((64, 64))
+    ('second stage', 'small second stage')
+    """
+    is_papers = len(hidden) >= 3 and min(hidden) >= 1024  # 2SVAE App. D; for its Fig. 1 of 2,048
+    return "second stage" if is_papers else "small second stage"
+
+
+def _hidden(network: nn.Module) -> tuple[int, ...]:
+    """Widths of the hidden layers of a fully connected network."""
+    return tuple(m.out_features for m in network.modules() if isinstance(m, nn.Linear))[:-1]
 
 
 @torch.no_grad()
@@ -151,6 +173,7 @@ def score_samples(
     temperature: float = 1.0,
     config: TrainConfig | None = None,
     only: Collection[str] | None = None,
+    hidden: tuple[int, ...] = (64, 64),
     seed: int = 0,
 ) -> Generation:
     """Score samples from every place in :func:`samplers`, and reconstructions, against test data.
@@ -174,6 +197,7 @@ def score_samples(
         temperature: of the codes.
         config: see :func:`samplers`.
         only: these columns; by default all.
+        hidden: see :func:`samplers`.
         seed: of codes, conditions and densities.
 
     Source: MLAE Tables 2 and 5, RIF Table 1, 2SVAE Table 1.
@@ -201,7 +225,7 @@ def score_samples(
             yield model.decode(model.encode(x, c), c)
 
     codes = codes_of(model, train[:num_codes], _first(condition, num_codes), chance)
-    found = samplers(model, codes, config, only)
+    found = samplers(model, codes, config, only, hidden)
     with evaluating(model), torch.no_grad():
         scores = [score(name, decoded(draw)) for name, draw in found.items()]
         if only is None or "Rec" in only:

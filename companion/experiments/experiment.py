@@ -24,10 +24,10 @@ from companion.experiments.assemble import (
     within_flows,
 )
 from companion.experiments.papers import mlae_tabular
-from companion.experiments.presets import PRESETS, Preset, growing
-from companion.models import VAE, Model, TwoStageVAE, posterior_size
+from companion.experiments.presets import PRESETS, Preset, growing, second_of
+from companion.models import Model, TwoStageVAE, second_stage
 from companion.models.base import evaluating
-from companion.networks import MLP, build
+from companion.networks import build
 from companion.networks.table import BN, SIGMOID, Table
 from companion.training.config import TrainConfig, check_fields
 from companion.training.loop import check_monitor
@@ -57,6 +57,7 @@ SCALES = {
     "full": Scale(None, None, None, None, 10_000, 5000),
 }
 TABLE_EPOCHS = 60  # of a small table at quick, whose epoch is a few steps
+SECOND_EPOCHS = 100  # of a small second stage
 
 
 class Data(NamedTuple):
@@ -142,6 +143,13 @@ class Experiment:
         on the manifold of most other models is best where they have collapsed.
         """
         return self.preset.family == "aef"
+
+    @property
+    def second_stage(self) -> tuple[tuple[int, ...], TrainConfig]:
+        """Hidden widths and training of a VAE on codes: 2SVAE's for these data, or small ones."""
+        if self.scale.width is not None:
+            return 3 * (8 * self.scale.width,), TrainConfig(epochs=SECOND_EPOCHS)
+        return self.preset.second or second_of(self.preset.data)
 
     def candidates(self) -> list[tuple[dict[str, float], "Experiment"]]:
         """Every setting that the paper searches, with the experiment that has it.
@@ -252,15 +260,11 @@ class Experiment:
         """The second stage over a trained first one, and how it is trained."""
         if self.preset.family != "two-stage":
             return None
-        hidden, config = self.preset.second or ((1024,) * 3, self.preset.config)
-        if self.scale.width is not None:
-            hidden = (8 * self.scale.width,) * 3
-        latent = first.latent_dim
+        hidden, config = self.second_stage
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + 1)
-            networks = MLP(latent, posterior_size(latent), hidden), MLP(latent, latent, hidden)
-            second = VAE(*networks, (latent,), latent, learn_variance=True)
-        return TwoStageVAE(first, second), self._scaled(config)
+            second = second_stage(first.latent_dim, hidden)
+        return TwoStageVAE(first, second), replace(config, **{"seed": self.seed, **self.train})
 
     def _table(self, data_shape: tuple[int, ...]) -> tuple[Table, int]:
         """The preset's networks for data of this shape, small ones where the profile asks."""

@@ -326,6 +326,16 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def second_of(data: str) -> tuple[tuple[int, ...], TrainConfig]:
+    """Hidden widths and training of 2SVAE's second stage on some data; of other data MNIST's.
+
+    >>> hidden, config = second_of("cifar10")
+    >>> hidden, config.epochs, second_of("power")[1].epochs
+    ((1024, 1024, 1024), 2000, 800)
+    """
+    return PRESETS.get(f"two-stage-{data}-infogan", PRESETS["two-stage-mnist-infogan"]).second
+
+
 def listing() -> str:
     """All presets with their place in the papers, a line each.
 

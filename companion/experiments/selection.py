@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from companion.evaluation.generation import Generation, score_samples
 from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import fit_experiment
 from companion.models.base import Model
-from companion.training import History, TrainConfig
+from companion.training import History
 
 SCORE = "score.json"
 # by which column of samples a paper's criterion chooses
@@ -111,14 +112,14 @@ def score_experiment(
         only: these columns of the table; by default all.
     """
     conditions = data.conditions if experiment.preset.conditional else (None,) * 3
-    at = {"valid": 1, "test": 2}[on]
+    at, (hidden, config) = {"valid": 1, "test": 2}[on], experiment.second_stage
     return score_samples(
         model, data.train, data[at], seen,
         valid=data.valid if on == "test" else None,
         condition=conditions[0], test_condition=conditions[at],
         num_samples=experiment.scale.num_samples, temperature=experiment.temperature,
-        config=TrainConfig(device=experiment.train.get("device", "auto"), epochs=100),
-        only=only, seed=experiment.seed,
+        config=replace(config, device=experiment.train.get("device", "auto")),
+        only=only, hidden=hidden, seed=experiment.seed,
     )  # fmt: skip
 
 

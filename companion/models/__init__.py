@@ -19,7 +19,8 @@ from companion.models.mlae import MLAE, MLAETerms, mlae_loss
 from companion.models.rectangular import RectangularFlow, RectangularTerms, rectangular_loss
 from companion.models.relaxed import RelaxedFlow, RelaxedTerms, penalty, relaxed_loss
 from companion.models.taylor import TaylorTerms, TaylorVAE, taylor_loss
-from companion.models.two_stage import TwoStageVAE
+from companion.models.two_stage import TwoStageVAE, second_stage
+from companion.models.two_step import FlowTerms, TwoStepFlow
 from companion.models.vae import VAE, VAETerms, vae_loss
 from companion.models.vamp_prior import VampPrior
 from companion.models.weight_schedules import by_epoch, constant, linear
@@ -34,6 +35,7 @@ __all__ = [
     "AutoencoderTerms",
     "DenoisingAutoencoder",
     "DenoisingTerms",
+    "FlowTerms",
     "MLAETerms",
     "Model",
     "Posterior",
@@ -44,6 +46,7 @@ __all__ = [
     "TaylorTerms",
     "TaylorVAE",
     "TwoStageVAE",
+    "TwoStepFlow",
     "VAETerms",
     "VampPrior",
     "aef_loss",
@@ -59,6 +62,7 @@ __all__ = [
     "posterior_size",
     "rectangular_loss",
     "relaxed_loss",
+    "second_stage",
     "taylor_loss",
     "vae_loss",
 ]

@@ -17,7 +17,7 @@ from companion.models.base import (
 from companion.models.weight_schedules import Schedule, constant
 from companion.networks.flows import Flow
 
-Estimator = Literal["conjugate", "exact", "one-pass", "two-step"]
+Estimator = Literal["conjugate", "exact", "one-pass", "none"]
 
 
 class RectangularTerms(NamedTuple):
@@ -39,8 +39,6 @@ def rectangular_loss(
     prior: Callable[[Tensor], Tensor] = standard_normal_nll,
     estimator: Estimator = "conjugate",
     condition: Tensor | None = None,
-    density_weight: float | Tensor = 1.0,
-    manifold_weight: float | Tensor = 1.0,
     **options,
 ) -> RectangularTerms:
     """The loss of a rectangular flow, for any encoder and decoder.
@@ -54,8 +52,8 @@ def rectangular_loss(
     ``exact``       :func:`companion.jacobians.log_volume`, by the whole Jacobian
     ``one-pass``    :func:`companion.volume.surrogate` on the decoder at x̂ (MLAE eq. 11), which
                     takes f'(x̂) for g'(z)'s pseudo-inverse
-    ``two-step``    none: w_d·(−log p_Z(sg[z])) + w_m·β‖x̂ − x‖², so that the manifold never hears
-                    of likelihood (the baseline of Caterini et al., after Brehmer and Cranmer 2020)
+    ``none``        none, and the loss is β‖x̂ − x‖² alone, as in the first step of
+                    :class:`companion.models.TwoStepFlow`: the manifold never hears of likelihood
     ==============  ==============================================================================
 
     Args:
@@ -66,8 +64,6 @@ def rectangular_loss(
         prior: negative log-density of codes, ``(batch, latent) -> (batch,)``.
         estimator: see above.
         condition: second argument of both maps, or nothing.
-        density_weight: w_d of ``two-step``.
-        manifold_weight: w_m of ``two-step``.
         options: those of the estimator, ``num_probes, kind, probes, tolerance, …``.
 
     Returns:
@@ -112,12 +108,9 @@ def rectangular_loss(
     if estimator == "exact":
         log_volume = jacobians.log_volume(decode, z, condition, differentiable=True)
     reconstruction = (x_hat - x).square().flatten(1).sum(-1)
-    if estimator == "two-step":
-        nll = prior(z.detach())
-        loss = density_weight * nll + manifold_weight * beta * reconstruction
-    else:
-        nll = prior(z)
-        loss = nll + log_volume + beta * reconstruction
+    nll, loss = prior(z), beta * reconstruction
+    if estimator != "none":
+        loss = nll + log_volume + loss
     return RectangularTerms(nll, log_volume, reconstruction, rounds, residual, loss)
 
 
@@ -136,14 +129,13 @@ class RectangularFlow(Model):
         data_shape: shape of one sample.
         latent_dim: size of one code.
         beta: weight of the reconstruction, a number or a schedule of (progress, epoch).
-        estimator: as in :func:`rectangular_loss`. With ``two-step`` training shapes the manifold
-            in its first half and fits the density in its second.
+        estimator: as in :func:`rectangular_loss`.
         options: those of the estimator without tensors: ``num_probes, kind, tolerance,
             max_iterations, stop_early``; a sweep needs ``stop_early=False``.
 
     Raises:
-        ValueError: for an unknown estimator, a negative β, and a layer that normalises over the
-            batch, which no exact inverse survives.
+        ValueError: for an unknown estimator, a negative β, a prior that ``none`` would not train,
+            and a layer that normalises over the batch, which no exact inverse survives.
 
     Source: MLAE §3; Caterini et al. (2021), whose regularisation is β = 50.
 
@@ -178,9 +170,13 @@ class RectangularFlow(Model):
         self.options = {"estimator": estimator, **options}
         self.schedule = beta if callable(beta) else constant(beta)
         self.register_buffer("beta", torch.tensor(float(self.schedule(0.0, 0))))
-        self.register_buffer("stage", torch.tensor([1.0, 1.0]))  # weights: manifold, density
         if not self.beta >= 0:
             raise ValueError(f"RectangularFlow: beta must not be negative, got {float(self.beta)}")
+        if estimator == "none" and prior is not None:
+            raise ValueError(
+                "RectangularFlow: estimator none trains no prior; pass prior=None and fit one to "
+                "the codes with TwoStepFlow"
+            )
         if batch_norms(self):
             raise ValueError(
                 "RectangularFlow: its networks must treat samples independently, got one that "
@@ -205,7 +201,7 @@ class RectangularFlow(Model):
         return -self.prior.log_prob(z, condition)
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
-        if self.options["estimator"] in ("exact", "two-step"):
+        if self.options["estimator"] in ("exact", "none"):
             return {}
         like = x.new_empty(len(x), self.latent_dim)
         kind, num_probes = self.options.get("kind", "orthogonal"), self.options.get("num_probes", 1)
@@ -227,8 +223,6 @@ class RectangularFlow(Model):
             self.beta,
             lambda z: self.prior_nll(z, condition),
             condition=condition,
-            manifold_weight=self.stage[0],
-            density_weight=self.stage[1],
             **self.options,
             **(draws or self.draw(x, generator)),
         )
@@ -244,6 +238,4 @@ class RectangularFlow(Model):
 
     def advance(self, progress: float, epoch: int) -> dict[str, Tensor]:
         self.beta.fill_(self.schedule(progress, epoch))
-        if self.options["estimator"] == "two-step":
-            self.stage.copy_(torch.tensor([progress < 0.5, progress >= 0.5]))
-        return {"beta": self.beta, "stage": self.stage}
+        return {"beta": self.beta}

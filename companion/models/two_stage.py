@@ -5,7 +5,34 @@ from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb
 from companion.models.base import Model
+from companion.models.gaussian import posterior_size
 from companion.models.vae import VAE, VAETerms
+from companion.networks import MLP
+
+
+def second_stage(latent_dim: int, hidden: tuple[int, ...] = (64, 64), **options) -> VAE:
+    """A VAE over codes ``(batch, latent)``, with as many latents, whose γ is learned.
+
+    It starts at γ = 0.1. Codes have a variance of about 1 in each direction, and a direction is
+    used only where its variance exceeds γ: from γ = 1 a second stage may stay at its prior.
+
+    Args:
+        latent_dim: size of one code.
+        hidden: widths of the encoder's and the decoder's hidden layers; the paper's have three.
+        options: of :class:`companion.models.VAE`.
+
+    Source: 2SVAE §4 and App. D, which does not say where γ starts.
+
+    >>> rng = torch.manual_seed(0)
+    >>> round(second_stage(2).variance.item(), 3)
+    0.1
+    """
+    networks = (
+        MLP(latent_dim, posterior_size(latent_dim), hidden),
+        MLP(latent_dim, latent_dim, hidden),
+    )
+    options = {"decoder_variance": 0.1, "learn_variance": True} | options
+    return VAE(*networks, (latent_dim,), latent_dim, **options)
 
 
 class TwoStageVAE(Model):
@@ -21,7 +48,8 @@ class TwoStageVAE(Model):
     Args:
         first: a trained model, frozen from here on unless joint: a VAE. From any other the codes
             are ``encode(x)``, as from an autoencoder, which 2SVAE's footnote 5 warns of.
-        second: a VAE whose data are the first's codes, ``data_shape == (first.latent_dim,)``.
+        second: a VAE whose data are the first's codes, ``data_shape == (first.latent_dim,)``, say
+            that of :func:`second_stage`.
         joint: train both stages together.
 
     Raises:
@@ -34,8 +62,7 @@ class TwoStageVAE(Model):
     >>> from companion.networks import MLP
     >>> rng = torch.manual_seed(0)
     >>> first = VAE(MLP(5, posterior_size(2)), MLP(2, 5), (5,), 2, learn_variance=True)
-    >>> second = VAE(MLP(2, posterior_size(2)), MLP(2, 2), (2,), 2, learn_variance=True)
-    >>> TwoStageVAE(first, second).sample(3).shape
+    >>> TwoStageVAE(first, second_stage(2)).sample(3).shape
     torch.Size([3, 5])
     """
 

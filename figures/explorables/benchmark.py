@@ -39,7 +39,7 @@ COLUMNS = {
     "own": "N (own prior)",
     "gaussian": "Gaussian",
     "mixture": "GMM(10)",
-    "second": "2nd stage",
+    "second": "small 2nd stage",
     "rec": "Rec",
 }
 LABELS = tuple(COLUMNS[name] for name in SAMPLERS)
@@ -124,13 +124,14 @@ def table(beta: float, gamma: float, names: Sequence[str] = tuple(COMPARED)) -> 
     >>> table(10.0, 0.05, ["mlae"]).splitlines()[1].startswith("MLAE, β = 10")
     True
     """
-    heads = "".join(f"{label:>14}" for label in COLUMNS.values())
+    wide = {name: max(14, len(label) + 2) for name, label in COLUMNS.items()}
+    heads = "".join(f"{label:>{wide[name]}}" for name, label in COLUMNS.items())
     lines = [
         f"{'':22}{heads}{'‖x̂ − x‖²':>14}{'NLL, nats':>14}  {'kind':9}{'step':>5}{'numbers':>9}"
     ]
     for name in names:
         key = key_at(name, beta, gamma)
-        row = "".join(f"{spread(key, column):>14}" for column in COLUMNS)
+        row = "".join(f"{spread(key, column):>{wide[column]}}" for column in COLUMNS)
         row += f"{spread(key, 'error', 2):>12}{spread(key, 'nll'):>14}  {kind(name):9}"
         row += f"{cost(name, 'step'):5.1f}{cost(name, 'parameters'):9,.0f}"
         mark = "" if COMPARED[name].prior == "N(0, 1)" else " †"

@@ -28,7 +28,8 @@ from companion.models import (
     RelaxedFlow,
     TaylorVAE,
     TwoStageVAE,
-    posterior_size,
+    TwoStepFlow,
+    second_stage,
 )
 from companion.networks import MLP, EncoderDecoder, flows, spectral_norm
 from companion.training import TrainConfig, fit
@@ -78,8 +79,7 @@ def _rectangular(beta: float) -> Model:
 
 
 def _two_step(beta: float = 50.0) -> Model:
-    net, prior = EncoderDecoder(*pair()), flows.realnvp(LATENT, **STEPS)
-    return RectangularFlow(net, prior, SHAPE, LATENT, beta, "two-step")
+    return RectangularFlow(EncoderDecoder(*pair()), None, SHAPE, LATENT, beta, "none")
 
 
 def _relaxed(beta: float, objective: str) -> Model:
@@ -116,7 +116,9 @@ COMPARED = {
     "tc": Compared("β-TC-VAE", "gamma", partial(_of, beta_tc_vae), note="its β is 4"),
     "info": Compared("InfoVAE", "", partial(_of, info_vae, 0.05), note="γ = 0.05, MMD, weight 10"),
     "vamp": Compared("VampPrior", "", partial(_of, vamp, 0.05), "50 posteriors", note="γ = 0.05"),
-    "learned": Compared("VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="and 2nd stage"),
+    "learned": Compared(
+        "VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="and small 2nd stage"
+    ),
     "aef": Compared("AEF", "", partial(_aef, False), note="linear core, no flows"),
     "aef-flows": Compared("AEF, flows", "", partial(_aef, True), "flow", "linear core"),
     "two-step": Compared("two steps", "", _two_step, "flow", "β = 50"),
@@ -173,13 +175,15 @@ def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
 
 
 def finish(model: Model, seed: int) -> Model:
-    """What comes after training: 2SVAE's second stage, the proposal of AEF's likelihood."""
-    if getattr(model, "learn_variance", False):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1000 + seed)
-            second = MLP(LATENT, posterior_size(LATENT)), MLP(LATENT, LATENT)
-            options = {"decoder_variance": 0.1, "learn_variance": True, "floor": 1e-4}
-            model = TwoStageVAE(model, VAE(*second, (LATENT,), LATENT, **options))
+    """What comes after training: a second stage or step, the proposal of AEF's likelihood."""
+    before = model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1000 + seed)
+        if getattr(model, "learn_variance", False):
+            model = TwoStageVAE(model, second_stage(LATENT, floor=1e-4))
+        elif getattr(model, "options", {}).get("estimator") == "none":
+            model = TwoStepFlow(model, flows.realnvp(LATENT, **STEPS))
+    if model is not before:
         fit(model, data().train, config=make_config(seed), progress=False)
     if isinstance(model, AEF):
         model.tune_proposal(with_noise(data().held_out[:200]), num_samples=64)

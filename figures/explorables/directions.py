@@ -12,7 +12,7 @@ from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import active_dimensions, noise_effect, variance_spectrum
 from companion.lab.explorable import Computed, Control, Explorable, compare
-from companion.models import VAE, TwoStageVAE, posterior_size
+from companion.models import VAE, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
 from figures import plots
@@ -38,10 +38,7 @@ def make_second(first: VAE, seed: int = 0) -> TwoStageVAE:
     """A second stage with as many latents, two hidden layers of 128, on top of a first."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
-        size = first.latent_dim
-        nets = MLP(size, posterior_size(size), (128, 128)), MLP(size, size, (128, 128))
-        second = VAE(*nets, (size,), size, decoder_variance=0.1, learn_variance=True)
-        return TwoStageVAE(first, second)
+        return TwoStageVAE(first, second_stage(first.latent_dim, (128, 128)))
 
 
 def make_config(seed: int = 0, epochs: int = EPOCHS) -> TrainConfig:

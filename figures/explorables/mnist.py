@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from companion.atomic import write_json
 from companion.contracts import as_float
 from companion.evaluation import Features
+from companion.evaluation.generation import second_column
 from companion.experiments import features_for, fit_experiment, score_experiment
 from companion.experiments.experiment import Data, Experiment, choose
 from companion.lab.explorable import Source, compare
@@ -110,6 +111,8 @@ class Comparison(Source):
             arrays = {name: values[:, 0] for name, values in arrays.items()}
         about = {"data": data.note, "models": list(self.models), "preset": self.preset}
         about |= {"training": self.train, "runs": list(self.seeds)}
+        some = self.make(next(iter(self.models)), self.seeds[0])
+        about["second_stage"] = list(some.second_stage[0])
         of_each = ("features", "parameters", "device", "trained_with")
         every = [run for runs in found.values() for run in runs]
         return arrays, about | {name: [run[name] for run in every] for name in of_each}
@@ -129,6 +132,15 @@ class Comparison(Source):
         """
         values = self.arrays[column].astype(float).reshape(len(self.models), len(self.seeds))
         return dict(zip(self.models, values, strict=True))
+
+    def caption(self, column: str) -> str:
+        """A column as it is shown: a second stage that is not of the paper's size says so.
+
+        >>> PAPER.caption("GMM(10)"), PAPER.caption("second stage")
+        ('GMM(10)', 'small second stage')
+        """
+        hidden = self.about.get("second_stage", (64, 64))  # before it was kept it was that small
+        return second_column(tuple(hidden)) if column == "second stage" else column
 
     def check(self) -> list[str]:
         """Retrain one autoencoder and compare it with the band of its runs; of one run, ± 30 %."""

@@ -10,7 +10,7 @@ from companion.data.manifold import Manifold
 from companion.evaluation import gaussian_w2
 from companion.lab.explorable import Control, Explorable
 from companion.lab.study import Study
-from companion.models import VAE, Autoencoder, Model, TwoStageVAE, posterior_size
+from companion.models import VAE, Autoencoder, Model, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig
 from figures import plots
@@ -61,9 +61,7 @@ def make_second(first: Model, seed: int, joint: bool = False) -> TwoStageVAE:
     """A second stage on it, whose γ starts at 0.1: from 1 it stays at the prior."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 100)
-        nets = MLP(LATENT, posterior_size(LATENT), HIDDEN), MLP(LATENT, LATENT, HIDDEN)
-        options = {"learn_variance": True, "decoder_variance": 0.1}
-        return TwoStageVAE(first, VAE(*nets, (LATENT,), LATENT, **options), joint)
+        return TwoStageVAE(first, second_stage(LATENT, HIDDEN), joint)
 
 
 def make_autoencoder(seed: int) -> Autoencoder:
