@@ -16,7 +16,7 @@ from scipy.stats import ttest_1samp
 
 from companion.cli import main
 from companion.lab import claims, provenance, verdicts
-from figures.explorables import sinusoid
+from figures.explorables import mnist, sinusoid
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 ENTRY = '[a]\npaper = "MLAE"\nplace = "eq. 1"\nsays = "so"\nmeasures = "this"\n'
@@ -239,3 +239,10 @@ def test_a_study_says_what_made_it():
     assert made["trainings"] == len(sinusoid.STUDY.seeds) and made["device"] == "cpu"
     assert made["samples"] == [len(sinusoid.make_data(0.1, 0))]
     assert made["steps"] == [1500] and made["lattice"] == "sinusoid"
+
+
+def test_only_a_papers_own_setting_is_evidence_of_that_kind():
+    whole, short = mnist.PAPER.made, mnist.SHORT.made
+    assert (whole["evidence"], whole["samples"], whole["steps"]) == ("paper", 50_000, 50_000)
+    assert "H200" in whole["device"]
+    assert "evidence" not in short and short["samples"] == 8000

@@ -20,12 +20,14 @@ from companion.evaluation import Features
 from companion.evaluation.generation import second_column
 from companion.experiments import features_for, fit_experiment, score_experiment
 from companion.experiments.experiment import Data, Experiment, choose
+from companion.experiments.sizes import SIZES
 from companion.lab.explorable import Source, compare
 from companion.lab.study import as_bytes
 from figures import plots
 
 DRAWN = ("N", "gaussian", "GMM(10)", "Rec")  # where codes of samples come from
 SHOWN, ACROSS = 48, 16  # samples with codes from N(0, 1), and how many in a row
+TEST_FILES = (8000, 1000, 1000)  # how the official test digits are cut
 MLAE, AUTOENCODER = ("mlae", {"beta": 10.0}), ("autoencoder", {})
 
 
@@ -132,6 +134,20 @@ class Comparison(Source):
         """
         values = self.arrays[column].astype(float).reshape(len(self.models), len(self.seeds))
         return dict(zip(self.models, values, strict=True))
+
+    @property
+    def made(self) -> dict:
+        """What made the record, as a claim says it; a paper's own where nothing was changed."""
+        experiment = self.make("autoencoder", self.seeds[0])
+        n = TEST_FILES[0] if self.test_files_only else SIZES["mnist"][0]
+        config, model = experiment.config(n), experiment.build(experiment.preset.table.data_shape)
+        found = {
+            "samples": n,
+            "steps": config.epochs * (n // config.batch_size),
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
+        changed = self.train or self.test_files_only
+        return found | super().made | ({} if changed else {"evidence": "paper"})
 
     def caption(self, column: str) -> str:
         """A column as it is shown: a second stage that is not of the paper's size says so.
