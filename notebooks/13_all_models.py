@@ -415,7 +415,8 @@ print("; ".join(f"{n:,} of each kind against {m:,} test images" for n, m in coun
 #
 # That takes its time, so here is what came of it once, on a CPU: MNIST's 10,000 official test digits, cut into
 # 8,000, 1,000 and 1,000, MLAE Table 9's ConvNet+ with BatchNorm for all three models, six epochs. (`companion
-# rebuild mnist_full` makes it again; it needs the files.)
+# rebuild mnist_full` makes it again; it needs the files.) This record is older than the rule of equal counts: it has
+# 10,000 samples of each kind, but 1,000 reconstructions and 1,000 real digits, whose distances are larger for that.
 
 # %% mystnb={"image": {"alt": "Fréchet distances of MNIST samples of three models, by where codes come from, with the range of three trainings."}}
 from figures.explorables import mnist
