@@ -54,6 +54,7 @@ device = "auto"
 beta = 10.0  # MLAE's weight of the reconstruction error
 gamma = 0.05  # the fixed decoder variance of a VAE (2SVAE); 1/2β is the same price
 dataset = "auto"  # auto (by profile), synthetic-faces or celeba
+compared_by = "auto"  # auto (inception for photographs at full), classifier or inception
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/12 if empty
 
 # %%
@@ -62,6 +63,7 @@ from companion.lab.parameters import PROFILES, between, device_name, folder, gua
 guard(
     globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
     gamma=between(0.001, 1000), dataset=("auto", "synthetic-faces", "celeba"), directory=folder,
+    compared_by=("auto", "classifier", "inception"),
 )  # fmt: skip
 
 # %% [markdown]
@@ -168,12 +170,17 @@ print(f"γ = 0.05: one unit of error costs {price.mean():.3f}, as at β = 10")
 # %%
 from companion.contracts import as_float
 from companion.data import images
+from companion.evaluation import inception
 
 if dataset == "auto":
     dataset = "synthetic-faces" if profile == "quick" else "celeba"
 
 # %%
 synthetic, size = dataset == "synthetic-faces", 64 if profile == "full" else 32
+if compared_by == "auto":
+    compared_by = "inception" if profile == "full" and not synthetic else "classifier"
+if compared_by == "inception":
+    inception(device=device)  # hours before it is needed, it says what is missing
 data = images.load(dataset, size=size, seed=seed)
 print(data.note, [len(part.x) for part in (data.train, data.valid, data.test)])
 
@@ -337,26 +344,27 @@ show(figure, f"Twelve samples of each of {', '.join(samples)}, with {', '.join(k
 # ### How near are they to faces?
 #
 # A Fréchet distance compares two Gaussians fitted to *features* of two sets of images; with other
-# features it is another number. At `full` they are those of the papers' Inception network; its weights are
-# a file that has to be there. At `standard` photographs have no classes, and a small network learns by how
-# many quarter turns they were turned; for synthetic faces it reads the ten factors, and we print how well.
-# So **only the numbers at `full` are of the papers' kind**; the others compare with each other.
+# features it is another number. Those of the papers' Inception network, whose weights are a file that has to
+# be there, are taken for photographs at `full`. Otherwise a small network serves: for photographs, which have
+# no classes, it learns by how many quarter turns they were turned; for synthetic faces it reads the ten factors,
+# and we print how well. So **only Inception's numbers are of the papers' kind**; the others compare with each
+# other.
 
 # %%
 from sklearn.metrics import r2_score
 
-from companion.evaluation import classifier, face_features, gaussian_w2, inception
+from companion.evaluation import classifier, face_features, gaussian_w2
 from companion.experiments.experiment import SCALES
 
-if synthetic:
+if compared_by == "inception":
+    features = inception(device=device)
+elif synthetic:
     features = face_features(size)
     faces_drawn, f = Faces(size).sample(500, torch.Generator().manual_seed(20_000 + seed))
     factors = torch.erf(f / 2**0.5)
     read = r2_score(factors, features(faces_drawn).numbers, multioutput="raw_values")
     shares = zip(FACTORS, read, strict=True)
     print("share of variance read: " + ", ".join(f"{name} {r:.2f}" for name, r in shares))
-elif profile == "full":
-    features = inception(device=device)
 else:
     sets = data.train.x[:count], None, data.test.x[:held_out], None
     features = classifier(*sets, steps=SCALES[profile].steps, device=device)
@@ -565,7 +573,7 @@ show(
 # (in units of its uniform scale from −1 to 1), largest first:
 
 # %%
-if synthetic:
+if synthetic and compared_by == "classifier":
     for name, walk in zip(ticks, walks, strict=True):
         found = features(walk.clamp(0, 1)).numbers
         span = found.max(0).values - found.min(0).values

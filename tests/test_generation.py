@@ -1,6 +1,7 @@
 """Samples and their scores, against closed forms and against torchmetrics."""
 
-import importlib.util
+import hashlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
+from companion import evaluation
 from companion.data import images
 from companion.data.faces import FACTORS, Faces
+from companion.data.fetch import ChecksumError, DataNotFoundError
 from companion.evaluation import (
     Classifier,
     classifier,
@@ -256,23 +259,63 @@ def test_a_class_is_recognised_from_its_probability_on():
     assert seen.classes().tolist() == [0, -1] and seen.classes(0.75).tolist() == [0, 1]
 
 
-def test_inception_says_what_it_needs():
-    if importlib.util.find_spec("torch_fidelity"):
-        pytest.skip("torch-fidelity is here")
-    with pytest.raises(ImportError, match=r'pip install "torchmetrics\[image\]"'):
+class Stand(nn.Module):
+    """What torchmetrics makes of torch-fidelity's network, with a handful of weights."""
+
+    def __init__(self, name, features, weights, antialias):
+        super().__init__()
+        assert (features, antialias) == (["2048", "logits_unbiased"], False)
+        self.matrix = torch.load(weights, weights_only=True)
+
+    def _torch_fidelity_forward(self, x):
+        assert x.dtype == torch.uint8 and x.shape[1] == 3
+        return x.flatten(1).float() @ self.matrix, x.flatten(1).float()
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """The small network is installed, and its weights are a file with a known sum."""
+    path = tmp_path / evaluation.features.INCEPTION.name
+    path.parent.mkdir()
+    torch.save(torch.eye(12), path)
+    known = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    file = replace(evaluation.features.INCEPTION, known_hash=known)
+    monkeypatch.setattr(evaluation.features, "INCEPTION", file)
+    monkeypatch.setattr(evaluation.features, "find_spec", lambda name: name == "torch_fidelity")
+    monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Stand)
+    return path
+
+
+def test_inception_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(evaluation.features, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[inception\]" -c constraints.txt'):
         inception()
 
 
-def test_inception_is_shown_bytes_in_three_channels(monkeypatch):
-    class Fake(nn.Module):
-        def __init__(self, name, features, weights, antialias):
-            super().__init__()
-            assert (features, antialias) == (["2048", "logits_unbiased"], False)
+def test_inception_names_the_missing_file_and_its_place(stand_in):
+    root = stand_in.parents[1]
+    assert inception(root, download=False).name.startswith("Inception v3")
+    stand_in.write_bytes(b"another file")
+    with pytest.raises(ChecksumError, match="expected"):
+        inception(root, download=False)
+    stand_in.unlink()
+    with pytest.raises(DataNotFoundError) as error:
+        inception(root, download=False)
+    for part in (stand_in.name, str(stand_in.parent), "sha256", "github.com/toshas"):
+        assert part in str(error.value)
 
-        def _torch_fidelity_forward(self, x):
-            assert x.dtype == torch.uint8 and x.shape[1:] == (3, 2, 2)
-            return x.flatten(1).float(), x.flatten(1).float()
 
-    monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Fake)
-    seen = inception()(torch.tensor([[[[0.0, 0.5], [1.2, -1.0]]]]))
-    assert seen.features[0].tolist() == 3 * [0.0, 128.0, 255.0, 0.0]
+def test_inception_is_shown_bytes_in_three_channels(stand_in):
+    look = inception(stand_in.parents[1], download=False, device="cpu")
+    seen = look(torch.tensor([[[[0.0, 0.5], [1.2, -1.0]]]]))
+    assert seen.features[0].tolist() == 3 * [0.0, 128.0, 255.0, 0.0] == seen.logits[0].tolist()
+
+
+def test_samples_are_scored_by_inception(stand_in):
+    shape = (1, 2, 2)
+    model = Autoencoder(MLP(shape, 2), MLP(2, shape), shape, 2)
+    x, look = torch.rand(40, *shape), inception(stand_in.parents[1], download=False, device="cpu")
+    table = score_samples(model, x, x, look, config=QUICK, only=("N", "Rec"))
+    assert [s.sampler for s in table.scores] == ["N", "Rec"]
+    assert all(s.frechet > 0 and s.inception >= 1 for s in table.scores)
+    assert "Inception v3" in str(table)

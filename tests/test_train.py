@@ -337,7 +337,7 @@ def test_missing_data_are_named_with_place_and_sum(tiny, capsys):
 
 
 def test_inception_is_asked_for_before_anything_is_trained(tiny, monkeypatch, capsys):
-    def missing():
+    def missing(download):
         raise ImportError("inception: needs torch-fidelity")
 
     monkeypatch.setattr("companion.evaluation.inception", missing)

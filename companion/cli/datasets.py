@@ -14,13 +14,15 @@ from companion.data.fetch import (
     places,
     unchecked,
 )
+from companion.evaluation.features import INCEPTION
 
 
 def files() -> dict[str, tuple[RemoteFile, ...]]:
-    """The files of every set that needs some."""
+    """The files of every set that needs some, and of the network ``--features inception``."""
     pictures = {name: chosen.files for name, chosen in images.SETS.items() if chosen.files}
     archived = ", ".join(name for name in tabular.BENCHMARK if name != "gas")
-    return pictures | {archived: (tabular.ARCHIVE,), "gas": (tabular.GAS,)}
+    tables = {archived: (tabular.ARCHIVE,), "gas": (tabular.GAS,)}
+    return pictures | tables | {"inception": (INCEPTION,)}
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from math import ceil
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from companion.contracts import as_float
 from companion.data import images
 from companion.data.faces import Faces
+from companion.data.fetch import RemoteFile, fetch
 from companion.models.base import Model, evaluating
 from companion.training import TrainConfig, fit
 
@@ -21,6 +24,13 @@ CHUNK = 250  # images looked at together
 NUM_FEATURES = 128
 DIGITS_LEARNED = 797  # training digits from which their classifier learns; not the other 500
 FACES_LEARNED, FACES_HELD_OUT = 2400, 600
+
+_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION = RemoteFile(
+    f"inception/{_WEIGHTS}",
+    (f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_WEIGHTS}",),
+    "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+)
 
 Target = Literal["classes", "turns", "numbers"]
 
@@ -256,31 +266,36 @@ def face_features(size: int) -> Features:
     return replace(found, look=lambda x: found.look(x.cpu() - mean))
 
 
-def inception(weights: str | None = None, device: str = "auto") -> Features:
+def inception(
+    root: str | Path | None = None, download: bool = True, device: str = "auto"
+) -> Features:
     """The Inception network of the papers' tables, through torchmetrics and torch-fidelity.
 
     Images are rounded to bytes, as the real ones are, and scaled to its 299 pixels by the network
     itself; grey ones are shown in all three channels. Its 2,048 pooled features and 1,008 logits
-    without bias are those of the public implementations.
+    without bias are those of the public implementations, by the sum of its weights.
 
     Args:
-        weights: path of its weights; by default torch-fidelity downloads them.
+        root: the data directory that has the file ``INCEPTION``, see
+            :func:`companion.data.fetch.data_directory`.
+        download: whether it may be downloaded (95 MB).
         device: where it runs; ``auto`` is a GPU where there is one.
 
     Raises:
         ImportError: when torch-fidelity is not installed, saying how to install it.
-        OSError: when the weights are neither there nor to be had.
+        companion.data.fetch.DataNotFoundError: saying which file to put where.
+        companion.data.fetch.ChecksumError: for a file with another sum.
     """
-    from torchmetrics.image.fid import NoTrainInceptionV3
+    if find_spec("torch_fidelity") is None:
+        raise ImportError(
+            "inception: its network is torch-fidelity's, which is not installed: "
+            'pip install -e ".[inception]" -c constraints.txt; or take the features of a classifier'
+        )
+    weights = fetch(INCEPTION, root, download).path
+    from torchmetrics.image.fid import NoTrainInceptionV3  # seconds, and few need it
 
     names = ["2048", "logits_unbiased"]
-    try:
-        network = NoTrainInceptionV3("inception-v3-compat", names, weights, antialias=False)
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "inception: its features need torch-fidelity and its weights (about 95 MB): "
-            'pip install "torchmetrics[image]"; or take the features of a classifier'
-        ) from error
+    network = NoTrainInceptionV3("inception-v3-compat", names, str(weights), antialias=False)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     network = network.to(device)

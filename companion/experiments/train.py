@@ -61,7 +61,7 @@ def train(
         ImportError: before anything is trained, when the features need what is not installed.
     """
     if first and features == "inception":
-        evaluation.inception()
+        evaluation.inception(download=reading.get("download", True))
     data = experiment.load(**reading)
     how = {"search": search, "resume": resume, "progress": progress}
     seen = cache(lambda: features_for(experiment, data, features))
