@@ -65,7 +65,7 @@ def test_what_the_papers_print():
         1e-4,
     )
     start, end = (best.options["beta"](progress, 0) for progress in (0.0, 1.0))
-    assert best.norm == "none" and end == 10 * start
+    assert best.norm == "none" and (start, end) == (1.0, 10.0)
     growing = PRESETS["relaxed-celeba-scale"].options["mu"]
     assert growing(0.0, 0) == 1.0 and growing(1.0, 0) == 101.0
     first = PRESETS["two-stage-celeba-resnet"]
@@ -75,6 +75,20 @@ def test_what_the_papers_print():
         "mlae-mnist-convnet-plus-decay", "mlae-celeba-convnet-plus-decay",
         "mlae-celeba-convnet-decay",
     ]  # fmt: skip
+
+
+def test_the_validation_loss_halves_the_rate_and_chooses_weights_as_in_pythae():
+    """Where β rises losses of two epochs do not compare: the error is watched, the last stay."""
+    pipeline = {n: p for n, p in PRESETS.items() if n.startswith(("mlae-mnist", "mlae-c"))}
+    assert all(p.config.schedule == "plateau" for p in pipeline.values())
+    rising = [name for name, preset in pipeline.items() if callable(preset.options["beta"])]
+    assert rising == ["mlae-mnist-convnet-plus-best", "mlae-mnist-convnet-beta"]
+    for name, preset in pipeline.items():
+        watched = "valid_reconstruction" if name in rising else "valid_loss"
+        assert (preset.config.monitor, preset.best) == (watched, name not in rising)
+        assert ("printed factor itself" in preset.note) == (name in rising)
+    others = [n for n, p in PRESETS.items() if p.best and n not in pipeline]
+    assert not others and "valid_nll" not in {p.config.monitor for p in PRESETS.values()}
 
 
 def test_the_listing_names_the_place_of_each():

@@ -1,5 +1,6 @@
 """`companion train` on tiny settings: what it keeps, how it goes on, and what it refuses."""
 
+import csv
 import json
 import random
 import subprocess
@@ -21,7 +22,7 @@ from companion.experiments.selection import COLUMNS
 from companion.experiments.train import _gpu
 from companion.lab import claims
 from companion.models.base import batch_norms
-from companion.training import TrainConfig
+from companion.training import TrainConfig, loop
 
 TINY = """
 [train]
@@ -105,6 +106,43 @@ def test_what_a_model_has_beside_the_networks(tiny):
         model = choose("mnist", family, "mlae-mnist-convnet").build(shape)
         assert sum(isinstance(m, nn.Sigmoid) for m in model.modules()) == sigmoids
         assert bool(batch_norms(model)) == (family != "rectangular")
+
+
+@pytest.mark.parametrize("data, epoch", [("mnist", 2), ("wine", 4)])
+def test_the_validation_loss_chooses_as_the_papers_pipeline_does(
+    tiny, monkeypatch, data, epoch, capsys
+):
+    """It is least in epoch 2, where the likelihood is worst; of wine's preset the last count."""
+    measured, losses = loop.validate, iter([9.0, 3.0, 2.0, 8.0, 8.0])  # the first of a trial
+
+    def validate(*arguments):
+        row = measured(*arguments) | {"valid_loss": next(losses)}
+        return row | {"valid_nll": -row["valid_loss"]}
+
+    monkeypatch.setattr(loop, "validate", validate)
+    short = "[train]\nepochs = 4\nbatch_size = 512\npatience = 0\nvalidate_on = 8\n"
+    (tiny / "tiny.toml").write_text(short)
+    assert train(data, "-o", "run") == 0
+    results = json.loads((tiny / "run" / "results.json").read_text())
+    weights = "with the smallest valid_loss" if data == "mnist" else "last"
+    assert results["weights"] == weights and results["judged_epoch"]["epoch"] == epoch
+    assert f"weights that are judged: {weights}" in capsys.readouterr().out
+    log = csv.DictReader((tiny / "run" / "log.csv").read_text().splitlines())
+    rates = [float(line["learning_rate"]) for line in log]
+    assert (rates[3] == rates[2] / 2 == rates[0] / 2) == (data == "mnist")
+
+
+def test_weights_of_the_smallest_validation_loss_are_judged(tmp_path, monkeypatch):
+    losses, measured = iter([9.0, 3.0, 8.0]), loop.validate
+    row = lambda *arguments: measured(*arguments) | {"valid_loss": next(losses)}  # noqa: E731
+    monkeypatch.setattr(loop, "validate", row)
+    few = choose("mnist", train=QUICKLY)
+    model, history = fit_experiment(few, few.load(), tmp_path, progress=False)
+    best, last = (torch.load(tmp_path / name)["model"] for name in ("best.pt", "checkpoint.pt"))
+    ours = model.state_dict()
+    assert all(torch.equal(ours[name], best[name]) for name in best)
+    assert not all(torch.equal(ours[name], last[name]) for name in last)
+    assert few.judged(history)["epoch"] == 1
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(tiny, monkeypatch, capsys):

@@ -31,6 +31,7 @@ from companion.networks import build
 from companion.networks.table import BN, SIGMOID, Table
 from companion.training.config import TrainConfig, check_fields
 from companion.training.loop import check_monitor
+from companion.training.run import History
 
 # sets that are always there, and the benchmark whose presets they borrow
 EMBEDDED = {"digits": "mnist", "synthetic-faces": "celeba", "sinusoid": "sinusoid"}
@@ -137,12 +138,25 @@ class Experiment:
 
     @property
     def takes_best(self) -> bool:
-        """Whether the weights of the best validation are judged (AEF App. D.5), or the last.
+        """Whether the weights with the smallest monitored number are judged, or the last.
 
-        Where a weight is scheduled, losses of different epochs do not compare; and the likelihood
-        on the manifold of most other models is best where they have collapsed.
+        As the papers do: those of the best validation loss in Pythae's pipeline (MLAE App. E.4) and
+        in AEF (App. D.5). Where a weight is scheduled, losses of different epochs do not compare;
+        and a likelihood on the manifold never chooses, which is best where a map has collapsed.
         """
-        return self.preset.family == "aef"
+        return self.preset.best or self.preset.family == "aef"
+
+    @property
+    def monitor(self) -> str:
+        """The number that is watched in training: of the preset, or as the settings say."""
+        return self.train.get("monitor", self.preset.config.monitor)
+
+    def judged(self, history: History) -> dict[str, float]:
+        """The log's line of the epoch whose weights are judged."""
+        rows = [row for row in history.rows if self.monitor in row]
+        if not (self.takes_best and rows):
+            return history.rows[-1]
+        return min(rows, key=lambda row: row[self.monitor])
 
     @property
     def second_stage(self) -> tuple[tuple[int, ...], TrainConfig]:
@@ -345,6 +359,7 @@ def choose(
         source = f"{preset.source}, its networks and training; the model is {family}"
         options = {"learn_variance": True} if family in VAES else {}
         changes = {"options": options, "second": None, "search": {}, "select": ""}
+        changes["best"] = preset.best and family != "two-stage"  # 2SVAE keeps the last
         if family == "aef":  # its decoder's numbers are logits
             changes["table"] = unsquashed(preset.table)
         preset = replace(preset, family=family, source=source, **changes)

@@ -58,8 +58,9 @@ def fit_experiment(
         progress: show a progress bar.
 
     Returns:
-        The model in eval mode, with the weights that the paper judges (the last, or those of the
-        best validation), and the log of its last stage.
+        The model in eval mode, with the weights that the paper judges
+        (:attr:`companion.experiments.experiment.Experiment.takes_best`), and the log of its last
+        stage.
 
     Raises:
         companion.training.CheckpointError: as :func:`companion.training.fit`.

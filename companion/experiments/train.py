@@ -77,7 +77,8 @@ def train(
         print(table)
         seconds["all"] = round(perf_counter() - began, 1)
         found["generation"] = table._asdict() | {"scores": [s._asdict() for s in table.scores]}
-        found |= {"last_epoch": history.rows[-1], "seconds_of_this_call": seconds}
+        found |= {"last_epoch": history.rows[-1], "judged_epoch": chosen.judged(history)}
+        found["seconds_of_this_call"] = seconds
         found |= _gpu(next(model.parameters()).device)
         write_json(target / RESULTS, _run_of(chosen, data, model) | found)
         print(target)
@@ -147,9 +148,20 @@ def describe(experiment: Experiment, data: Data) -> list[str]:
         f"networks: {size}; parameters: {counts}; codes of {model.latent_dim}",
         f"model: {type(model).__name__} {json.dumps(_plain(preset.options, experiment.options))}",
         *(f"training: {line}" for line in shown),
+        f"weights that are judged: {kept(experiment)}",
         f"{len(data.train):,} samples of {prod(model.data_shape):,} numbers, {steps:,} steps",
         f"memory without activations, {budget}",
     ]
+
+
+def kept(experiment: Experiment) -> str:
+    """Which weights are judged, in words.
+
+    >>> from companion.experiments.experiment import choose
+    >>> kept(choose("mnist")), kept(choose("wine"))
+    ('with the smallest valid_loss', 'last')
+    """
+    return f"with the smallest {experiment.monitor}" if experiment.takes_best else "last"
 
 
 def settings(experiment: Experiment) -> dict[str, Any]:
@@ -186,7 +198,7 @@ def _run_of(experiment: Experiment, data: Data, model: Model) -> dict[str, Any]:
         "device": str(next(model.parameters()).device),
         "data": data.note,
         "parameters": parameters(model),
-        "weights": "best on validation" if experiment.takes_best else "last",
+        "weights": kept(experiment),
         "versions": versions | {name: metadata.version(name) for name in ("torch", "numpy")},
         "notebook": f"train {experiment.name}",  # as `companion claims` reads every run
         "claims": {},

@@ -21,6 +21,7 @@ from companion.evaluation.generation import second_column
 from companion.experiments import features_for, fit_experiment, score_experiment
 from companion.experiments.experiment import Data, Experiment, choose
 from companion.experiments.sizes import SIZES
+from companion.experiments.train import kept
 from companion.lab.explorable import Source, compare
 from companion.lab.study import as_bytes
 from figures import plots
@@ -82,7 +83,7 @@ class Comparison(Source):
             on_gpu = device.type == "cuda"
             versions = {"torch": torch.__version__, "python": platform.python_version()}
             found = {one.sampler: one.frechet for one in table.scores}
-            found["error"] = history.column("valid_reconstruction")[-1]
+            found["error"] = experiment.judged(history)["valid_reconstruction"]
             found["seconds"] = history.rows[-1]["seconds"]
             found["parameters"] = sum(p.numel() for p in trained.parameters())
             found["device"] = torch.cuda.get_device_name(device) if on_gpu else device.type
@@ -114,7 +115,7 @@ class Comparison(Source):
         about = {"data": data.note, "models": list(self.models), "preset": self.preset}
         about |= {"training": self.train, "runs": list(self.seeds)}
         some = self.make(next(iter(self.models)), self.seeds[0])
-        about["second_stage"] = list(some.second_stage[0])
+        about |= {"second_stage": list(some.second_stage[0]), "weights": kept(some)}
         of_each = ("features", "parameters", "device", "trained_with")
         every = [run for runs in found.values() for run in runs]
         return arrays, about | {name: [run[name] for run in every] for name in of_each}
@@ -183,7 +184,6 @@ SHORT = Comparison(
         "batch_size": 128,
         "learning_rate": 1e-3,
         "schedule": "one-cycle",
-        "monitor": "loss",
         "validate_every": 2,
     },
     (*DRAWN, "real"), ("flat",), True,
