@@ -43,7 +43,7 @@ show(figure, f"Seven {LABEL} in each row, along one of the factors {', '.join(FA
 # 4. choose where samples' codes come from, and read a Fréchet distance with its features in mind;
 # 5. run the same on CelebA as MLAE §5.2 does.
 #
-# It takes about 30 seconds at the `quick` profile on two CPU cores. `quick` uses synthetic faces;
+# It takes about 40 seconds at the `quick` profile on two CPU cores. `quick` uses synthetic faces;
 # `standard` CelebA at 32×32 on a CPU, `full` at 64×64 with the networks and settings of MLAE App. E.4 on
 # a GPU. Those two need CelebA's files; `companion data` says which, and where to put them.
 

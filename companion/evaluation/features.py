@@ -220,7 +220,11 @@ def classifier(
     with torch.enable_grad():  # a classifier may be asked for where nothing else is trained
         fit(model, train, config=config, condition=y, progress=False)
     model.eval().requires_grad_(False)
-    what = "quarter turns (the set has no classes)" if y is None else f"{outputs} {target}"
+    what = {
+        "turns": "quarter turns (the set has no classes)",
+        "numbers": f"{outputs} known numbers",
+    }
+    what = what.get(target, f"{outputs} classes")
     name = f"a small classifier of {what}, {steps} steps on {len(train):,} images, seed {seed}"
     return Features(name, model.look, model.accuracy(test, y_test))
 
