@@ -9,6 +9,7 @@ from companion.models.baselines import (
     DenoisingAutoencoder,
     DenoisingTerms,
 )
+from companion.models.flow_vae import FlowVAE
 from companion.models.gaussian import (
     Posterior,
     gaussian_kl,
@@ -34,6 +35,7 @@ __all__ = [
     "AutoencoderTerms",
     "DenoisingAutoencoder",
     "DenoisingTerms",
+    "FlowVAE",
     "MLAETerms",
     "Model",
     "Posterior",
