@@ -22,6 +22,7 @@ extensions = [
     "reference",
     "reproduction",
     "costs",
+    "counts",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "conf.py", "**/jupyter_execute", "**/*.ipynb"]
 

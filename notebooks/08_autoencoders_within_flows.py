@@ -34,7 +34,8 @@ show(*within_flows.EXPLORABLE.render(0, core=0))
 #
 # It takes about half a minute at the `quick` profile on two CPU cores. `standard` takes more seeds and steps
 # (a few minutes), and `full` does the same here: the paper's own networks on its own data (AEF App. D) are what
-# `companion train mnist --model aef --profile full` trains.
+# `companion train mnist --model aef --profile full` trains (the linear core, as the paper's Table 1), and with
+# `--preset aef-mnist-center`, `-corner`, `-random` or `vae-mnist-flows` what it is compared with.
 
 # %% tags=["parameters"]
 profile = "quick"  # quick, standard or full
@@ -496,7 +497,8 @@ print(f"K = 128: {few:.4f} bits per dimension, K = 1024: {many:.4f}")
 # %% [markdown]
 # ## Against the VAE
 #
-# Same networks, same flows, same data, five seeds; the VAE's bits are importance-sampled too.
+# Same networks, same flows, same data, five seeds; the VAE's bits are importance-sampled too, by as many draws
+# for each digit as the expanded model's.
 
 # %%
 for n in within_flows.LATENTS:

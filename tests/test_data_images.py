@@ -154,6 +154,15 @@ def test_imagenet_counts_its_classes_from_zero(tmp_path, unsummed):
     assert (splits.train.x[:, 2, -1, -1] == 7).all()
 
 
+@pytest.mark.parametrize("name", ["mnist", "imagenet32"])
+def test_another_share_of_the_training_files_can_validate(name, tmp_path, unsummed):
+    files.put(tmp_path, made(name))
+    usual, splits = load(name, tmp_path), load(name, tmp_path, held_out=0.05)
+    assert [len(part.x) for part in splits[1:3]] == [57, 3] and "5 % of them" in splits.note
+    both = [torch.cat([part.x for part in s[1:3]]) for s in (usual, splits)]
+    assert torch.equal(*both) and torch.equal(usual.test.x, splits.test.x)
+
+
 def test_training_takes_its_batches_from_the_map(tmp_path, unsummed):
     files.put(tmp_path, made("celeba"))
     splits = load("celeba", tmp_path, size=32)
@@ -202,6 +211,8 @@ def test_arrays_of_objects_are_refused():
         ({"name": "celeba", "crop": 141}, r"crop of celeba must be one of \(140, 128\), got 141"),
         ({"name": "cifar10", "size": 64}, r"size of cifar10 must be one of \(32,\), got 64"),
         ({"name": "celeba", "test_files_only": True}, "test_files_only is not offered for celeba"),
+        ({"name": "celeba-hq", "held_out": 0.1}, "held_out must be .*, got 0.1 of celeba-hq"),
+        ({"name": "mnist", "held_out": 1.5}, "held_out must be between 0 and 1"),
     ],
 )
 def test_unknown_choices_are_refused(options, message, tmp_path):

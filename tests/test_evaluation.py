@@ -11,6 +11,7 @@ from torch import nn
 
 from companion.evaluation import (
     add_noise,
+    bits_of,
     decoder_spectrum,
     denoising_error,
     evaluate,
@@ -19,7 +20,17 @@ from companion.evaluation import (
     rank_correlation,
 )
 from companion.latents import Mixture
-from companion.models import MLAE, VAE, AggregateVAE, RelaxedFlow
+from companion.models import (
+    AEF,
+    MLAE,
+    VAE,
+    AggregateVAE,
+    FlowVAE,
+    RelaxedFlow,
+    TaylorVAE,
+    TwoStageVAE,
+)
+from companion.networks import MLP
 
 
 def linear_model(scales=(2.0, 0.75)):
@@ -28,6 +39,49 @@ def linear_model(scales=(2.0, 0.75)):
     decoder.weight.data = torch.eye(3, 2, dtype=torch.float64) * torch.tensor(scales)
     encoder.weight.data = torch.linalg.pinv(decoder.weight.data)
     return MLAE(encoder, decoder, (3,), 2)
+
+
+def test_bits_are_averages_over_images_and_estimates():
+    """A decoder that ignores its code: the density is a Gaussian's, whatever proposes."""
+    vae = VAE(nn.Linear(6, 4), nn.Linear(2, 6), (6,), 2, decoder_variance=0.04).double()
+    vae.decoder.weight.data.zero_()
+    vae.decoder.bias.data.fill_(0.5)
+    x = torch.randint(0, 17, (70, 6), generator=torch.Generator().manual_seed(0)) / 16.0
+    found = bits_of(vae, x.double(), repetitions=3, num_samples=128, levels=17, seed=1)
+    chance, bits = torch.Generator().manual_seed(1), []
+    for _ in range(3):
+        for part in x.double().split(32):
+            u = torch.rand(part.shape, generator=chance, dtype=torch.float64)
+            y = (16 * part + u) / 17
+            torch.randn(128, len(part), 2, generator=chance, dtype=torch.float64)
+            density = torch.distributions.Normal(0.5, 0.2).log_prob(y).sum(1)
+            bits.append((log(17) - density / 6) / log(2))
+    rows = torch.cat(bits).view(3, 70).mean(1)
+    prior = found.bits - float(rows.mean())  # what 128 proposals miss
+    assert 0 < prior < 0.05 and found[3:] == (70, 3)
+    assert found.error == pytest.approx(float(rows.std()) / 3**0.5, rel=0.5)
+    assert "3 × (importance-sampled, 128 codes" in str(found)
+
+
+def test_only_a_density_of_pixels_has_bits():
+    assert bits_of(linear_model(), torch.rand(2, 3)) is None
+    assert bits_of(RelaxedFlow(nn.Linear(3, 2), nn.Linear(2, 3), (3,), 2), torch.rand(2, 3)) is None
+    taylor = TaylorVAE(nn.Linear(3, 4), nn.Linear(2, 3), (3,), 2)
+    once = bits_of(taylor, torch.rand(2, 3), repetitions=1)
+    assert once.error is None and "±" not in str(once)
+
+
+def test_every_estimate_has_as_many_samples_by_default():
+    x, kinds = torch.rand(2, 1, 2, 2), []
+    encoder, decoder = MLP((1, 2, 2), 4), MLP(2, (1, 2, 2))
+    for model in (
+        VAE(encoder, decoder, (1, 2, 2), 2),
+        FlowVAE(encoder, decoder, (1, 2, 2), 2),
+        AEF(encoder, decoder, (1, 2, 2), 2, MLP((1, 2, 2), 2)),
+        TwoStageVAE(VAE(encoder, decoder, (1, 2, 2), 2), VAE(MLP(2, 4), MLP(2, 2), (2,), 2)),
+    ):
+        kinds.append(model.log_prob(x).kind)
+    assert all(kind.startswith("importance-sampled, 128 ") for kind in kinds)
 
 
 def test_evaluate_averages_over_chunks():

@@ -146,7 +146,7 @@ def test_labels_as_a_condition_are_named_with_the_cure():
         sweep([make(1)], [numbers()], [CONFIG], conditions=[labels / 4], progress=False)
     one_hot = torch.nn.functional.one_hot(labels, 4).float()
     given = {"condition": one_hot, "valid_condition": one_hot[:40], "progress": False}
-    with pytest.raises(ValueError, match="fit, validation: expected a condition for each of 32"):
+    with pytest.raises(ValueError, match="fit, validation: expected a condition for each of 48"):
         fit(make(4), numbers(), numbers(), TrainConfig(validate_on=32), **given)
     fit(make(4), numbers(), config=CONFIG, condition=one_hot.numpy(), progress=False)
 

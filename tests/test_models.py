@@ -17,6 +17,7 @@ from companion.models import (
     AggregateVAE,
     Autoencoder,
     DenoisingAutoencoder,
+    FlowVAE,
     RectangularFlow,
     RelaxedFlow,
     TaylorVAE,
@@ -77,6 +78,13 @@ def within_flows(place="center", flow=True, condition_dim=0, **options):
     steps = {"transforms": 2, "hidden": (8, 8)}
     pair = (flows.iaf(2, **steps), flows.maf(2, **steps)) if flow else (None, None)
     return AEF(*nets, (4,), 2, core, *pair, **options)
+
+
+def flow_vae(condition_dim=0, **options):
+    torch.manual_seed(0)
+    nets = MLP(4, 4, [8], condition_dim), MLP(2, 4, [8], condition_dim)
+    steps = {"transforms": 2, "hidden": (8, 8), "residual": True}
+    return FlowVAE(*nets, (4,), 2, flows.iaf(2, **steps), flows.maf(2, **steps), **options)
 
 
 def within_flows_images():
@@ -164,6 +172,7 @@ MODELS = {
     "aef with both flows": (within_flows, 0),
     "aef expanded": (lambda: within_flows("linear", per_pixel=True), 0),
     "aef images": (within_flows_images, 3),
+    "aef's vae": (lambda: flow_vae(3, per_pixel=True), 3),
     "vae": (lambda: variational(condition_dim=3), 3),
     "vae full covariance, learned variance": (lambda: variational("full", learn_variance=True), 0),
     "vae sticking": (lambda: variational(estimator="sticking", num_samples=2), 0),

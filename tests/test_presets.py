@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from zuko.nn import Residual
 
 from companion.experiments.experiment import choose
 from companion.experiments.presets import PRESETS, listing
-from companion.models import MLAE, VAE, RelaxedFlow, TaylorVAE
+from companion.experiments.sizes import unread
+from companion.models import AEF, MLAE, VAE, FlowVAE, RelaxedFlow, TaylorVAE
 from companion.networks import build
 
 NETWORKS = {(repr(p.table), p.norm, p.conditional): name for name, p in PRESETS.items()}
@@ -89,6 +91,37 @@ def test_the_validation_loss_halves_the_rate_and_chooses_weights_as_in_pythae():
         assert ("printed factor itself" in preset.note) == (name in rising)
     others = [n for n, p in PRESETS.items() if p.best and n not in pipeline]
     assert not others and "valid_nll" not in {p.config.monitor for p in PRESETS.values()}
+
+
+def test_aefs_models_have_presets_each():
+    """Tables 1 and 7 are the linear model's, and it is the default."""
+    found = {n: PRESETS[n] for n in PRESETS if n.startswith(("aef-mnist", "vae-mnist"))}
+    assert list(found) == [
+        "aef-mnist", "aef-mnist-center", "aef-mnist-corner", "aef-mnist-random", "vae-mnist-flows",
+    ]  # fmt: skip
+    assert choose("mnist", "aef").name == "aef-mnist"
+    assert "Table" in found["aef-mnist"].source and found["aef-mnist"].options["core"] == "linear"
+    for name in found:
+        built = choose("mnist", name=name).build((1, 8, 8))
+        parts = [n for n, _ in built.named_children()]
+        assert ("expand" in parts) == (name in ("aef-mnist", "vae-mnist-flows"))
+        assert isinstance(built, FlowVAE if name.startswith("vae") else AEF)
+        assert built.options["levels"] == 256 and built.raw_scale.numel() > 1
+        steps = [*built.core_encoder.steps, *built.prior.steps]
+        blocks = [sum(isinstance(m, Residual) for m in step.modules()) for step in steps]
+        assert blocks == 8 * [2]  # App. D.2
+    assert choose("mnist", "aef", options={"prior_flow": False}).build((1, 8, 8)).prior is None
+    with pytest.raises(ValueError, match="core must be one of linear, center, corner, random"):
+        choose("mnist", "aef", options={"core": "middle"}).build((1, 8, 8))
+
+
+def test_aef_validates_on_a_tenth_and_its_networks_follow_the_latent_size():
+    sizes = [len(part) for part in unread(choose("mnist", "aef", profile="full"))[:3]]
+    assert sizes == [54_000, 6000, 10_000]
+    assert [len(unread(choose("mnist", profile="full"))[i]) for i in (0, 1)] == [50_000, 10_000]
+    wide = choose("celeba-hq-32", "aef", profile="full", latent_dim=64)
+    assert wide._table((3, 32, 32))[0].encoder[0][0].label == "Conv(64, 3, 1)"
+    assert [v["latent_dim"] for v, _ in choose("imagenet32", "aef").candidates()] == [128, 256]
 
 
 def test_the_listing_names_the_place_of_each():

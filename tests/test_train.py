@@ -18,7 +18,7 @@ from companion.experiments import features_for, fit_experiment, plan, score_expe
 from companion.experiments.assemble import MODELS, parameters
 from companion.experiments.experiment import SCALES, choose
 from companion.experiments.presets import PRESETS
-from companion.experiments.selection import COLUMNS
+from companion.experiments.selection import COLUMNS, score_bits
 from companion.experiments.train import _gpu
 from companion.lab import claims
 from companion.models.base import batch_norms
@@ -79,7 +79,7 @@ def test_a_run_keeps_settings_weights_and_results(tiny, capsys):
     assert all(torch.equal(twice[0][name], twice[1][name]) for name in twice[0])
 
 
-IMAGES = ("rectangular", "aef", "beta-tc-vae", "info-vae", "vamp")  # others elsewhere
+IMAGES = ("rectangular", "aef", "vae-flows", "beta-tc-vae", "info-vae", "vamp")  # others elsewhere
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,18 @@ IMAGES = ("rectangular", "aef", "beta-tc-vae", "info-vae", "vamp")  # others els
 def test_every_model_trains(tiny, data, family, capsys):
     assert train(data, "--model", family, "-o", "run") == 0
     results = json.loads((tiny / "run" / "results.json").read_text())
-    own = ("aef", "vamp", "rectangular") if data == "wine" else ("aef", "vamp")
+    own = ("aef", "vae-flows", "vamp", *["rectangular"] * (data == "wine"))
     first = results["generation"]["scores"][0]["sampler"]
     assert first == ("prior" if family in own else "N")
     table = results["generation"]["features"] == "the data themselves"
     assert table == (data == "wine")
+    printed = capsys.readouterr().out
+    if data == "wine" or family == "rectangular":  # a table, or a density on a manifold
+        assert "bits" not in results and "bits per dimension" not in printed
+    else:
+        found = results["bits"]
+        assert found["repetitions"] == 2 and found["num_images"] == 30 and 0 < found["bits"] < 100
+        assert "128" in found["kind"] and f"{found['bits']:.4f}" in printed
 
 
 def test_what_a_model_has_beside_the_networks(tiny):
@@ -222,12 +229,34 @@ def test_a_stopped_search_goes_on_and_scores_once(tiny, monkeypatch, capsys):
     assert not (tiny / "other").exists()
 
 
-def test_rif_chooses_by_the_mixture_and_aef_by_its_loss():
+def test_aef_chooses_by_bits_of_validation_images(tiny, monkeypatch, capsys):
+    few(monkeypatch, "aef-mnist", latent_dim=(2, 3))
+    assert train("mnist", "--model", "aef", "--select", "-o", "run") == 0
+    assert "validation bits to choose by (bits per dimension)" in capsys.readouterr().out
+    found = json.loads((tiny / "run" / "results.json").read_text())
+    scores = [one["score"] for one in found["selection"]["candidates"]]
+    assert len(scores) == 2 and found["selection"]["best"]["score"] == min(scores)
+    assert all(0 < score < 100 for score in scores) and found["bits"]["num_images"] == 30
+
+
+def test_an_estimate_comes_after_the_proposal_is_tuned(tiny):
+    one = choose("mnist", "aef", train=QUICKLY)
+    data = one.load()
+    model, _ = fit_experiment(one, data, tiny / "run", progress=False)
+    before = float(model.proposal_scale)
+    found = score_bits(one, data, model)
+    assert float(model.proposal_scale) != before
+    assert found == score_bits(one, data, model)  # the same chance
+    assert score_bits(one, data, model, on="valid").bits != found.bits
+
+
+def test_rif_chooses_by_the_mixture_and_aef_by_bits():
     relaxed = choose("mnist", "relaxed")
     (values, one), *_ = relaxed.candidates()
     assert values == {"nu": 1.0, "prior_weight": 0.0} and len(relaxed.candidates()) == 12
     assert one.options["mu"](1.0, 0) == 101.0 and "nu" not in one.options
     assert COLUMNS[relaxed.preset.select] == "GMM(10)"
+    assert choose("mnist", "aef").preset.select == "validation bits"
     latents = [one.latent_dim for _, one in choose("mnist", "aef").candidates()]
     assert latents == [2, 4, 8, 16, 32]
     assert all(preset.select in COLUMNS for preset in PRESETS.values() if preset.select)

@@ -84,6 +84,17 @@ def test_the_logged_nll_is_exact():
     assert log.rows[-1]["valid_nll"] == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
+def test_the_validation_loss_is_that_of_all_samples():
+    """Of more than one chunk and of more than get an exact NLL, at equal chance in all epochs."""
+    model, x = make(), line(seed=1).repeat(5, 1)[:600]
+    log = quiet_fit(model, line(), x, config(epochs=1, validate_on=40))
+    draws = torch.Generator().manual_seed(config().seed)
+    parts = [model.loss(part, **model.draw(part, draws)).loss for part in x.tensor_split(3)]
+    assert log.rows[-1]["valid_loss"] == pytest.approx(torch.cat(parts).mean().item(), rel=1e-5)
+    some = quiet_fit(make(), line(), x[:40], config(epochs=1))
+    assert some.rows[-1]["valid_loss"] != log.rows[-1]["valid_loss"]
+
+
 def test_the_defect_and_the_cosine_can_be_logged():
     log = quiet_fit(make(), line(), line(seed=1), config(epochs=8, log_defect=True))
     defect, cosine = log.column("defect_identity"), log.column("gradient_cosine")

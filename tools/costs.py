@@ -189,6 +189,15 @@ def on_gpu(name: str) -> dict[str, float | list[float]]:
     return {"milliseconds": steps, "hours": hours, "peak": peak, "samples_per_second": drawn}
 
 
+def still_valid(measured: dict, before: dict, now: dict) -> dict:
+    """A GPU's measurements of presets that cost what they did; others' have to be made again."""
+    return {
+        name: measured[name]
+        for name in now
+        if name in measured and before[name]["flop"] == now[name]["flop"]
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keep-rates", action="store_true", help="only count; keep all times")
@@ -209,7 +218,9 @@ def main() -> None:
             found["rates"][family] = {"preset": name, "batch": batch}
             found["rates"][family]["flop_per_second"] = rate(name, batch)
     if not asked.gpu:
-        found["runs"] = {name: run_cost(name, preset)._asdict() for name, preset in PRESETS.items()}
+        runs = {name: run_cost(name, preset)._asdict() for name, preset in PRESETS.items()}
+        found["gpu"]["runs"] = still_valid(found["gpu"]["runs"], found["runs"], runs)
+        found["runs"] = runs
     write(asked.out, json.dumps(found, indent=1) + "\n")
 
 

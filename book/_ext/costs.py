@@ -64,14 +64,16 @@ def recorded() -> dict:
 
 def rate_of(name: str, rates: dict) -> float:
     """The measured rate that stands for a preset's: that of its family, or of small tables."""
-    family = next(family for family in rates if name.startswith(family))
+    family = "aef" if name.startswith("vae") else next(f for f in rates if name.startswith(f))
     if name.removeprefix("mlae-") in TABLES:
         family = "tables"
     return rates[family]["flop_per_second"]
 
 
-def row(name: str, run: dict, rates: dict, measured: dict) -> tuple[str, ...]:
+def row(name: str, run: dict, rates: dict, measured: dict | None) -> tuple[str, ...]:
     """One preset's line: counts, the CPU's hours as operations over a rate, the GPU's as measured.
+
+    What has not been measured on a GPU since its networks changed has dashes.
 
     >>> run = {"steps": 1000, "flop": 3.6e16, "resident": 2e9, "peak": 5e8}
     >>> gpu = {"milliseconds": [2.5, 1.25], "hours": 0.4, "samples_per_second": 12_345.6}
@@ -79,13 +81,13 @@ def row(name: str, run: dict, rates: dict, measured: dict) -> tuple[str, ...]:
     ('36', '2.00', '0.50', '12,000', '2.5, 1.2', '10', '0.4', '0.05')
     """
     held = (f"{run[part] / 1e9:.2f}" for part in ("resident", "peak"))
-    hours = run["flop"] / rate_of(name, rates) / 3600, measured["hours"], measured["hours"] / GPUS
+    counted = name, f"{run['steps']:,}", two(run["flop"] / 1e15), *held
+    alone = two(run["flop"] / rate_of(name, rates) / 3600)
+    if measured is None:
+        return (*counted, "–", "–", alone, "–", "–")
     steps = ", ".join(two(ms) for ms in measured["milliseconds"])
-    speed = two(measured["samples_per_second"])
-    return (
-        name, f"{run['steps']:,}", two(run["flop"] / 1e15), *held, speed, steps,
-        *(two(h) for h in hours),
-    )  # fmt: skip
+    speed, hours = two(measured["samples_per_second"]), measured["hours"]
+    return (*counted, speed, steps, alone, two(hours), two(hours / GPUS))
 
 
 def two(value: float) -> str:
@@ -109,7 +111,7 @@ class CostsTable(SphinxDirective):
         found = recorded()
         self.env.note_dependency(str(Path(__file__).parents[1] / "costs.json"))
         rows = [
-            row(name, run, found["rates"], found["gpu"]["runs"][name])
+            row(name, run, found["rates"], found["gpu"]["runs"].get(name))
             for name, run in found["runs"].items()
             if name.startswith(self.arguments[0])
         ]

@@ -127,8 +127,8 @@ def _train_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--list", action="store_true", help="print all presets with their source")
     one.add_argument(
         "--model",
-        help="mlae, rectangular, relaxed, aef, two-stage, taylor, vae, beta-tc-vae, info-vae, vamp "
-        "or autoencoder; default: the preset's",
+        help="mlae, rectangular, relaxed, aef, vae-flows, two-stage, taylor, vae, beta-tc-vae, "
+        "info-vae, vamp or autoencoder; default: the preset's",
     )
     one.add_argument("--preset", metavar="NAME", help="default: the first of data and model")
     one.add_argument(

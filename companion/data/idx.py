@@ -75,14 +75,21 @@ FILES = {
 SIZES = 60_000, 10_000  # of the training and the test files
 
 
-def load(name: str, root: Path | None, download: bool, test_files_only: bool, seed: int) -> Splits:
+def load(
+    name: str,
+    root: Path | None,
+    download: bool,
+    test_files_only: bool,
+    seed: int,
+    held_out: float | None = None,
+) -> Splits:
     """One of the three sets; with ``test_files_only`` the 10,000 test images, split 8:1:1."""
     test, note = _pair(FILES[name][2:], root, download, SIZES[1])
     if test_files_only:
         splits = only(name, test, seed)
     else:
         rest, more = _pair(FILES[name][:2], root, download, SIZES[0])
-        splits, note = official(name, rest, test), more + note
+        splits, note = official(name, rest, test, held_out), more + note
     return splits._replace(note=splits.note + note)
 
 

@@ -41,6 +41,7 @@ SETS = {
     "celeba-hq": ImageSet(celeba.HQ_FILES, (64, 32), recipe=celeba.recipe_hq),
 }
 NAMES = ("digits", *idx.FILES)  # the sets of grey digits, or of ten things like digits
+WITHOUT_VALID = (*idx.FILES, "imagenet32")  # of whose training files a share may validate
 
 
 def load(
@@ -52,6 +53,7 @@ def load(
     seed: int = 0,
     size: int | None = None,
     crop: int | None = None,
+    held_out: float | None = None,
     progress: bool = True,
 ) -> Splits:
     """Load images, split into training, validation and test.
@@ -70,13 +72,15 @@ def load(
         seed: of the split where there is no official one, and of the synthetic faces.
         size: width and height in pixels, where a set is offered in several.
         crop: side of CelebA's central square, 140 or 128, which is scaled to ``size``.
+        held_out: share of the training files that validates, of sets that have no validation
+            files; by default 10,000 images.
         progress: show progress bars while images are decoded, which happens once.
 
     Returns:
         The :class:`Splits`; ``note`` says in words how they were made.
 
     Raises:
-        ValueError: for an unknown name, size or crop.
+        ValueError: for an unknown name, size or crop, and a share that the set does not offer.
         companion.data.archives.FormatError: for a file that is not sound.
         companion.data.fetch.DataNotFoundError: saying which file to put where.
 
@@ -85,18 +89,23 @@ def load(
     (1297, 200, 300)
     """
     chosen, size, crop = _choose("images.load", name, size, crop)
+    if held_out is not None and not (name in WITHOUT_VALID and 0 < held_out < 1):
+        raise ValueError(
+            f"images.load: held_out must be between 0 and 1, of one of {', '.join(WITHOUT_VALID)}, "
+            f"got {held_out} of {name}"
+        )
     if chosen.recipe:
         if test_files_only:
             raise ValueError(f"images.load: test_files_only is not offered for {name}")
         where = {"root": root, "download": download, "progress": progress}
-        return store.read(prepare(name, size=size, crop=crop, **where))
+        return store.read(prepare(name, size=size, crop=crop, **where), held_out)
     if name == "digits":
         return permuted(name, _digits(), (1297, 200, 300), seed, "the digits of scikit-learn")
     if name == "synthetic-faces":
         return faces.load(size, seed)
     if name == "cifar10":
         return cifar.load(root, download, test_files_only, seed)
-    return idx.load(name, root, download, test_files_only, seed)
+    return idx.load(name, root, download, test_files_only, seed, held_out)
 
 
 def prepare(

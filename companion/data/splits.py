@@ -25,20 +25,30 @@ class Splits(NamedTuple):
     note: str
 
 
-def official(name: str, rest: Images, test: Images) -> Splits:
+def official(name: str, rest: Images, test: Images, held_out: float | None = None) -> Splits:
     """The official test files, and the end of the training files as validation."""
-    train, valid = cut(rest, (len(rest.x) - num_valid(len(rest.x)), num_valid(len(rest.x))))
+    n = num_valid(len(rest.x), held_out)
+    train, valid = cut(rest, (len(rest.x) - n, n))
     note = f"{name}: official test files; validation is the end of the training files"
-    return Splits(name, train, valid, test, note)
+    return Splits(name, train, valid, test, note + share_note(held_out))
 
 
-def num_valid(n: int) -> int:
-    """How many of the training images the papers hold out: 10,000, fewer in small sets.
+def num_valid(n: int, held_out: float | None = None) -> int:
+    """How many of the training images are held out: 10,000, fewer in small sets, or a share.
 
-    >>> num_valid(60_000), num_valid(60)
-    (10000, 10)
+    >>> num_valid(60_000), num_valid(60), num_valid(60_000, 0.1)
+    (10000, 10, 6000)
     """
-    return min(NUM_VALID, n // 6)
+    return min(NUM_VALID, n // 6) if held_out is None else round(held_out * n)
+
+
+def share_note(held_out: float | None) -> str:
+    """What a note adds where a share is held out.
+
+    >>> share_note(0.1), share_note(None)
+    (', 10 % of them', '')
+    """
+    return "" if held_out is None else f", {held_out:.0%} of them".replace("%", " %")
 
 
 def cut(images: Images, sizes: tuple[int, ...]) -> list[Images]:

@@ -20,7 +20,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from companion.data.archives import FormatError, damage
-from companion.data.splits import Images, Splits, cut
+from companion.data.splits import Images, Splits, cut, num_valid, share_note
 
 PIECE = 256  # images decoded between two entries of the log
 
@@ -222,8 +222,10 @@ def _json(about: dict) -> str:
     return json.dumps(about, indent=2, sort_keys=True) + "\n"
 
 
-def read(folder: Path) -> Splits:
+def read(folder: Path, held_out: float | None = None) -> Splits:
     """The three parts as tensors over the memory map; rows are read when they are indexed.
+
+    With ``held_out`` that share of the training and validation images validates, from their end.
 
     The map is copy-on-write: a tensor over it may be written to, and the file never changes.
 
@@ -243,4 +245,8 @@ def read(folder: Path) -> Splits:
             raise ValueError(f"it holds {x.dtype} {tuple(x.shape)}")
         if y is not None and (y.shape != x.shape[:1] or y.dtype != torch.int64):
             raise ValueError(f"it holds labels {y.dtype} {tuple(y.shape)}")
-        return Splits(about["name"], *cut(Images(x, y), sizes), about["note"])
+        if held_out is not None:
+            rest = sizes[0] + sizes[1]
+            sizes = (rest - num_valid(rest, held_out), num_valid(rest, held_out), sizes[2])
+        note = about["note"] + share_note(held_out)
+        return Splits(about["name"], *cut(Images(x, y), sizes), note)

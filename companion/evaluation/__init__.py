@@ -27,11 +27,12 @@ from companion.evaluation.generation import (
     samplers,
     score_samples,
 )
-from companion.evaluation.likelihood import Fit, evaluate
+from companion.evaluation.likelihood import Bits, Fit, bits_of, evaluate
 from companion.evaluation.order import normal_alignment, rank_correlation
 from companion.evaluation.spectrum import Spectrum, decoder_spectrum
 
 __all__ = [
+    "Bits",
     "Classifier",
     "Collapse",
     "Denoising",
@@ -44,6 +45,7 @@ __all__ = [
     "SpreadQuality",
     "active_dimensions",
     "add_noise",
+    "bits_of",
     "classifier",
     "compare_covariances",
     "decoder_spectrum",

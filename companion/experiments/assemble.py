@@ -9,6 +9,7 @@ from companion.models import (
     VAE,
     AggregateVAE,
     Autoencoder,
+    FlowVAE,
     Model,
     RectangularFlow,
     RelaxedFlow,
@@ -16,7 +17,8 @@ from companion.models import (
     VampPrior,
     core_mask,
 )
-from companion.networks import EncoderDecoder, InjectiveFlow, flows
+from companion.models.aef import PLACES
+from companion.networks import MLP, EncoderDecoder, InjectiveFlow, flows
 from companion.networks.preprocess import ActNorm, Logit, Preprocess
 from companion.networks.table import BN, CODE, RELU, SIGMOID, Table, conv, conv_t, linear
 
@@ -64,11 +66,98 @@ def vamp(
     return VAE(encoder, decoder, data_shape, latent_dim, prior=prior, **options)
 
 
+def within_flows(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    data_shape: Shape,
+    latent_dim: int,
+    core: str = "linear",
+    core_flow: bool = True,
+    prior_flow: bool = True,
+    **options,
+) -> Model:
+    """An autoencoder within flows with all that it has beside its networks: AEF App. D.1 to D.4.
+
+    Args:
+        encoder: as :class:`companion.models.AEF` takes it.
+        decoder: the same; of images its numbers are logits.
+        data_shape: shape of one sample.
+        latent_dim: size of one code.
+        core: ``linear``, learned features of the data, or which numbers of the data are the core,
+            ``center``, ``corner`` or ``random``.
+        core_flow: whether the core is encoded by an inverse autoregressive flow; Table 7 goes
+            without.
+        prior_flow: whether the prior is a masked autoregressive flow.
+        options: of :class:`companion.models.AEF`.
+
+    Raises:
+        ValueError: for an unknown core.
+
+    >>> model = within_flows(nn.Linear(4, 4), nn.Linear(2, 4), (4,), 2, core="corner")
+    >>> model.partition, within_flows(nn.Linear(4, 4), nn.Linear(2, 4), (4,), 2).partition
+    (True, False)
+    """
+    if core not in CORES:
+        raise ValueError(f"aef: core must be one of {', '.join(CORES)}, got {core!r}")
+    chosen = MLP(data_shape, latent_dim, ())
+    if core != "linear":
+        chosen = core_mask(data_shape, latent_dim, core)
+    inner, prior = _flows(latent_dim, core_flow, prior_flow)
+    options = _pixels(data_shape) | options
+    return AEF(encoder, decoder, data_shape, latent_dim, chosen, inner, prior, **options)
+
+
+def vae_with_flows(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    data_shape: Shape,
+    latent_dim: int,
+    posterior_flow: bool = True,
+    prior_flow: bool = True,
+    **options,
+) -> Model:
+    """The VAE that :func:`within_flows` is compared with: of the same parts (AEF §5, App. D).
+
+    Args:
+        encoder: as :class:`companion.models.FlowVAE` takes it.
+        decoder: the same; of images its numbers are logits.
+        data_shape: shape of one sample.
+        latent_dim: size of one code.
+        posterior_flow: whether an inverse autoregressive flow follows the posterior.
+        prior_flow: whether the prior is a masked autoregressive flow.
+        options: of :class:`companion.models.FlowVAE`.
+
+    >>> vae_with_flows(nn.Linear(4, 4), nn.Linear(2, 4), (4,), 2, prior_flow=False).prior
+    """
+    flow, prior = _flows(latent_dim, posterior_flow, prior_flow)
+    options = _pixels(data_shape) | options
+    return FlowVAE(encoder, decoder, data_shape, latent_dim, flow, prior, **options)
+
+
+def _flows(latent_dim: int, inner: bool, prior: bool) -> tuple:
+    """AEF App. D.2: four steps each, whose networks are two residual blocks of 256."""
+    return (
+        flows.iaf(latent_dim, residual=True) if inner else None,
+        flows.maf(latent_dim, residual=True) if prior else None,
+    )
+
+
+def _pixels(data_shape: Shape) -> dict[str, object]:
+    """A scale for each number; of images logits, ActNorm and dequantising: AEF App. D.1 to D.4."""
+    made: dict[str, object] = {"per_pixel": True}
+    if len(data_shape) == 3:
+        margin = 1e-6 if data_shape[0] == 1 else 0.05
+        made |= {"preprocess": Preprocess(Logit(margin), ActNorm(data_shape)), "levels": 256}
+    return made
+
+
+CORES = ("linear", *PLACES)
 MODELS = {
     "mlae": MLAE,
     "rectangular": RectangularFlow,
     "relaxed": RelaxedFlow,
-    "aef": AEF,
+    "aef": within_flows,
+    "vae-flows": vae_with_flows,
     "two-stage": VAE,  # its first stage
     "taylor": TaylorVAE,
     "vae": VAE,
@@ -78,7 +167,7 @@ MODELS = {
     "autoencoder": Autoencoder,
 }
 VAES = ("two-stage", "vae", "beta-tc-vae", "info-vae", "vamp")  # with a decoder variance to learn
-WITH_SCALES = (*VAES, "taylor", "aef")  # whose encoders give a scale beside each mean
+WITH_SCALES = (*VAES, "taylor", "aef", "vae-flows")  # whose encoders give a scale beside each mean
 
 
 def small(data_shape: Shape, latent_dim: int, width: int, squashed: bool) -> Table:
@@ -111,24 +200,6 @@ def unsquashed(table: Table) -> Table:
     """
     *rows, last = table.decoder
     return table._replace(decoder=[*rows, tuple(step for step in last if step != SIGMOID)])
-
-
-def within_flows(data_shape: Shape, latent_dim: int) -> dict[str, object]:
-    """What AEF (center) has beside its networks: AEF App. D.1 to D.4.
-
-    >>> sorted(within_flows((4,), 2))
-    ['core', 'core_encoder', 'per_pixel', 'prior']
-    """
-    made = {
-        "core": core_mask(data_shape, latent_dim),
-        "core_encoder": flows.iaf(latent_dim),
-        "prior": flows.maf(latent_dim),
-        "per_pixel": True,
-    }
-    if len(data_shape) == 3:
-        margin = 1e-6 if data_shape[0] == 1 else 0.05
-        made |= {"preprocess": Preprocess(Logit(margin), ActNorm(data_shape)), "levels": 256}
-    return made
 
 
 def couplings(data_shape: Shape, latent_dim: int, is_small: bool) -> tuple:

@@ -21,7 +21,6 @@ from companion.experiments.assemble import (
     small,
     unconstrained,
     unsquashed,
-    within_flows,
 )
 from companion.experiments.papers import mlae_tabular
 from companion.experiments.presets import PRESETS, Preset, growing, second_of
@@ -48,14 +47,15 @@ class Scale(NamedTuple):
     epochs: int | None
     batch_size: int | None
     limit: int | None  # training samples
-    num_samples: int  # of each sampler at most
+    num_samples: int  # of each sampler, and test images whose density is estimated, at most
     steps: int  # of the classifier whose features judge
+    repetitions: int  # of an estimate of log p(x) (AEF App. D.6), alike for all models
 
 
 SCALES = {
-    "quick": Scale(16, 20, 64, 1500, 500, 500),
-    "standard": Scale(32, 10, 256, 20_000, 2000, 800),
-    "full": Scale(None, None, None, None, 10_000, 5000),
+    "quick": Scale(16, 20, 64, 1500, 500, 500, 2),
+    "standard": Scale(32, 10, 256, 20_000, 2000, 800, 2),
+    "full": Scale(None, None, None, None, 10_000, 5000, 20),
 }
 TABLE_EPOCHS = 60  # of a small table at quick, whose epoch is a few steps
 SECOND_EPOCHS = 100  # of a small second stage
@@ -144,7 +144,7 @@ class Experiment:
         in AEF (App. D.5). Where a weight is scheduled, losses of different epochs do not compare;
         and a likelihood on the manifold never chooses, which is best where a map has collapsed.
         """
-        return self.preset.best or self.preset.family == "aef"
+        return self.preset.best or self.preset.family in ("aef", "vae-flows")
 
     @property
     def monitor(self) -> str:
@@ -202,6 +202,8 @@ class Experiment:
         options = {"download": download, "seed": self.seed, "test_files_only": test_files_only}
         if name != self.data or name == "synthetic-faces" and self.is_small:
             options["size"] = 32
+        if self.preset.data == self.data and not test_files_only:
+            options["held_out"] = self.preset.held_out
         splits = images.load(name, **options)
         pairs = list(zip(splits[1:4], limits, strict=True))
         parts = [part.x[:limit] for part, limit in pairs]
@@ -251,8 +253,6 @@ class Experiment:
             networks = build(table, latent_dim, condition_dim, norm, preset.heads)
             if family == "rectangular":
                 networks = unconstrained(*networks)
-            if family == "aef":
-                options = within_flows(data_shape, latent_dim) | options
             return self._made(networks, options)
 
     def _made(self, networks: tuple, options: dict) -> Model:
@@ -307,6 +307,8 @@ class Experiment:
                 f"experiment: {self.name} takes data of shape {table.data_shape}, {self.data} has "
                 f"{tuple(data_shape)}; the networks are scaled to it at quick and standard only"
             )
+        if latent_dim is not None and self.preset.resized is not None:
+            table = self.preset.resized(latent_dim)
         return table, latent_dim or table.latent_dim
 
 
@@ -360,7 +362,7 @@ def choose(
         options = {"learn_variance": True} if family in VAES else {}
         changes = {"options": options, "second": None, "search": {}, "select": ""}
         changes["best"] = preset.best and family != "two-stage"  # 2SVAE keeps the last
-        if family == "aef":  # its decoder's numbers are logits
+        if family in ("aef", "vae-flows"):  # their decoders' numbers are logits
             changes["table"] = unsquashed(preset.table)
         preset = replace(preset, family=family, source=source, **changes)
     if profile != "full" and preset.options.get("learn_variance"):  # log γ moves by a rate a step

@@ -10,12 +10,15 @@ from companion.networks.table import (
     DOUBLE,
     ELU,
     FLAT,
+    GAIN,
     GELU,
     HALVE,
     LEAKY,
+    QUARTER,
     RELU,
     SIGMOID,
     TANH,
+    TIMES_FOUR,
     Part,
     Row,
     Table,
@@ -24,6 +27,7 @@ from companion.networks.table import (
     conv_t,
     dense,
     fc_block,
+    image,
     linear,
 )
 
@@ -239,26 +243,34 @@ SFVAE = {
 }  # fmt: skip
 
 
-def aef_bottleneck(size: int, latent_dim: int, width: int = 64) -> Table:
-    """AEF App. D.1 for colour images: four residual bottleneck blocks (Child, 2021) at each size.
+def aef_bottleneck(size: int, latent_dim: int) -> Table:
+    """AEF App. D.1 for colour images: residual bottleneck blocks (Child, 2021) at sizes down to 1.
 
-    The paper names neither widths nor the smallest size: here ``width`` channels throughout, a
-    quarter of them inside a block, sizes halved down to 4.
+    The paper names neither widths nor sizes. Its Tables 4 and 5 fix them, and the authors' code
+    has them: as many channels as latents, a quarter of them inside a block, four blocks at each
+    size and one more where it changes, fully connected ones at one pixel.
+
+    >>> from companion.networks import build, count
+    >>> count(*build(aef_bottleneck(32, 64), heads=2)[:2])
+    295299
     """
-    inner = (conv(width // 4, 1, 1), GELU, conv(width // 4, 3, 1), GELU)
-    inner = (GELU, *inner, conv(width // 4, 3, 1), GELU, conv(width, 1, 1))
-    blocks: Row = 4 * (block("Bottleneck", *inner),)
+    inner = max(1, latent_dim // 4)
+    narrow = (GELU, conv(inner, 1, 1), *2 * (GELU, conv(inner, 3, 1)), GELU)
+    fully = 3 * (GELU, dense(inner)) + (GELU,)
+    pixels = block("Bottleneck", *narrow, conv(latent_dim, 1, 1))
+    pixel = block("Bottleneck(1 × 1)", *fully, dense(latent_dim))
     halvings = (size // 4).bit_length() - 1
     return Table((3, size, size), latent_dim, [
-        (conv(width, 3, 1),),
-        *halvings * [(*blocks, HALVE)],
-        blocks,
-        (CODE,),
+        (conv(latent_dim, 3, 1),),
+        *halvings * [(*5 * (pixels,), HALVE)],
+        (*5 * (pixels,), QUARTER, FLAT),
+        3 * (pixel,),
+        (*fully, CODE),
     ], [
-        (linear(width, 4, 4),),
-        *halvings * [(*blocks, DOUBLE)],
-        blocks,
-        (conv(3, 3, 1),),
+        4 * (pixel,),
+        (image(latent_dim), TIMES_FOUR, *5 * (pixels,)),
+        *halvings * [(DOUBLE, *5 * (pixels,))],
+        (GAIN, conv(3, 1, 1)),
     ])  # fmt: skip
 
 
@@ -273,9 +285,8 @@ AEF = {
         (conv_t(64, 4, 2), RELU),
         (conv_t(1, 4, 2),),
     ]),
-    "celeba32": aef_bottleneck(32, 128),
-    "imagenet32": aef_bottleneck(32, 256),
-    "celeba": aef_bottleneck(64, 256),
+    "32": aef_bottleneck(32, 128),
+    "64": aef_bottleneck(64, 256),
 }  # fmt: skip
 
 

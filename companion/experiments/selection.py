@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from companion.atomic import write_json
-from companion.evaluation import features
+from companion.evaluation import Bits, bits_of, features
 from companion.evaluation.features import Features
 from companion.evaluation.generation import Generation, score_samples
 from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import fit_experiment
-from companion.models.base import Model
+from companion.models import AEF, Model
 from companion.training import History
 
 SCORE = "score.json"
-# by which column of samples a paper's criterion chooses
-COLUMNS = {"validation FID": "N", "FID of GMM(10) samples": "GMM(10)", "validation loss": None}
+LOSS, BITS = "validation loss", "validation bits"
+# by which column of samples a paper's criterion chooses, if by samples
+COLUMNS = {"validation FID": "N", "FID of GMM(10) samples": "GMM(10)", LOSS: None, BITS: None}
+TUNED = 0.1  # validation images that tune AEF's proposal, as a share of the images judged
 
 
 class Candidate(NamedTuple):
@@ -123,6 +125,36 @@ def score_experiment(
     )  # fmt: skip
 
 
+def score_bits(
+    experiment: Experiment, data: Data, model: Model, *, on: str = "test"
+) -> Bits | None:
+    """Bits per dimension of a trained model, by as many estimates for each model of a profile.
+
+    An expanded AEF's proposal is tuned on validation data first (AEF App. C). Nothing for tables,
+    and for models without a density of pixels.
+
+    Args:
+        experiment: how the model was made; its profile says how many images and estimates.
+        data: what it was trained on.
+        model: the model.
+        on: ``test`` or ``valid``.
+    """
+    if len(model.data_shape) != 3:
+        return None
+    at, scale = {"valid": 1, "test": 2}[on], experiment.scale
+    told = data.conditions if experiment.preset.conditional else (None,) * 3
+    some = slice(scale.num_samples)
+    few = round(TUNED * scale.num_samples)
+    valid, c = data.valid[:few], None if told[1] is None else told[1][:few]
+    if isinstance(model, AEF) and not model.partition:
+        where = next(model.parameters()).device
+        model.tune_proposal(valid.to(where), c if c is None else c.to(where))
+    return bits_of(
+        model, data[at][some], None if told[at] is None else told[at][some],
+        repetitions=scale.repetitions, seed=experiment.seed,
+    )  # fmt: skip
+
+
 def select(
     experiment: Experiment,
     data: Data,
@@ -152,40 +184,47 @@ def select(
     Raises:
         ValueError: when the preset searches nothing.
 
+    The losses of AEF's expanded models, of data and code together, do not compare between latent
+    sizes; bits per dimension do.
+
     Source: MLAE §5.2 and App. E.4 (β and K by validation FID); RIF §4.2 (by a mixture's FID).
     """
     if not experiment.preset.search:
         raise ValueError(f"select: {experiment.name} has nothing to choose from")
-    column = COLUMNS[experiment.preset.select or "validation loss"]
+    criterion = experiment.preset.select or LOSS
     found, best = [], None
     for values, one in experiment.candidates():
         folder = Path(directory) / folder_name(values)
         model, history = fit_experiment(one, data, folder, resume=True, progress=progress)
         if scores:
-            found.append(Candidate(values, _score(one, data, model, history, folder, seen, column)))
+            found.append(Candidate(values, _score(one, data, model, history, folder, seen)))
             if found[-1] is min(found, key=lambda candidate: candidate.score):
                 best = one, model, history
     if not scores:
         return None
-    what = f"Fréchet distance of {column} samples" if column else "validation loss"
-    by = seen().name if column else "nats"
+    column = COLUMNS[criterion]
+    what = f"Fréchet distance of {column} samples" if column else criterion
+    by = seen().name if column else {LOSS: "nats", BITS: "bits per dimension"}[criterion]
     return Selection(f"{what} to choose by", by, tuple(found)), *best
 
 
 def _score(
     one: Experiment, data: Data, model: Model, history: History, folder: Path,
-    seen: Callable[[], Features], column: str | None,
+    seen: Callable[[], Features],
 ) -> float:  # fmt: skip
     """The score of a trained setting, kept in its folder."""
-    path = folder / SCORE
-    by = seen().name if column else "validation loss"
+    path, criterion = folder / SCORE, one.preset.select or LOSS
+    column = COLUMNS[criterion]
+    by = seen().name if column else criterion
     if path.exists() and (kept := json.loads(path.read_text("utf-8")))["by"] == by:
         return kept["score"]
-    if column is None:
-        name = "valid_loss" if history.column("valid_loss") else "loss"
-        score = min(history.column(name))
-    else:
+    if column is not None:
         table = score_experiment(one, data, model, seen(), on="valid", only=(column,))
         score = table.scores[0].frechet
+    elif criterion == BITS:
+        score = score_bits(one, data, model, on="valid").bits
+    else:
+        name = "valid_loss" if history.column("valid_loss") else "loss"
+        score = min(history.column(name))
     write_json(path, {"by": by, "column": column, "score": score})
     return score

@@ -2,6 +2,7 @@
 
 import torch
 
+from companion.data.splits import num_valid
 from companion.experiments.experiment import Data, Experiment
 
 # training, validation and test samples, as the loaders cut them; of chairs, whose split is by
@@ -36,6 +37,10 @@ def unread(experiment: Experiment) -> Data:
         return experiment.load()
     table, limits = experiment.preset.table, (experiment.limit, *2 * (experiment.scale.limit,))
     kind = torch.uint8 if len(table.data_shape) == 3 else torch.float32
-    sizes = [min(n, m or n) for n, m in zip(SIZES[experiment.data], limits, strict=True)]
+    sizes = SIZES[experiment.data]
+    if (share := experiment.preset.held_out) is not None:
+        rest = sum(sizes[:2])
+        sizes = rest - num_valid(rest, share), num_valid(rest, share), sizes[2]
+    sizes = [min(n, m or n) for n, m in zip(sizes, limits, strict=True)]
     parts = (torch.empty(n, *table.data_shape, dtype=kind, device="meta") for n in sizes)
     return Data(*parts, (None,) * 3, "not read")

@@ -21,7 +21,7 @@ from companion.evaluation import Features
 from companion.experiments.assemble import parameters
 from companion.experiments.experiment import Data, Experiment
 from companion.experiments.plan import fit_experiment, plans
-from companion.experiments.selection import features_for, score_experiment, select
+from companion.experiments.selection import features_for, score_bits, score_experiment, select
 from companion.models import Model
 from companion.training import History
 from companion.training.checkpoint import CHECKPOINT
@@ -75,6 +75,9 @@ def train(
         seconds = {"training": round(perf_counter() - began, 1)}
         table = score_experiment(chosen, data, model, seen())
         print(table)
+        if bits := score_bits(chosen, data, model):
+            print(bits)
+            found["bits"] = bits._asdict()
         seconds["all"] = round(perf_counter() - began, 1)
         found["generation"] = table._asdict() | {"scores": [s._asdict() for s in table.scores]}
         found |= {"last_epoch": history.rows[-1], "judged_epoch": chosen.judged(history)}

@@ -9,6 +9,7 @@ from companion.models.baselines import (
     DenoisingAutoencoder,
     DenoisingTerms,
 )
+from companion.models.flow_vae import FlowVAE
 from companion.models.gaussian import (
     Posterior,
     gaussian_kl,
@@ -36,6 +37,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "DenoisingTerms",
     "FlowTerms",
+    "FlowVAE",
     "MLAETerms",
     "Model",
     "Posterior",

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import softplus
 
 from companion.contracts import LogProb, Map, bind
-from companion.models.base import Model, standard_normal_nll
+from companion.models.base import SAMPLES, Model, standard_normal_nll
 from companion.networks.flows import Flow
 from companion.networks.preprocess import Preprocess, dequantise, requantise
 
@@ -263,10 +263,8 @@ class AEF(Model):
         """All that ``x`` becomes, with the log-determinant of preprocessing and Φ⁻¹ together."""
         y, log_det = self.preprocess(self._dequantise(self.data(x), u))
         shell, core = self._split(y)
-        encode = partial(self._affine, condition=condition)
-        decode = partial(self._decode_shell, condition=condition)
-        z, delta, change = aef_map(shell, core, encode, decode, self.core_encoder)
-        return Latents(z, delta, log_det + change)
+        latents = self._map(shell, core, self._affine(shell, condition), condition)
+        return latents._replace(log_det=log_det + latents.log_det)
 
     def invert(
         self, z: Tensor, delta: Tensor | float = 0.0, condition: Tensor | None = None
@@ -306,7 +304,7 @@ class AEF(Model):
         self,
         x: Tensor,
         condition: Tensor | None = None,
-        num_samples: int = 128,
+        num_samples: int = SAMPLES,
         generator: Generator | None = None,
     ) -> LogProb:
         """log p(x): exact for a partition, else log (1/K) Σₖ p(x, wₖ)/q(wₖ), wₖ ~ N(h(x), ε²).
@@ -334,21 +332,24 @@ class AEF(Model):
         random = {"generator": generator, "device": y.device, "dtype": y.dtype}
         log_weights = []
         for noise in torch.randn(num_samples, *core.shape, **random).split(POINTS // len(y) + 1):
-            many = [_repeat(t, len(noise)) for t in (y, *affine)]
-            told = None if condition is None else _repeat(condition, len(noise))
-            decode = partial(self._decode_shell, condition=told)
+            many, *told = (_repeat(t, len(noise)) for t in (y, *affine))
+            c = None if condition is None else _repeat(condition, len(noise))
             w = (core + self.proposal_scale * noise).flatten(0, 1)
-            latents = aef_map(
-                many[0], w, lambda _, a=many[1:]: Affine(*a), decode, self.core_encoder
-            )
+            latents = self._map(many, w, Affine(*told), c)
             log_joint = -aef_loss(latents, self.residual_scale, self.prior).loss
             log_q = -standard_normal_nll(noise) - self.latent_dim * self.proposal_scale.log()
             log_weights.append(log_joint.view(noise.shape[:2]) - log_q)
         return torch.cat(log_weights).logsumexp(0) - log(num_samples)
 
+    def _map(
+        self, shell: Tensor, core: Tensor, affine: Affine, condition: Tensor | None
+    ) -> Latents:
+        decode = partial(self._decode_shell, condition=condition)
+        return aef_map(shell, core, lambda _: affine, decode, self.core_encoder)
+
     @torch.no_grad()
     def tune_proposal(
-        self, x: Tensor, condition: Tensor | None = None, num_samples: int = 128
+        self, x: Tensor, condition: Tensor | None = None, num_samples: int = SAMPLES
     ) -> float:
         """Set ε to the best of a grid on these validation data, and return it (AEF App. C).
 

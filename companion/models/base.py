@@ -18,6 +18,7 @@ from companion import jacobians
 from companion.choices import near
 from companion.contracts import LogProb, Map, Terms, as_float, bind
 
+SAMPLES = 128  # of an importance-sampled log p(x), alike in all models (AEF App. D.6)
 # what a loss or an estimator is given at every call
 NO_OPTIONS = ("x", "z", "encode", "decode", "condition", "probes", "index", "generator")
 

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb
-from companion.models.base import Model
+from companion.models.base import SAMPLES, Model
 from companion.models.gaussian import posterior_size
 from companion.models.vae import VAE, VAETerms
 from companion.networks import MLP
@@ -133,13 +133,20 @@ class TwoStageVAE(Model):
         return self.first.encode(x, condition).expand(len(noise), -1, -1)
 
     def log_prob(
-        self, x: Tensor, condition: Tensor | None = None, num_samples: int = 64
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        num_samples: int = SAMPLES,
+        generator: Generator | None = None,
     ) -> LogProb:
-        """log (1/S) Σₛ p(x | zₛ) p(zₛ | uₛ) p(uₛ) / (q(zₛ | x) q(uₛ | zₛ)), at the same chance."""
+        """log (1/S) Σₛ p(x | zₛ) p(zₛ | uₛ) p(uₛ) / (q(zₛ | x) q(uₛ | zₛ)).
+
+        Without a generator the chance is always the same.
+        """
         if not isinstance(self.first, VAE):
             name = type(self.first).__name__
             raise ValueError(f"TwoStageVAE.log_prob: needs a VAE as first stage, got {name}")
-        generator = Generator(x.device).manual_seed(0)
+        generator = generator or Generator(x.device).manual_seed(0)
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
         noise = torch.randn(num_samples, len(x), self.latent_dim, **random)
         code_noise = torch.randn(1, num_samples * len(x), self.second.latent_dim, **random)

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb, Map, as_float, bind
-from companion.models.base import Model, standard_normal_nll
+from companion.models.base import SAMPLES, Model, standard_normal_nll
 from companion.models.gaussian import (
     Posterior,
     as_posterior,
@@ -134,7 +134,7 @@ class VAE(Model):
     >>> rng = torch.manual_seed(0)
     >>> model = VAE(MLP(3, posterior_size(1)), MLP(1, 3), (3,), 1, learn_variance=True)
     >>> model.sample(2).shape, model.log_prob(torch.zeros(4, 3)).kind
-    (torch.Size([2, 3]), 'importance-sampled, 64 codes from the posterior, low on average')
+    (torch.Size([2, 3]), 'importance-sampled, 128 codes from the posterior, low on average')
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class VAE(Model):
         self,
         x: Tensor,
         condition: Tensor | None = None,
-        num_samples: int = 64,
+        num_samples: int = SAMPLES,
         generator: Generator | None = None,
     ) -> LogProb:
         """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z.

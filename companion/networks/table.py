@@ -83,7 +83,7 @@ def build(
         heads: numbers that the encoder gives for each latent dimension; 2 for a VAE.
 
     Raises:
-        ValueError: for an unknown norm.
+        ValueError: for an unknown norm, and for a condition that no part would see.
 
     >>> from companion.experiments.papers import CONVNET
     >>> encoder, decoder, *_ = build(CONVNET["mnist"], norm="none")
@@ -97,6 +97,9 @@ def build(
     context = Context(latent_dim * heads, condition_dim, norm)
     encoder = TableNetwork(table.encoder, table.data_shape, context)
     decoder = TableNetwork(table.decoder, (latent_dim,), context)
+    for name, network in (("encoder", encoder), ("decoder", decoder)):
+        if condition_dim and not any(map(_sees_condition, network.modules())):
+            raise ValueError(f"build: no part of the table's {name} sees a condition")
     return Pair(encoder, decoder, table.data_shape, latent_dim)
 
 
@@ -145,6 +148,18 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor, *condition: Tensor | None) -> Tensor:
         return (x if self.skip is None else self.skip(x)) + self.body(x, *condition)
+
+
+class Gain(nn.Module):
+    """a ⊙ x + b with one a and b for each channel, at first 1 and 0."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain * x + self.bias
 
 
 class Pad(nn.Module):
@@ -238,6 +253,12 @@ def plain(label: str, layer: Callable[[], nn.Module]) -> Part:
     return Part(label, lambda shape, context: layer())
 
 
+def image(channels: int, side: int = 1) -> Part:
+    """A vector of ``channels`` · ``side``² numbers read as an image."""
+    shape = channels, side, side
+    return plain(f"{channels} × {side} × {side}", lambda: nn.Unflatten(1, shape))
+
+
 def _norm(shape: tuple[int, ...], context: Context) -> nn.Module | None:
     if context.norm == "batch":
         return batch_norm(shape[0], len(shape) == 3)
@@ -248,12 +269,18 @@ BN = Part("BN", _norm)
 CODE = Part(
     "Linear(latent)", lambda s, context: MLP(s, context.code_dim, (), context.condition_dim)
 )
+GAIN = Part("Gain", lambda shape, _: Gain(shape[0]))
 FLAT = plain("Flatten", nn.Flatten)
 RELU, ELU, GELU = plain("ReLU", nn.ReLU), plain("ELU", nn.ELU), plain("GELU", nn.GELU)
 LEAKY, TANH = plain("lReLU", lambda: nn.LeakyReLU(0.2)), plain("tanh", nn.Tanh)
 SIGMOID = plain("Sigmoid", nn.Sigmoid)
-HALVE = plain("AvgPool(2)", lambda: nn.AvgPool2d(2))
-DOUBLE = plain("Upsample(2)", lambda: nn.Upsample(scale_factor=2))
+HALVE, QUARTER = (plain(f"AvgPool({n})", lambda n=n: nn.AvgPool2d(n)) for n in (2, 4))
+DOUBLE, TIMES_FOUR = (
+    plain(f"Upsample({n})", lambda n=n: nn.Upsample(scale_factor=n)) for n in (2, 4)
+)
+
+
+SAME_SHAPE = (nn.ReLU, nn.ELU, nn.GELU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, Gain)
 
 
 def _sees_condition(part: nn.Module) -> bool:
@@ -262,6 +289,8 @@ def _sees_condition(part: nn.Module) -> bool:
 
 def _shape_after(module: nn.Module, shape: tuple[int, ...], condition_dim: int) -> tuple[int, ...]:
     """The output shape, found without computing anything and without touching statistics."""
+    if isinstance(module, SAME_SHAPE) or isinstance(module, Residual) and module.skip is None:
+        return shape
     state = {
         name: torch.empty_like(tensor, device="meta")
         for name, tensor in module.state_dict().items()

@@ -44,7 +44,8 @@ class TrainConfig:
         nodes: machines.
         strategy: of Lightning Fabric: ``auto``, ``ddp`` or ``ddp_find_unused_parameters_true``.
         validate_every: epochs between validations; the last epoch has one too.
-        validate_on: at most so many validation samples get an exact NLL.
+        validate_on: at most so many validation samples get an exact NLL and a reconstruction; the
+            loss is that of all of them.
         monitor: the logged number of which the smallest marks the best weights, and that
             ``plateau`` and ``early_stop`` watch; an epoch without it is passed over, and without
             validation data it is the training loss. By default the loss on validation data: of what

@@ -30,6 +30,7 @@ from companion.training.stream import Step, Stream
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+VALIDATED_AT_ONCE = 256  # samples whose loss is computed together
 # what `validate` logs
 VALIDATED = "valid_loss valid_nll valid_reconstruction".split()
 VALIDATED += "defect_log_volume defect_identity gradient_cosine".split()
@@ -97,8 +98,7 @@ def fit(
     refuse_uninitialised("fit", model)
     train, condition = as_data("fit", model, train, condition)
     if valid is not None:
-        given = valid, valid_condition, config.validate_on
-        valid, valid_condition = as_data("fit, validation", model, *given)
+        valid, valid_condition = as_data("fit, validation", model, valid, valid_condition)
     data = {"data": train, "condition": condition}
     data |= {"validation": valid, "valid_condition": valid_condition}
     started = {} if directory is None else identity(model, config, data)
@@ -276,17 +276,20 @@ def check_monitor(config: TrainConfig, terms: Iterable[str]) -> None:
 def validate(
     model: Model, x: Tensor, config: TrainConfig, condition: Tensor | None = None
 ) -> dict[str, float]:
-    """The loss, the exact NLL and the reconstruction error, in eval mode.
+    """The loss of all, the exact NLL and the reconstruction error of some, in eval mode.
 
     The loss sees the same chance at every call, so that epochs can be compared, from a generator of
     its own: validating moves nothing that training draws from. With ``log_defect`` also the
     pseudo-inverse defect and the gradients' cosine.
     """
-    x = as_float(x, next(model.parameters()).dtype)
-    cuda = [x.device] if x.device.type == "cuda" else []
+    like = next(model.parameters())
+    cuda = [like.device] if like.device.type == "cuda" else []
     with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(config.seed)  # of layers that draw for themselves
-        draws = model.draw(x, torch.Generator(x.device).manual_seed(config.seed))
+        row = {"valid_loss": _mean_loss(model, x, condition, config.seed)}
+        x, condition = (_first(t, config.validate_on) for t in (x, condition))
+        x, condition = (None if t is None else t.to(like.device) for t in (x, condition))
+        x = as_float(x, like.dtype)
         x_hat = model.decode(model.encode(x, condition), condition)
         log_prob = model.log_prob(x, condition)
         if config.monitor == "valid_nll" and "manifold" in log_prob.kind:
@@ -296,11 +299,8 @@ def validate(
                 "lower the learning rate too early; monitor valid_loss or valid_reconstruction",
                 stacklevel=3,
             )
-        row = {
-            "valid_loss": float(model.loss(x, condition, **draws).loss.mean()),
-            "valid_nll": -float(log_prob.value.mean()),
-            "valid_reconstruction": float((x_hat - x).square().flatten(1).sum(-1).mean()),
-        }
+        row["valid_nll"] = -float(log_prob.value.mean())
+        row["valid_reconstruction"] = float((x_hat - x).square().flatten(1).sum(-1).mean())
     if config.log_defect:
         x, condition = (_first(t, config.defect_on) for t in (x, condition))
         maps, parameters = (model.encode, model.decode), list(model.parameters())
@@ -312,6 +312,21 @@ def validate(
         row["defect_identity"] = float(defect.identity.mean())
         row["gradient_cosine"] = float(cosine)
     return row
+
+
+def _mean_loss(model: Model, x: Tensor, condition: Tensor | None, seed: int) -> float:
+    """The loss of all samples, some at a time, by chance of this seed."""
+    like = next(model.parameters())
+    chance, total = torch.Generator(like.device).manual_seed(seed), 0.0
+    count = -(-len(x) // VALIDATED_AT_ONCE)
+    parts = x.tensor_split(count)
+    told = [None] * count if condition is None else condition.tensor_split(count)
+    for part, c in zip(parts, told, strict=True):
+        part = as_float(part.to(like.device), like.dtype)
+        c = None if c is None else c.to(like.device)
+        loss = model.loss(part, c, **model.draw(part, chance)).loss
+        total += float(loss.sum())
+    return total / len(x)
 
 
 def _surrogate_options(model: Model) -> dict:
