@@ -369,8 +369,8 @@ PRESETS: dict[str, Preset] = {
         search={"beta": tuple(float(f"{10 ** (k * 4 / 13 - 2):.4g}") for k in range(14))},
         note="batch, schedule and sample count are not given: 256, one-cycle, 10,000; the 14 "
         "values of β are in the authors' notebook",
-    )
-    ** _relaxed(),
+    ),
+    **_relaxed(),
     **_aef(),
     **_aef_colour(),
     **_two_stage(),
