@@ -13,8 +13,8 @@ class FlowVAE(AEF):
     """A VAE with a flow after its posterior and one as its prior, on dequantised pixels.
 
     z = n(g_m(x) + g_s(x) ⊙ ε) with ε ~ N(0, 1) and a posterior flow n; its loss is −ELBO on one
-    draw, −log p₀(z) − log r(x − f(z)) − log|det ∂z/∂ε| + log N(ε), which is :func:`aef_loss` with
-    noise for the core, less what the noise itself weighs.
+    draw, −log p₀(z) − log r(x − f(z)) − log|det ∂z/∂ε| + log N(ε): that of
+    :func:`companion.models.aef_loss` with noise for the core, and log N(ε).
 
     Args:
         encoder: network ``(batch, *data)[, condition] -> (batch, 2·latent)``, see
@@ -25,7 +25,8 @@ class FlowVAE(AEF):
         posterior_flow: n, or nothing for the identity; it is told nothing of x.
         prior: p₀ with ``log_prob(z)`` and ``sample(n, generator, temperature)``, or nothing for a
             standard normal.
-        options: ``residual_scale``, ``per_pixel``, ``preprocess`` and ``levels`` of :class:`AEF`.
+        options: ``residual_scale``, ``per_pixel``, ``preprocess`` and ``levels``, as of
+            :class:`companion.models.AEF`.
 
     Source: AEF §2, §5 (its baseline), App. D.
 
@@ -62,7 +63,7 @@ class FlowVAE(AEF):
         generator: Generator | None = None,
         **draws,
     ) -> AEFTerms:
-        """The terms of :func:`aef_loss`; their ``loss`` is −ELBO."""
+        """The terms of :func:`companion.models.aef_loss`; their ``loss`` is −ELBO."""
         x = self.data(x)
         draws = draws or self.draw(x, generator)
         terms = aef_loss(self.transform(x, condition, **draws), self.residual_scale, self.prior)

@@ -254,7 +254,7 @@ def plain(label: str, layer: Callable[[], nn.Module]) -> Part:
 
 
 def image(channels: int, side: int = 1) -> Part:
-    """A vector of ``channels`` · ``side``² numbers read as an image."""
+    """A vector read as an image of so many channels, a square of ``side`` pixels a side."""
     shape = channels, side, side
     return plain(f"{channels} × {side} × {side}", lambda: nn.Unflatten(1, shape))
 
