@@ -270,4 +270,4 @@ def test_many_samples_take_little_memory_and_change_nothing(monkeypatch):
     monkeypatch.setattr(torch, "randn", lambda *n, **o: sizes.append(n) or drawn(*n, **o))
     parts = evaluate(vae, x, num_samples=400)
     assert parts.nll == pytest.approx(once.nll, rel=1e-12) and "400 codes" in parts.kind
-    assert sizes == 50 * [(8, 8, 2)]
+    assert sizes == 25 * [(16, 8, 2)]

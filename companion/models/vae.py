@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from math import log
+from math import ceil, log
 from typing import NamedTuple
 
 import torch
@@ -273,16 +273,18 @@ class VAE(Model):
     ) -> LogProb:
         """log (1/S) Σₛ p(x, zₛ)/q(zₛ | x), zₛ ~ q(z | x); without a generator always the same z.
 
-        No more than ``POINTS`` codes are held at once, so that S may be SFVAE's 50,000.
+        A few codes of each x are held at once, however many S there are: SFVAE takes 50,000.
         """
         x, values = self.data(x), []
         random = {"generator": generator or Generator(x.device).manual_seed(0)}
         random |= {"device": x.device, "dtype": x.dtype}
         at_once = max(1, POINTS // len(x))
-        for start in range(0, num_samples, at_once):
-            size = min(at_once, num_samples - start)
+        block = 16 * ceil(at_once / 16)  # torch draws multiples of 16 as it would all at once
+        for start in range(0, num_samples, block):
+            size = min(block, num_samples - start)
             noise = torch.randn(size, len(x), self.latent_dim, **random)
-            values.append(log(size) - self.terms(x, noise, condition, estimator="iwae").loss)
+            for e in noise.split(at_once):
+                values.append(log(len(e)) - self.terms(x, e, condition, estimator="iwae").loss)
         kind = f"importance-sampled, {num_samples} codes from the posterior, low on average"
         return LogProb(torch.stack(values).logsumexp(0) - log(num_samples), kind)
 
