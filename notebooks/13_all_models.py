@@ -281,9 +281,11 @@ for key, result in fresh.items():
 #
 # The same comparison through `companion train`, which reads, builds, trains and judges as the papers'
 # presets say: all models borrow the networks and the training of MLAE's presets (Table 7). Each run has a
-# folder of its own in `runs`: start the notebook again, and it goes on where it was. At `quick` this is a
-# rehearsal on the embedded digits with two small models; at `standard` and `full` the files must be
-# there, or the next cell says which file to put where.
+# folder of its own in `runs`: start the notebook again, and it goes on where it was. As in the pipeline of
+# MLAE App. E.4, the loss on validation data halves the rate and chooses the epoch that is judged. At `full`
+# the second stage is 2SVAE's, its networks and its hundreds of passes, for every model; at `quick` and
+# `standard` it is a small one. At `quick` this is a rehearsal on the embedded digits with two small models;
+# at `standard` and `full` the files must be there, or the next cell says which file to put where.
 
 # %%
 from companion.experiments.experiment import choose

@@ -113,11 +113,8 @@ def samplers(
     own = "N" if two or getattr(model, "prior", None) is None else "prior"
     found = {own: (model.first if two else model).draw_codes}
     second = second_column(_hidden(model.second.encoder) if two else hidden)
-    for name, kind in {
-        "gaussian": "gaussian",
-        "GMM(10)": "mixture",
-        second: "second_stage",
-    }.items():
+    kinds = {"gaussian": "gaussian", "GMM(10)": "mixture", second: "second_stage"}
+    for name, kind in kinds.items():
         if only is not None and name not in only:
             continue
         if two and kind == "second_stage":

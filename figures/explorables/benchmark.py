@@ -1,6 +1,7 @@
 """All models of the family side by side on real digits, at every weight of an error."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -270,9 +271,9 @@ def gains(beta: float, gamma: float) -> tuple[Figure, str]:
     return figure, "Ratio with the mixture to the own prior: " + ", ".join(words) + "."
 
 
-def compute() -> tuple[dict[str, np.ndarray], dict]:
-    """Train every model of the lattice, and time one step of each."""
-    arrays, about = RUNS.compute()
+def compute(directory: Path | None = None) -> tuple[dict[str, np.ndarray], dict]:
+    """Train every model of the lattice, or go on in a directory, and time one step of each."""
+    arrays, about = RUNS.compute(directory)
     seconds, features = compared_models.step_seconds(tuple(COMPARED)), digit_features()
     one_of_each = {n: finish(compared_models.make_model(keys_of(n)[0], 0), 0) for n in COMPARED}
     sizes = [sum(p.numel() for p in model.parameters()) for model in one_of_each.values()]

@@ -116,9 +116,7 @@ COMPARED = {
     "tc": Compared("β-TC-VAE", "gamma", partial(_of, beta_tc_vae), note="its β is 4"),
     "info": Compared("InfoVAE", "", partial(_of, info_vae, 0.05), note="γ = 0.05, MMD, weight 10"),
     "vamp": Compared("VampPrior", "", partial(_of, vamp, 0.05), "50 posteriors", note="γ = 0.05"),
-    "learned": Compared(
-        "VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="and small 2nd stage"
-    ),
+    "learned": Compared("VAE, γ learned", "", partial(_of, VAE, **LEARNED), note="small 2nd stage"),
     "aef": Compared("AEF", "", partial(_aef, False), note="linear core, no flows"),
     "aef-flows": Compared("AEF, flows", "", partial(_aef, True), "flow", "linear core"),
     "two-step": Compared("two steps", "", _two_step, "flow", "β = 50"),
