@@ -27,6 +27,7 @@ from companion.data import (
 )
 from companion.data.archives import FormatError
 from companion.data.fetch import ChecksumError, DataNotFoundError, Found, places
+from companion.experiments.experiment import choose
 from companion.models import MLAE
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
@@ -161,6 +162,16 @@ def test_another_share_of_the_training_files_can_validate(name, tmp_path, unsumm
     assert [len(part.x) for part in splits[1:3]] == [57, 3] and "5 % of them" in splits.note
     both = [torch.cat([part.x for part in s[1:3]]) for s in (usual, splits)]
     assert torch.equal(*both) and torch.equal(usual.test.x, splits.test.x)
+
+
+def test_aef_holds_a_tenth_out_and_others_ten_thousand(tmp_path, unsummed, monkeypatch):
+    files.put(tmp_path, made("mnist"))
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path))
+    sizes = {}
+    for family in ("aef", "vae-flows", "mlae"):
+        data = choose("mnist", family, profile="standard").load(download=False)
+        sizes[family] = [len(part) for part in data[:3]]
+    assert sizes["aef"] == sizes["vae-flows"] == [54, 6, 20] and sizes["mlae"] == [50, 10, 20]
 
 
 def test_training_takes_its_batches_from_the_map(tmp_path, unsummed):
