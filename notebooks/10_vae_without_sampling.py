@@ -357,6 +357,7 @@ for m in (4, 16, 64):
 # %%
 from figures.common import benchmark
 
+# %%
 (on_cpu, processor), (on_gpu, gpu) = benchmark("cpu"), benchmark("h200")
 replays = ("kernel by kernel", "replayed")
 step_cost = [on_cpu["cpu, 16 latents: Taylor step / VAE step (the count of products: 9)"]]
@@ -404,6 +405,7 @@ for tangents in ("two", "one"):
 from companion.lab.same import same
 from figures.explorables import estimators
 
+# %%
 mine = make(taylor.TaylorVAE, 8, (64, 64), 0, "tanh", taylor_weight=0.5)
 if variance == estimators.VARIANCE:
     assert same(mine, estimators.make_estimator("SFVAE", 0))
@@ -412,6 +414,7 @@ print(f"{sum(p.numel() for p in mine.parameters()):,} weights")
 # %%
 from companion.lab.verdicts import interval
 
+# %%
 short, long = estimators.EPOCHS
 nll = {
     (name, epochs): estimators.NLL.at("nll", estimator=name, epochs=epochs)
@@ -477,6 +480,7 @@ claim("sfvae-5-competes-at-equal-budget", at_compute, estimators.NLL)
 # %%
 from companion.evaluation import posterior_collapse
 
+# %%
 wide = make(VAE, estimators.WIDE, (128, 64), 0)
 assert variance != estimators.VARIANCE or same(wide, estimators.make_wide("VAE", 0))
 with torch.no_grad():
