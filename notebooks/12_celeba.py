@@ -484,6 +484,7 @@ claim("2svae-tab1-learned-alone", worse, faces.RUNS)
 from companion import jacobians
 from companion.evaluation import decoder_spectrum
 
+# %%
 generator = torch.Generator().manual_seed(seed)
 spectra = {name: decoder_spectrum(m, 64, generator=generator) for name, m in first.items()}
 means = {name: spectrum.mean.numpy() for name, spectrum in spectra.items()}
@@ -505,6 +506,7 @@ show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
 # %%
 from companion.evaluation import active_dimensions, variance_spectrum
 
+# %%
 counts = {}
 for name, several in models.items():
     if isinstance(several[0], VAE):
