@@ -506,7 +506,9 @@ claim(
 # %% [markdown]
 # The paper fixes c = ½ and images of 784 pixels. On 64 pixels the same c hides nearly everything, so we scale
 # it by the number of pixels, 0.5 · 64/784 ≈ 0.04. Notebook 04 says why c decides: a linear VAE keeps a
-# direction when its variance exceeds c. PROSE2
+# direction when its variance exceeds c. Early on it is the missing noise that helps: the exact expectation, as free of
+# noise, has then collapsed no further than SFVAE. Later the two part, and it is the objective: SFVAE's uses more
+# dimensions with every step, while those of the exact expectation collapse again.
 
 # %% [markdown]
 # ## Two maps
