@@ -112,7 +112,7 @@ print(f"largest difference to the package: {(terms.loss - likelihood - kl).abs()
 # (eq. 8). Which factor stands before the error?
 
 # %%
-from companion.lab.claims import claim
+from companion.lab.claims import claim, record
 
 factor = (2 * terms.neg_log_likelihood - variance.DIM * log_normal) * gamma / error
 claim("2svae-eq8-factor", factor.mean().item())
@@ -380,16 +380,23 @@ print(f"{(lam < 0.5).sum()} of {directions.LATENT} directions active; ", end="")
 print(f"pixel variance of idle over that of the busiest: {idle:.1e}")
 
 # %%
-claim("2svae-fig1-muted", float(idle), directions.STUDY)
+record(pixel_variance_of_idle_directions=float(idle))
 
 # %% [markdown]
-# That is one training. Five, from other seeds: where γ ends, how many variances lie near zero or one, and how much
+# That is one training. Five, from other seeds: what idle directions do, where γ ends, how many variances lie near zero or one, and how much
 # nearer the second stage's codes are to a standard normal, by the spectra of 2SVAE Fig. 1 (right).
 
 # %%
 heaps = ((found["all_variances"] < 0.1) | (found["all_variances"] > 0.9)).mean(1)
 normal, at_first, at_second = np.moveaxis(np.log(found["all_codes"]), 1, 0)  # (seed, latent)
 apart_first, apart_second = (np.abs(s - normal).mean(1) for s in (at_first, at_second))
+
+# %%
+muted = [
+    float(effect[lam > 0.9].mean() / effect.max())
+    for effect, lam in zip(found["all_effects"], found["all_variances"], strict=True)
+]
+claim("2svae-fig1-muted", muted, directions.STUDY)
 
 # %%
 last_over_first = found["all_gamma"][:, 1] / found["all_gamma"][:, 0]

@@ -58,13 +58,14 @@ def described(by: Mapping[str, Any]) -> str:
     """
     counts = ("samples", "parameters", "steps", "trainings")
     words = [str(by["data"])] if by.get("data") else []
-    words += [f"{_count(by[name])} {name}" for name in counts if name in by]
+    words += [_count(by[name], name) for name in counts if name in by]
     words += [str(by[name]) for name in ("device", "profile") if by.get(name)]
     words += [f"torch {by['versions']['torch']}"] if "torch" in by.get("versions", {}) else []
     return "; ".join(words)
 
 
-def _count(value: int | Sequence[int]) -> str:
-    """A number, or from the least to the most of several."""
+def _count(value: int | Sequence[int], name: str) -> str:
+    """A number of things, or from the least to the most of several."""
     low, high = (value, value) if isinstance(value, int) else (min(value), max(value))
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{number} {name.removesuffix('s') if high == 1 else name}"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import active_dimensions, noise_effect, variance_spectrum
+from companion.evaluation.dimension import NoiseEffect
 from companion.lab.explorable import Computed, Control, Explorable, compare
 from companion.models import VAE, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
@@ -123,18 +124,23 @@ def train(seed: int) -> Trained:
     return Trained(model, np.array(gamma), np.array(log.column("reconstruction")) / 64)
 
 
+def under_noise(model: VAE, test: torch.Tensor) -> list[NoiseEffect]:
+    """Noise along each direction for each of the digits that can be chosen."""
+    generators = [torch.Generator().manual_seed(0) for _ in CONTROLS["sample"].values]
+    return [noise_effect(model, test[[i]], NUM_NOISES, g) for i, g in enumerate(generators)]
+
+
 def compute() -> tuple[dict[str, np.ndarray], dict]:
     """Train both stages from some seeds, and keep what the pictures of the first need."""
     x, test = (as_float(part.x) for part in (digits().train, digits().test))
     runs = [train(seed) for seed in RUNS]
     model, gamma, error = runs[0]
-    generators = [torch.Generator().manual_seed(0) for _ in CONTROLS["sample"].values]
-    effects = [
-        noise_effect(model.first, test[[i]], NUM_NOISES, g) for i, g in enumerate(generators)
-    ]
+    effects = under_noise(model.first, test)
     pixels = torch.stack([e.x_hat for e in effects]).clamp(0, 1) * 255
     spectra = np.stack([variance_spectrum(run.model.first, x).values for run in runs])
     codes = np.stack([code_spectra(run.model, x) for run in runs])
+    looks = [[e.variance for e in under_noise(run.model.first, test)] for run in runs]
+    all_effects = [torch.stack(variances).mean(0).numpy() for variances in looks]
     arrays = {
         "originals": digits().test.x[: len(effects)].numpy(),
         "images": pixels.round().numpy().astype(np.uint8),
@@ -147,6 +153,7 @@ def compute() -> tuple[dict[str, np.ndarray], dict]:
         "all_gamma": np.stack([run.gamma[[0, -1]] for run in runs]).astype(np.float32),
         "all_variances": spectra.astype(np.float32),
         "all_codes": codes.astype(np.float32),
+        "all_effects": np.stack(all_effects).astype(np.float32),
     }
     about = {
         "data": digits().note,
