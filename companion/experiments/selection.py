@@ -19,7 +19,7 @@ SCORE = "score.json"
 LOSS, BITS = "validation loss", "validation bits"
 # by which column of samples a paper's criterion chooses, if by samples
 COLUMNS = {"validation FID": "N", "FID of GMM(10) samples": "GMM(10)", LOSS: None, BITS: None}
-TUNED = 0.1  # validation images that tune AEF's proposal, as a share of the images judged
+TUNED = 0.05  # validation images that tune AEF's proposal, as a share of the images judged
 
 
 class Candidate(NamedTuple):
