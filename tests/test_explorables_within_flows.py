@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from companion.evaluation import digit_features
 from figures.explorables import digit_flows, within_flows
 
 
@@ -12,6 +13,16 @@ def test_the_digits_have_seventeen_levels_and_fill_their_cells():
     assert torch.equal((x * 16).round() / 16, x) and len(x.unique()) == 17
     assert ((y * 17).floor() == (x * 16).round()).all()
     assert not torch.equal(y, digit_flows.make_data("test", seed=4))
+
+
+def test_dequantised_digits_are_compared_as_the_digits_that_they_are():
+    """So that a Fréchet distance here has the reference and the features of all others."""
+    x, y = digit_flows.digits().test.x, digit_flows.make_data("test", seed=3)
+    seen = digit_flows.level_features()(y)
+    assert torch.allclose(seen.features, digit_features()(x).features, atol=1e-5)
+    models = [digit_flows.make_model("vae", 2, seed, False, False) for seed in (0, 0, 1)]
+    one, same, other = (digit_flows.frechet(model.eval(), seed=0) for model in models)
+    assert one == same and one != other
 
 
 @pytest.mark.parametrize("kind", [*digit_flows.MODELS, *digit_flows.DENOISERS[:2]])

@@ -13,6 +13,7 @@ from companion.contracts import Map
 from companion.data import images
 from companion.evaluation import (
     Denoising,
+    Features,
     add_noise,
     denoising_error,
     digit_features,
@@ -150,18 +151,18 @@ def measure(model: Model, seed: int = 0) -> Numbers:
     return Numbers(*pictures, float(bits), float(scale), float(error))
 
 
-def frechet(model: Model, seed: int = 0) -> float:
-    """Fréchet distance of 500 samples at temperature 0.85 from the 500 held-out digits.
-
-    Both are looked at as the levels that their dequantised numbers stand for.
-    """
+@cache
+def level_features() -> Features:
+    """Those by which all digits are compared, of the levels that dequantised numbers stand for."""
     top, look = LEVELS - 1, digit_features().look
-    levels = replace(
-        digit_features(), look=lambda y: look((LEVELS * y).floor().clamp(max=top) / top)
-    )
-    held_out = torch.cat([make_data("valid"), make_data("test")])
+    return replace(digit_features(), look=lambda y: look((LEVELS * y).floor().clamp(max=top) / top))
+
+
+def frechet(model: Model, seed: int = 0) -> float:
+    """Fréchet distance of 500 samples at temperature 0.85 from the 500 held-out digits."""
+    train, held_out = make_data("train"), torch.cat([make_data("valid"), make_data("test")])
     options = {"num_samples": len(held_out), "temperature": 0.85, "only": ("N",), "seed": seed}
-    return score_samples(model, make_data("train"), held_out, levels, **options).scores[0].frechet
+    return score_samples(model, train, held_out, level_features(), **options).scores[0].frechet
 
 
 def noisy_data(sigma: float) -> Tensor:
