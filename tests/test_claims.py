@@ -16,7 +16,7 @@ from scipy.stats import ttest_1samp
 
 from companion.cli import main
 from companion.lab import claims, provenance, verdicts
-from figures.explorables import mnist, sinusoid
+from figures.explorables import BY_NAME, LONG, mnist, sinusoid
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 ENTRY = '[a]\npaper = "MLAE"\nplace = "eq. 1"\nsays = "so"\nmeasures = "this"\n'
@@ -239,6 +239,15 @@ def test_a_study_says_what_made_it():
     assert made["trainings"] == len(sinusoid.STUDY.seeds) and made["device"] == "cpu"
     assert made["samples"] == [len(sinusoid.make_data(0.1, 0))]
     assert made["steps"] == [1500] and made["lattice"] == "sinusoid"
+
+
+@pytest.mark.parametrize("name", [*BY_NAME, *(n for n in LONG if n != "batch_orthogonal")])
+def test_every_lattice_says_what_made_it(name):
+    """But for one whose training data are not always there."""
+    made = (LONG[name] if name in LONG else BY_NAME[name].study).made
+    about = provenance.described(made)
+    assert made["lattice"] == name
+    assert about.endswith(f"torch {made['versions']['torch']}") if "versions" in made else not about
 
 
 def test_only_a_papers_own_setting_is_evidence_of_that_kind():

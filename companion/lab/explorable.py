@@ -127,9 +127,12 @@ class Source:
         found = {"lattice": self.name} | {name: about[name] for name in kept if name in about}
         for name in ("runs", "seeds"):
             if name in about:
-                found["trainings"] = len(about[name])
+                number = about[name]
+                found["trainings"] = number if isinstance(number, int) else len(number)
         if about.get("trained_with"):  # elsewhere than the lattice was written
             found["versions"] = about["trained_with"][0]
+        if isinstance(found.get("parameters"), dict):  # of a descent, not of a network
+            del found["parameters"]
         if isinstance(found.get("device"), list):
             found["device"] = ", ".join(dict.fromkeys(found["device"]))
         return found
