@@ -105,13 +105,17 @@ def test_its_beta_ends_where_the_others_stay():
     assert model.beta == pytest.approx(1.0)
     model.advance(1.0, 99)
     assert model.beta == pytest.approx(ablation.BETA)
+    other = ablation.make_model(ablation.NAMES.index("ConvNet+, 10 β (epoch), weight decay"), 0)
+    assert other.beta == pytest.approx(ablation.BETA)
+    other.advance(1.0, 99)
+    assert other.beta == pytest.approx(10 * ablation.BETA)
 
 
 def test_its_gap_is_what_a_mixture_gains():
     for name in ablation.NAMES:
         normal, mixture = (ablation.runs(name, metric) for metric in ("normal", "mixture"))
         assert np.allclose(ablation.runs(name, "gap"), normal - mixture)
-        assert f"{name:34}{normal.mean():>8.2f}" in ablation.printed()
+        assert f"{name:38}{normal.mean():>8.2f}" in ablation.printed()
 
 
 def test_what_is_measured_is_what_its_samples_give():
