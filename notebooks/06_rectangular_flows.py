@@ -214,8 +214,8 @@ def exact_rounds(d, seed):
 
 
 # %%
-exact = [exact_rounds(d, seed) for d in range(2, 9)]
-claim("mlae-1-cg-ends", [count / d for d, count in zip(range(2, 9), exact, strict=True)])
+ended_after = {d: exact_rounds(d, seed) for d in range(2, 9)}
+claim("mlae-1-cg-ends", [count / d for d, count in ended_after.items()])
 
 # %% [markdown]
 # "Linear in the latent size", as the paper says, is neither the rule nor the bound. Well-conditioned decoders

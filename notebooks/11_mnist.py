@@ -490,6 +490,7 @@ explore(ablation.EXPLORABLE)
 
 # %%
 print(ablation.printed())
+print(f"features: {ablation.RUNS.about['features']}")
 
 # %%
 for name in ("β (epoch)", "10 β (epoch)"):
@@ -505,7 +506,7 @@ print(f"furthest from ConvNet+ with normal codes: {most}; you predicted {predict
 # %% [markdown]
 # The paper's columns (quoted) are FID on Inception features of MNIST, one training a row; ours a Fréchet
 # distance on the features of a small classifier of 8×8 digits, mean and standard deviation of three: compare
-# directions, not sizes.
+# directions, not sizes. The classifier is an older one than that of the other tables here, so compare rows, not tables.
 
 # %%
 plus, net = "ConvNet+", "ConvNet"
