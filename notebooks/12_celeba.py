@@ -446,7 +446,7 @@ for name in models:
 # learned γ *alone* makes samples worse. Each over the lattice's three trainings:
 
 # %%
-from companion.lab.claims import claim
+from companion.lab.claims import claim, record
 
 normal, mixture = faces.curves("normal"), faces.curves("mixture")
 gain = mixture["beta"][1] / normal["beta"][1]
@@ -515,13 +515,17 @@ for name, several in models.items():
         print(f"{name}: {counts[name]} of {latent} posterior variances are below one half")
 
 # %%
+from companion.lab.provenance import made
+
 level = (2 * beta) ** -0.5
 above = int((means[f"MLAE, β = {beta:g}"] > level).sum())
 print(f"MLAE: {above} singular values exceed σ = 1/√(2β) = {level:.2f}")
 
 # %%
 if synthetic:
-    claim("2svae-fig11-faces-dimension", float(counts["VAE, γ learned"][0]))
+    active = [float(count) for count in counts["VAE, γ learned"]]
+    by = made(data.name, first["VAE, γ learned"], x, config, seeds=active)
+    claim("2svae-fig11-faces-dimension", active, by)
     wide = int((truth > level).sum())
     print(f"true map: {len(truth)} dimensions, of which {wide} exceed {level:.2f}")
 
@@ -537,7 +541,7 @@ show(figure, words)
 steps = faces.curves("step")
 for name, values in steps.items():
     print(f"{name:8} values before the largest step, each run: {values.tolist()}")
-claim("2svae-fig11-faces-step", steps["learned"].astype(float).tolist())
+record(largest_step_learned=steps["learned"].astype(float))
 
 # %% [markdown]
 # A VAE shows a clear step, and γ decides where: expensive information (large γ) leaves the weak factors out,
@@ -587,8 +591,6 @@ if synthetic and compared_by == "classifier":
         print(f"{name:12} " + ", ".join(f"{FACTORS[i]} {span[i]:.2f}" for i in largest))
 
 # %%
-from companion.lab.claims import record
-
 short = dict(zip(makers, ("mlae", "vae", "vae_learned"), strict=True))
 record(**{f"frechet_{short[name]}_{kind}": v for (name, kind), v in table.items()})
 

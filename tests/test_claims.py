@@ -255,3 +255,10 @@ def test_only_a_papers_own_setting_is_evidence_of_that_kind():
     assert (whole["evidence"], whole["samples"], whole["steps"]) == ("paper", 50_000, 50_000)
     assert "H200" in whole["device"]
     assert "evidence" not in short and short["samples"] == 8000
+
+
+def test_every_claim_read_from_a_lattice_says_so():
+    """No claim of trainings is stamped with nothing but the profile of a notebook."""
+    for row in claims.table(claims.measured(NOTEBOOKS)):
+        if row.by and "trainings" in row.claim.over:
+            assert "training" in row.by.partition(": ")[2], row.claim.id
