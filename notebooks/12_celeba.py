@@ -236,7 +236,7 @@ makers = {
 # weights stay, as in the pipeline of MLAE App. E.4.
 
 # %%
-epochs = {"quick": 30, "standard": 8, "full": 50}[profile]
+epochs = {"quick": 24, "standard": 8, "full": 50}[profile]
 config = TrainConfig(
     epochs=epochs, batch_size=128, learning_rate=4e-3, noise=0.05, seed=seed, device=device,
     validate_every=max(1, epochs // 10), validate_on=64,
@@ -448,6 +448,7 @@ for name in models:
 # %%
 from companion.lab.claims import claim, record
 
+# %%
 normal, mixture = faces.curves("normal"), faces.curves("mixture")
 gain = mixture["beta"][1] / normal["beta"][1]
 ahead = mixture["beta"][1] / np.median(mixture["gamma"], axis=1).min()
@@ -517,6 +518,7 @@ for name, several in models.items():
 # %%
 from companion.lab.provenance import made
 
+# %%
 level = (2 * beta) ** -0.5
 above = int((means[f"MLAE, β = {beta:g}"] > level).sum())
 print(f"MLAE: {above} singular values exceed σ = 1/√(2β) = {level:.2f}")

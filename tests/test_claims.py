@@ -72,7 +72,9 @@ def test_ids_resolve_and_each_record_comes_from_an_executed_cell(path):
             for o in cell.get("outputs", ())
             for id in o.get("data", {}).get(claims.CLAIM_MIME, ())
         }
-        assert found == wanted  # neither left out nor typed in
+        assert found <= wanted  # none typed in
+        registry = verdicts.registry()  # what takes a paper's own data waits for them
+        assert all(registry[id].evidence == "paper" for id in wanted - found)
         assert not found or cell.execution_count
 
 
