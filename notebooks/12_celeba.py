@@ -28,7 +28,7 @@ ways = torch.linspace(-1.8, 1.8, 7)
 one_by_one = torch.cat([ways[:, None] * unit for unit in torch.eye(len(FACTORS))])
 
 # %% mystnb={"image": {"alt": "Ten rows of seven synthetic faces; along each row one factor changes."}}
-figure = plots.figure(size=(4.6, 6.2))
+figure = plots.figure(size=(4.2, 5.7))
 ax = figure.subplots()
 plots.image_grid(ax, Faces(32).render(one_by_one), columns=7, title=f"{LABEL}, drawn by a formula")
 ax.set(yticks=16 + 33 * torch.arange(10), yticklabels=FACTORS)

@@ -9,7 +9,7 @@ from sphinx.util.docutils import SphinxDirective
 from companion.lab import claims
 from companion.lab.verdicts import EVIDENCE, VERDICTS, registry
 
-COLUMNS = {"claim": 30, "measured": 34, "verdict": 10, "made by": 26}
+HEAD, WIDTHS = ("claim", "measured", "verdict", "made by"), (30, 34, 10, 26)
 
 
 def setup(app: Sphinx) -> dict:
@@ -40,12 +40,12 @@ class ClaimsTable(Measured):
                 [one.place, one.says],
                 [f"{row.expected}; {one.why}.", f"Measured: {row.value}." if row.value else ""],
                 [row.verdict, f"({row.evidence})" if row.evidence else ""],
-                [row.by.replace("_", " ")],
+                row.by.replace("_", " "),
             )
             for row in self.rows()
             if (one := row.claim).paper == self.arguments[0]
         ]
-        return [table(COLUMNS, rows)]
+        return [table(HEAD, WIDTHS, rows)]
 
 
 class ClaimCounts(Measured):
@@ -53,10 +53,10 @@ class ClaimCounts(Measured):
 
     def run(self) -> list[nodes.Node]:
         rows = [
-            ([f"{kind}: {EVIDENCE[kind]}"], *([str(number)] for number in numbers))
+            (f"{kind}: {EVIDENCE[kind]}", *map(str, numbers))
             for kind, *numbers in claims.counts(self.rows())
         ]
-        return [table({"evidence": 52} | dict.fromkeys(VERDICTS, 16), rows)]
+        return [table(("evidence", *VERDICTS), (52, 16, 16, 16), rows)]
 
 
 class EndedClaims(SphinxDirective):
@@ -64,19 +64,24 @@ class EndedClaims(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         ended = [one for one in registry().values() if one.ended]
-        rows = [([one.id], [f"{one.paper}, {one.place}", one.says], [one.ended]) for one in ended]
-        return [table({"claim": 22, "said": 34, "what became of it": 44}, rows)]
+        rows = [(one.id, [f"{one.paper}, {one.place}", one.says], one.ended) for one in ended]
+        return [table(("claim", "said", "what became of it"), (22, 34, 44), rows)]
 
 
-def table(columns: dict[str, int], rows: list[tuple[list[str], ...]]) -> nodes.table:
+Cell = str | list[str]  # words, or several paragraphs of them
+
+
+def table(head: tuple, widths: tuple, rows: list[tuple[Cell, ...]]) -> nodes.table:
     """A table whose cells are paragraphs; empty ones are left out."""
 
-    def row(cells: tuple[list[str], ...]) -> nodes.row:
-        filled = ([nodes.paragraph("", words) for words in cell if words] for cell in cells)
-        return nodes.row("", *(nodes.entry("", *paragraphs) for paragraphs in filled))
+    def entry(cell: Cell) -> nodes.entry:
+        paragraphs = [cell] if isinstance(cell, str) else [words for words in cell if words]
+        return nodes.entry("", *(nodes.paragraph("", words) for words in paragraphs))
 
-    widths = (nodes.colspec(colwidth=width) for width in columns.values())
-    group = nodes.tgroup("", *widths, cols=len(columns))
-    group += nodes.thead("", row(tuple([name] for name in columns)))
+    def row(cells: tuple[Cell, ...]) -> nodes.row:
+        return nodes.row("", *map(entry, cells))
+
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=w) for w in widths), cols=len(widths))
+    group += nodes.thead("", row(head))
     group += nodes.tbody("", *map(row, rows))
     return nodes.table("", group)
