@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from companion import volume
 from companion.contracts import as_float
 from companion.data import images
+from companion.lab import verdicts
 from companion.lab.explorable import Control
 from companion.lab.study import Study
 from companion.models import MLAE
@@ -29,7 +30,6 @@ BETA, BATCH, DRAWS, VALID = 10.0, 128, 10, 500
 TRAINING = {"learning_rate": 2e-3, "noise": 0.1}
 METRICS = ("nll", "error")
 COLOURS = dict(zip(KINDS, (plots.ORANGE, plots.BLUE), strict=True))
-STUDENT = 2.365  # the t of 95 % for eight runs
 
 
 class Numbers(NamedTuple):
@@ -94,7 +94,8 @@ def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> interval(np.arange(8.0))[0]
     np.float64(3.5)
     """
-    return values.mean(-1), STUDENT * values.std(-1, ddof=1) / values.shape[-1] ** 0.5
+    high = np.apply_along_axis(lambda runs: verdicts.interval(runs).high, -1, values)
+    return values.mean(-1), high - values.mean(-1)
 
 
 def picture() -> tuple[Figure, str]:
