@@ -62,8 +62,8 @@ from companion.lab.parameters import PROFILES, between, device_name, folder, gua
 
 guard(
     globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
-    gamma=between(0.001, 1000), dataset=("auto", "synthetic-faces", "celeba"), directory=folder,
-    compared_by=("auto", "classifier", "inception"),
+    gamma=between(0.001, 1000), dataset=("auto", "synthetic-faces", "celeba"),
+    compared_by=("auto", "classifier", "inception"), directory=folder,
 )  # fmt: skip
 
 # %% [markdown]

@@ -64,8 +64,8 @@ from companion.lab.parameters import (
 guard(
     globals(), profile=PROFILES, seed=seed_number, device=device_name, beta=between(0.001, 1000),
     gamma=between(0.001, 1000), datasets=some_of("mnist", "cifar10", "celeba"),
-    num_seeds=whole_between(0, 100), runs=folder, test_files_only=(False, True),
-    compared_by=("classifier", "inception"),
+    num_seeds=whole_between(0, 100), runs=folder, compared_by=("classifier", "inception"),
+    test_files_only=(False, True),
 )  # fmt: skip
 
 # %% [markdown]
