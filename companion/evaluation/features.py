@@ -143,10 +143,10 @@ class Classifier(Model):
             return {}
         return {"turns": torch.randint(4, (len(x),), generator=generator, device=x.device)}
 
-    def loss(self, x: Tensor, condition=None, generator=None, **draws) -> ClassifierTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> ClassifierTerms:
         """The error of the classes or numbers in ``condition``, or of the turns drawn."""
         if self.target == "turns":
-            condition = draws["turns"] if draws else self.draw(x, generator)["turns"]
+            condition = draws["turns"]
             x = turned(x, condition)
         output = self.head(self.body(x))
         if self.target == "numbers":

@@ -244,16 +244,8 @@ class AEF(Model):
             return {}
         return {"u": torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)}
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> AEFTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> AEFTerms:
         """The terms of :func:`aef_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = self.data(x)
-        draws = draws or self.draw(x, generator)
         latents = self.transform(x, condition, **draws)
         return aef_loss(latents, self.residual_scale, self.prior)
 

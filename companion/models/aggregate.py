@@ -159,16 +159,9 @@ class AggregateVAE(Model):
             draws["prior"] = self.vae.draw_codes(len(x), generator).detach()
         return draws
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> AggregateTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> AggregateTerms:
         """``draws`` as :meth:`draw` makes them."""
-        x, vae = self.data(x), self.vae
-        draws = draws or self.draw(x, generator)
+        vae = self.vae
         h = vae.bound("encoder", condition)(x)
         terms = vae_loss(
             x, lambda *_: h, vae.decoder, vae.variance, draws["noise"], condition,

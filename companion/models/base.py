@@ -56,9 +56,10 @@ def plain_numbers(method: Callable) -> Callable:
 class Model(nn.Module):
     """A generative autoencoder with a standard normal prior over its codes. Abstract.
 
-    A subclass gives ``loss`` and ``log_prob``; ``encode`` and ``decode`` unless they are its
-    networks ``encoder`` and ``decoder``; ``draw`` when its loss needs chance, ``advance`` when
-    something is scheduled, ``prepare`` when data initialise it.
+    A subclass gives ``objective``, which ``loss`` asks for (or ``loss`` itself, where draws may be
+    given in part), and ``log_prob``; ``encode`` and ``decode`` unless they are its networks
+    ``encoder`` and ``decoder``; ``draw`` when its loss needs chance, ``advance`` when something is
+    scheduled, ``prepare`` when data initialise it.
     Hyper-parameters that a sweep may vary are buffers, so that models which differ only in them
     train stacked. ``latents`` may be set after training (:func:`companion.latents.fit_latents`) and
     is saved with the model.
@@ -136,7 +137,19 @@ class Model(nn.Module):
         generator: Generator | None = None,
         **draws,
     ) -> Terms:
-        """Named per-sample terms ``(batch,)``, among them ``loss``."""
+        """Named per-sample terms ``(batch,)``, among them ``loss``.
+
+        Args:
+            x: ``(batch, *data)``, floating point, or bytes of images.
+            condition: ``(batch, …)``, of conditional models.
+            generator: of the chance that ``draws`` leave out.
+            draws: as :meth:`draw` makes them.
+        """
+        x = self.data(x)
+        return self.objective(x, condition, **(draws or self.draw(x, generator)))
+
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> Terms:
+        """What ``loss`` returns, of a batch that is checked and with all its chance."""
         raise NotImplementedError
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:

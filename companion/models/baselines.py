@@ -100,16 +100,8 @@ class Autoencoder(Model):
             draws["prior"] = torch.randn(len(x), self.latent_dim, **random)
         return draws
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> AutoencoderTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> AutoencoderTerms:
         """``draws`` as :meth:`draw` makes them."""
-        x = self.data(x)
-        draws = draws or self.draw(x, generator)
         encode, decode = self.bound("encoder", condition), self.bound("decoder", condition)
         z, encoder_norm = squared_norm(encode, x, draws.get("data_probes"))
         x_hat, decoder_norm = squared_norm(decode, z, draws.get("probes"))
@@ -195,16 +187,8 @@ class DenoisingAutoencoder(Model):
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         return {"noise": torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)}
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> DenoisingTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, noise: Tensor) -> DenoisingTerms:
         """``draws`` as :meth:`draw` makes them."""
-        x = self.data(x)
-        noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
         noisy = (x + self.sigma * noise).clamp(0, 1)
         x_hat = self.decode(self.encode(noisy, condition), condition)
         return DenoisingTerms((x_hat - x).square().flatten(1).sum(-1))

@@ -56,16 +56,8 @@ class FlowVAE(AEF):
         noise = torch.randn(len(x), self.latent_dim, **random)
         return super().draw(x, generator) | {"noise": noise}
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> AEFTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> AEFTerms:
         """The terms of :func:`companion.models.aef_loss`; their ``loss`` is −ELBO."""
-        x = self.data(x)
-        draws = draws or self.draw(x, generator)
         terms = aef_loss(self.transform(x, condition, **draws), self.residual_scale, self.prior)
         return terms._replace(loss=terms.loss - standard_normal_nll(draws["noise"]))
 

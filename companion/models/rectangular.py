@@ -207,15 +207,8 @@ class RectangularFlow(Model):
         kind, num_probes = self.options.get("kind", "orthogonal"), self.options.get("num_probes", 1)
         return {"probes": probes.sample(kind, num_probes, like, generator, "RectangularFlow")}
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> RectangularTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> RectangularTerms:
         """The terms of :func:`rectangular_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = self.data(x)
         return rectangular_loss(
             x,
             self.network.encode,
@@ -224,7 +217,7 @@ class RectangularFlow(Model):
             lambda z: self.prior_nll(z, condition),
             condition=condition,
             **self.options,
-            **(draws or self.draw(x, generator)),
+            **draws,
         )
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:

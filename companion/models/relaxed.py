@@ -208,19 +208,13 @@ class RelaxedFlow(Model):
             (2 * self.prior_weight).log()
         )
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> RelaxedTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, probes: Tensor) -> RelaxedTerms:
         """The terms of :func:`relaxed_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = self.data(x)
-        v = draws["probes"] if "probes" in draws else self.draw(x, generator)["probes"]
         names = ("mu", "mu_in", "eta", "scale", "prior_weight")
         numbers = {name: getattr(self, name) for name in names}
-        return relaxed_loss(x, self.encoder, self.decoder, v, condition, **numbers, **self.options)
+        return relaxed_loss(
+            x, self.encoder, self.decoder, probes, condition, **numbers, **self.options
+        )
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None) -> LogProb:
         """Exact, on the manifold, with the prior N(0, 1/(2w)); −∞ at w = 0, where there is none."""

@@ -109,15 +109,8 @@ class TwoStageVAE(Model):
         noise = torch.randn(1, len(x), self.latent_dim, **random)
         return {"noise": noise, "code_noise": self.second.draw(noise[0], generator)["noise"]}
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> VAETerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> VAETerms:
         """The second stage's terms on fresh codes, or those of the joint bound."""
-        draws = draws or self.draw(x, generator)
         if self.joint:
             weighted = self.first.options["estimator"] == "iwae"
             estimator = "iwae" if weighted else self.second.options["estimator"]

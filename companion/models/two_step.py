@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from companion.contracts import LogProb
 from companion.models.base import Model, manifold_log_prob
@@ -60,13 +60,7 @@ class TwoStepFlow(Model):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.first.decode(self.prior.generate(z, condition).value, condition)
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> FlowTerms:
+    def objective(self, x: Tensor, condition: Tensor | None, **draws) -> FlowTerms:
         """−log p_Z(f(x)); it needs no chance."""
         return FlowTerms(-self.prior.log_prob(self.first.encode(x, condition).detach(), condition))
 

@@ -252,16 +252,8 @@ class VAE(Model):
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
         return {"noise": torch.randn(shape, **random)}
 
-    def loss(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        generator: Generator | None = None,
-        **draws,
-    ) -> VAETerms:
+    def objective(self, x: Tensor, condition: Tensor | None, noise: Tensor) -> VAETerms:
         """The terms of :func:`vae_loss`; ``draws`` as :meth:`draw` makes them."""
-        x = self.data(x)
-        noise = draws["noise"] if "noise" in draws else self.draw(x, generator)["noise"]
         return self.terms(x, noise, condition, kl_weight=self.kl_weight)
 
     def log_prob(
