@@ -21,7 +21,7 @@ from companion.models import (
     taylor_loss,
     vae_loss,
 )
-from companion.models.aef import as_affine
+from companion.models.ambient import as_affine
 from companion.networks import MLP, EncoderDecoder, InjectiveFlow, flows
 
 BATCH, LATENT = 6, 4

@@ -1,6 +1,5 @@
 """The VAE beside an autoencoder within flows: against a plain VAE, quadrature and itself."""
 
-import pytest
 import torch
 from helpers import data
 from torch import nn
@@ -100,7 +99,3 @@ def test_preprocessing_and_levels_are_those_of_the_flow_model():
     fit(chosen, x, None, TrainConfig(epochs=60, device="cpu", learning_rate=0.02), progress=False)
     assert chosen.log_prob(x).value.mean() > before + 0.1
     assert chosen.sample(3).shape == (3, 1, 2, 2)
-
-
-def test_its_posterior_proposes():
-    assert model().tune_proposal(data((DIM,))) == pytest.approx(1.0)

@@ -1,7 +1,8 @@
 """Models on one contract: what each adds is its loss."""
 
-from companion.models.aef import AEF, AEFTerms, aef_loss, aef_map, core_mask
+from companion.models.aef import AEF, core_mask
 from companion.models.aggregate import AggregateVAE
+from companion.models.ambient import AEFTerms, aef_loss, aef_map
 from companion.models.base import Model
 from companion.models.baselines import (
     Autoencoder,

@@ -4,12 +4,19 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb
-from companion.models.aef import AEF, AEFTerms, Affine, Latents, aef_loss
+from companion.models.ambient import (
+    AEFTerms,
+    Affine,
+    AmbientModel,
+    Latents,
+    aef_loss,
+)
 from companion.models.base import SAMPLES, standard_normal_nll
 from companion.networks.flows import Flow
+from companion.networks.preprocess import Preprocess
 
 
-class FlowVAE(AEF):
+class FlowVAE(AmbientModel):
     """A VAE with a flow after its posterior and one as its prior, on dequantised pixels.
 
     z = n(g_m(x) + g_s(x) ⊙ ε) with ε ~ N(0, 1) and a posterior flow n; its loss is −ELBO on one
@@ -18,15 +25,18 @@ class FlowVAE(AEF):
 
     Args:
         encoder: network ``(batch, *data)[, condition] -> (batch, 2·latent)``, see
-            :func:`companion.models.aef.as_affine`.
+            :func:`companion.models.ambient.as_affine`.
         decoder: network ``(batch, latent)[, condition] -> (batch, *data)``.
         data_shape: shape of one sample.
         latent_dim: size of one code.
         posterior_flow: n, or nothing for the identity; it is told nothing of x.
         prior: p₀ with ``log_prob(z)`` and ``sample(n, generator, temperature)``, or nothing for a
             standard normal.
-        options: ``residual_scale``, ``per_pixel``, ``preprocess`` and ``levels``, as of
+        residual_scale: as ``per_pixel``, ``preprocess`` and ``levels`` of
             :class:`companion.models.AEF`.
+        per_pixel: see there.
+        preprocess: see there.
+        levels: see there.
 
     Source: AEF §2, §5 (its baseline), App. D.
 
@@ -45,11 +55,15 @@ class FlowVAE(AEF):
         latent_dim: int,
         posterior_flow: Flow | None = None,
         prior: nn.Module | None = None,
-        **options,
+        residual_scale: float = 1.0,
+        per_pixel: bool = False,
+        preprocess: Preprocess | None = None,
+        levels: int | None = None,
     ):
-        networks = encoder, decoder, data_shape, latent_dim
-        super().__init__(*networks, nn.Identity(), posterior_flow, prior, **options)
-        self.proposal_scale.fill_(1.0)
+        super().__init__(
+            encoder, decoder, data_shape, latent_dim, posterior_flow, prior, residual_scale,
+            tuple(data_shape) if per_pixel else None, preprocess, levels,
+        )  # fmt: skip
 
     def draw(self, x: Tensor, generator: Generator | None = None) -> dict[str, Tensor]:
         random = {"generator": generator, "device": x.device, "dtype": x.dtype}
@@ -71,8 +85,14 @@ class FlowVAE(AEF):
         """Code and residuals for given noise ε, by default that of the posterior's middle."""
         y, log_det = self.preprocess(self._dequantise(self.data(x), u))
         core = y.new_zeros(len(y), self.latent_dim) + noise
-        latents = self._map(y, core, self._affine(y, condition), condition)
+        latents = self.mapped(y, core, self._affine(y, condition), condition)
         return latents._replace(log_det=log_det + latents.log_det)
+
+    def invert(
+        self, z: Tensor, delta: Tensor | float = 0.0, condition: Tensor | None = None
+    ) -> Tensor:
+        """Back to the data: f(z) + δ without what was done to them before."""
+        return self.restored(self.bound("decoder", condition)(z) + delta)
 
     def draw_posterior(self, x: Tensor, noise: Tensor, condition: Tensor | None = None) -> Tensor:
         """Codes for given noise: ``(samples, batch, latent)``, like the noise."""
@@ -93,18 +113,13 @@ class FlowVAE(AEF):
         generator = generator or Generator(x.device).manual_seed(0)
         once = super().draw(x, generator)
         y, log_det = self.preprocess(self._dequantise(x, **once))
-        value = log_det + self._importance_sampled(y, condition, num_samples, generator)
+        middle = y.new_zeros(len(y), self.latent_dim)
+        sampling = 1.0, condition, num_samples, generator
+        value = log_det + self._importance_sampled(y, middle, *sampling)
         kind = f"importance-sampled, {num_samples} codes from the posterior, low on average"
         return LogProb(value, kind + ", of data dequantised once" * bool(once))
 
-    def tune_proposal(self, *_, **__) -> float:
-        """The posterior proposes: nothing is to be tuned."""
-        return float(self.proposal_scale)
-
-    def _split(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        return y, y.new_zeros(len(y), self.latent_dim)
-
-    def _map(
+    def mapped(
         self, shell: Tensor, core: Tensor, affine: Affine, condition: Tensor | None
     ) -> Latents:
         mean, scale = affine
@@ -112,4 +127,4 @@ class FlowVAE(AEF):
         if self.core_encoder is not None:
             z, change = self.core_encoder(z)
             log_det = log_det + change
-        return Latents(z, shell - self._decode_shell(z, condition), log_det)
+        return Latents(z, shell - self.bound("decoder", condition)(z), log_det)
