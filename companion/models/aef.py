@@ -69,7 +69,8 @@ class AEF(AmbientModel):
 
     Args:
         encoder: network ``(batch, *data)[, condition] -> (batch, 2·latent)``, see
-            :func:`companion.models.ambient.as_affine`; a partition model shows it the data with zeros for the core.
+            :func:`companion.models.ambient.as_affine`; a partition model shows it the data with
+            zeros for the core.
         decoder: network ``(batch, latent)[, condition] -> (batch, *data)``; a partition model
             uses its shell entries only.
         data_shape: shape of one sample.
