@@ -4,6 +4,7 @@ import pytest
 import torch
 from zuko.nn import Residual
 
+from companion.experiments.assemble import WITHIN_FLOWS
 from companion.experiments.experiment import choose
 from companion.experiments.presets import PRESETS, listing
 from companion.experiments.sizes import unread
@@ -90,7 +91,8 @@ def test_the_validation_loss_halves_the_rate_and_chooses_weights_as_in_pythae():
         assert (preset.config.monitor, preset.best) == (watched, name not in rising)
         assert ("printed factor itself" in preset.note) == (name in rising)
     others = [n for n, p in PRESETS.items() if p.best and n not in pipeline]
-    assert not others and "valid_nll" not in {p.config.monitor for p in PRESETS.values()}
+    assert others == [n for n, p in PRESETS.items() if p.family in WITHIN_FLOWS]
+    assert "valid_nll" not in {p.config.monitor for p in PRESETS.values()}
 
 
 def test_aefs_models_have_presets_each():

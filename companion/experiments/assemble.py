@@ -167,7 +167,8 @@ MODELS = {
     "autoencoder": Autoencoder,
 }
 VAES = ("two-stage", "vae", "beta-tc-vae", "info-vae", "vamp")  # with a decoder variance to learn
-WITH_SCALES = (*VAES, "taylor", "aef", "vae-flows")  # whose encoders give a scale beside each mean
+WITHIN_FLOWS = ("aef", "vae-flows")  # whose decoders' numbers are logits, and best weights count
+WITH_SCALES = (*VAES, "taylor", *WITHIN_FLOWS)  # whose encoders give a scale beside each mean
 
 
 def small(data_shape: Shape, latent_dim: int, width: int, squashed: bool) -> Table:

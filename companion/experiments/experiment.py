@@ -17,6 +17,7 @@ from companion.data.toy import Sinusoid
 from companion.experiments.assemble import (
     MODELS,
     VAES,
+    WITHIN_FLOWS,
     couplings,
     small,
     unconstrained,
@@ -144,7 +145,7 @@ class Experiment:
         in AEF (App. D.5). Where a weight is scheduled, losses of different epochs do not compare;
         and a likelihood on the manifold never chooses, which is best where a map has collapsed.
         """
-        return self.preset.best or self.preset.family in ("aef", "vae-flows")
+        return self.preset.best
 
     @property
     def monitor(self) -> str:
@@ -361,8 +362,11 @@ def choose(
         source = f"{preset.source}, its networks and training; the model is {family}"
         options = {"learn_variance": True} if family in VAES else {}
         changes = {"options": options, "second": None, "search": {}, "select": ""}
-        changes["best"] = preset.best and family != "two-stage"  # 2SVAE keeps the last
-        if family in ("aef", "vae-flows"):  # their decoders' numbers are logits
+        within_flows = family in WITHIN_FLOWS
+        changes["best"] = within_flows or (
+            preset.best and family != "two-stage"
+        )  # it keeps the last
+        if within_flows:
             changes["table"] = unsquashed(preset.table)
         preset = replace(preset, family=family, source=source, **changes)
     if profile != "full" and preset.options.get("learn_variance"):  # log γ moves by a rate a step

@@ -243,7 +243,7 @@ def _aef() -> dict[str, Preset]:
         f"{begin}-{data}{end}": Preset(
             f"AEF App. D, {place}", family, data, papers.AEF["mnist"], config, 100_000,
             options=options, search={"latent_dim": (2, 4, 8, 16, 32)},
-            select="validation bits", held_out=0.1,
+            select="validation bits", held_out=0.1, best=True,
             note=note + "; the paper measures no random core" * (end == "-random"),
         )
         for data in ("mnist", "fashion-mnist", "kmnist")
@@ -275,7 +275,7 @@ def _aef_colour() -> dict[str, Preset]:
     return {
         f"{begin}-{data}{end}": Preset(
             f"AEF App. D, {place}", family, data, papers.AEF[str(size)], settings, iterations,
-            options=options, search={"latent_dim": latents}, select="validation bits",
+            options=options, search={"latent_dim": latents}, select="validation bits", best=True,
             note=note + more.get(data, ""), resized=partial(papers.aef_bottleneck, size),
             held_out=0.1 if data == "imagenet32" else None,
         )
