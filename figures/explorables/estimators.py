@@ -9,12 +9,11 @@ from companion.contracts import as_float
 from companion.evaluation import posterior_collapse
 from companion.lab.explorable import Control
 from companion.lab.study import Study
-from companion.models import VAE, Model, TaylorVAE, posterior_size
-from companion.networks import MLP
+from companion.models import VAE, Model, TaylorVAE
 from companion.training import TrainConfig
 from figures.explorables import taylor_vae
 
-SHAPE, VARIANCE, WEIGHT, SEEDS = (1, 8, 8), 0.04, 0.5, (0, 1, 2, 3, 4)
+VARIANCE, WEIGHT, SEEDS = 0.04, 0.5, (0, 1, 2, 3, 4)
 ESTIMATORS = {  # SFVAE Table 3, and the exact expectation of the linearised decoder
     "VAE, S = 1": (VAE, {}),
     "VAE, S = 20": (VAE, {"num_samples": 20}),
@@ -30,19 +29,6 @@ COLLAPSING = {
     "exact": (TaylorVAE, {"expectation": "exact", "tangents": "one"}),
 }
 STEPS, WIDE = (30, 100), 40
-
-
-def make(kind, latent: int, hidden: tuple, seed: int, activation: str = "relu", **options) -> Model:
-    """A model of 8×8 digits with seeded weights.
-
-    >>> make(VAE, 8, (64, 64), 0, "tanh").latent_dim
-    8
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        nets = {"hidden": hidden, "activation": activation}
-        encoder, decoder = MLP(SHAPE, posterior_size(latent), **nets), MLP(latent, SHAPE, **nets)
-        return kind(encoder, decoder, SHAPE, latent, decoder_variance=VARIANCE, **options)
 
 
 class Nll(NamedTuple):
@@ -91,7 +77,7 @@ def make_estimator(estimator: str, seed: int) -> Model:
     'iwae'
     """
     kind, options = ESTIMATORS[estimator]
-    return make(kind, 8, (64, 64), seed, "tanh", **options)
+    return taylor_vae.make(kind, 8, (64, 64), seed, VARIANCE, "tanh", **options)
 
 
 def make_wide(estimator: str, seed: int) -> Model:
@@ -101,7 +87,7 @@ def make_wide(estimator: str, seed: int) -> Model:
     40
     """
     kind, options = COLLAPSING[estimator]
-    return make(kind, WIDE, (128, 64), seed, **options)
+    return taylor_vae.make(kind, WIDE, (128, 64), seed, VARIANCE, **options)
 
 
 NLL = Study(

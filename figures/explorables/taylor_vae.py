@@ -13,7 +13,7 @@ from companion.contracts import as_float
 from companion.data import images
 from companion.lab.explorable import Control, Explorable
 from companion.lab.study import Study
-from companion.models import TaylorVAE, posterior_size
+from companion.models import Model, TaylorVAE, posterior_size
 from companion.models.base import evaluating
 from companion.networks import MLP
 from companion.training import TrainConfig
@@ -48,6 +48,27 @@ def digits() -> images.Splits:
     return images.load("digits")
 
 
+def make(
+    kind: type[Model],
+    latent: int,
+    hidden: tuple[int, ...],
+    seed: int,
+    variance: float,
+    activation: str = "relu",
+    **options,
+) -> Model:
+    """A VAE of 8×8 digits with seeded weights.
+
+    >>> make(TaylorVAE, 8, (64, 64), 0, 0.04, "tanh").latent_dim
+    8
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        shape, nets = (1, 8, 8), {"hidden": hidden, "activation": activation}
+        encoder, decoder = MLP(shape, posterior_size(latent), **nets), MLP(latent, shape, **nets)
+        return kind(encoder, decoder, shape, latent, decoder_variance=variance, **options)
+
+
 def make_model(taylor_weight: float, variance: float, seed: int, kind=TaylorVAE, **options):
     """ReLU networks of two hidden layers of 64 and two latent dimensions, seeded weights.
 
@@ -56,11 +77,7 @@ def make_model(taylor_weight: float, variance: float, seed: int, kind=TaylorVAE,
     """
     if kind is TaylorVAE:
         options["taylor_weight"] = taylor_weight
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        shape, nets = (1, 8, 8), {"hidden": (64, 64), "activation": "relu"}
-        encoder, decoder = MLP(shape, posterior_size(2), **nets), MLP(2, shape, **nets)
-        return kind(encoder, decoder, shape, 2, decoder_variance=variance, **options)
+    return make(kind, 2, (64, 64), seed, variance, **options)
 
 
 def make_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
