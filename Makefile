@@ -52,7 +52,7 @@ bench: $(VENV)/.test  ## measure speed, as ratios in one run
 	COMPANION_BENCH=1 $(BIN)/python -m pytest -s -m browser -k "quick or keyboard" tests
 
 clean:  ## remove what these targets made, but not the environment
-	rm -rf book/_build book/jupyter_execute book/notebooks book/_static/explorables book/_static/turnables .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf book/_build book/jupyter_execute book/notebooks book/reference book/_static/explorables book/_static/thumbs book/_static/turnables .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.lab: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import companion
+from companion.lab.panel import BROWSER, SCRIPTS
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -19,6 +20,8 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinx-mathjax-offline",
     "companion_book",
+    "chapters",
+    "panels",
     "reference",
     "reproduction",
     "costs",
@@ -51,9 +54,10 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!(companion|figures)\.).*")]  # names of 
 
 html_theme = "sphinx_book_theme"
 html_title = "companion"
-html_static_path = ["_static"]
-html_css_files = ["explorable.css"]
-html_js_files = [("explorable.js", {"defer": "defer"})]
+html_static_path = ["_static", str(BROWSER)]  # the panels are JupyterLab's
+html_css_files = ["panel.css", "book.css"]
+ours = [*(path.name for path in SCRIPTS), "page.js"]
+html_js_files = [(name, {"defer": "defer"}) for name in ours]
 html_domain_indices = False
 html_copy_source = False
 html_show_sourcelink = False

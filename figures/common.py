@@ -13,6 +13,8 @@ from companion.atomic import write
 from companion.contracts import as_float
 from companion.data import images
 from companion.lab.frame import png
+from companion.lab.paper import on_paper
+from companion.lab.picture import Picture
 from companion.models import MLAE
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
@@ -22,7 +24,7 @@ HERE = Path(__file__).parent
 
 def save(
     name: str,
-    picture: Figure,
+    picture: Picture | Figure,
     source: str,
     parameters: dict,
     numbers: dict,
@@ -33,7 +35,7 @@ def save(
 
     Args:
         name: of the script.
-        picture: the figure.
+        picture: as data, or a figure of matplotlib.
         source: what it re-makes, say "MLAE Fig. 3".
         parameters: everything that the numbers depend on.
         numbers: what the picture shows.
@@ -49,7 +51,8 @@ def save(
     record |= {"tolerance": tolerance} if tolerance else {}
     record |= {"times": times} if times else {}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    write(HERE / "out" / f"{name}.png", png(picture))
+    figure = picture if isinstance(picture, Figure) else on_paper(picture)
+    write(HERE / "out" / f"{name}.png", png(figure))
     write(HERE / "data" / f"{name}.json", text)
     print(f"figures/out/{name}.png, figures/data/{name}.json")
 

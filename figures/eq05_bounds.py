@@ -17,8 +17,8 @@ def main() -> None:
         "columns": list(frobenius_bounds.NAMES),
         "marked": here,
     }
-    figure, _ = frobenius_bounds.EXPLORABLE.render(0, ratio=here, scale=scale, latent=latent)
-    save("eq05_bounds", figure, "RIF eqs 4, 5, 7", parameters, numbers)
+    picture = frobenius_bounds.EXPLORABLE.render(0, ratio=here, scale=scale, latent=latent)
+    save("eq05_bounds", picture, "RIF eqs 4, 5, 7", parameters, numbers)
 
 
 if __name__ == "__main__":

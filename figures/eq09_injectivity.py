@@ -1,6 +1,6 @@
 """RIF eq. 9: a manifold that crosses itself, and the same run with the injectivity penalty."""
 
-from figures import plots
+from companion.lab.picture import Picture
 from figures.common import save
 from figures.explorables import relaxed_flow
 
@@ -9,14 +9,11 @@ ETA, MU = 0.3, 3.0
 
 def main() -> None:
     """The curve and its slowest place, without and with the penalty, with all seeds' counts."""
-    figure = plots.figure(len(relaxed_flow.MUS_IN), size=(4.0, 3.0))
-    for ax, mu_in in zip(
-        figure.subplots(1, len(relaxed_flow.MUS_IN)), relaxed_flow.MUS_IN, strict=True
-    ):
+    panels = []
+    for mu_in in relaxed_flow.MUS_IN:
         found = relaxed_flow.STUDY(0, eta=ETA, mu=MU, mu_in=mu_in)
-        plots.manifold(ax, found.points, found.codes, found.curve, found.grid)
-        plots.magnified(ax, found.curve, found.curve[found.stretch.argmin()])
-        ax.set_title(f"μ_in = {mu_in:g}: {found.crossings:g} self-crossings", fontsize=10)
+        title = f"μ_in = {mu_in:g}: {found.crossings:g} self-crossings"
+        panels += [relaxed_flow.of_curve(found, title), relaxed_flow.magnified(found)]
     numbers = {
         name: {
             f"{m:g}": relaxed_flow.STUDY.at(name, eta=ETA, mu=MU, mu_in=m).round(4).tolist()
@@ -25,7 +22,9 @@ def main() -> None:
         for name in relaxed_flow.METRICS
     }
     parameters = {"eta": ETA, "mu": MU, "lattice": relaxed_flow.STUDY.about["sha256"]}
-    save("eq09_injectivity", figure, "RIF eq. 9", parameters, numbers)
+    says = "A curve without and with the injectivity penalty, and its slowest place, magnified."
+    picture = Picture(panels, says, (11.6, 3.0), (5, 2, 5, 2))
+    save("eq09_injectivity", picture, "RIF eq. 9", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ def main() -> None:
     found = interval.numbers(**parameters)
     names = ("mass_z", "mass_x", "length")
     rounded = {name: round(getattr(found, name), 5) for name in names}
-    figure, _ = interval.EXPLORABLE.render(0, **parameters)
-    save("eq27_interval", figure, "MLAE eq. 27", parameters, rounded)
+    picture = interval.EXPLORABLE.render(0, **parameters)
+    save("eq27_interval", picture, "MLAE eq. 27", parameters, rounded)
 
 
 if __name__ == "__main__":

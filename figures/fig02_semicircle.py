@@ -30,7 +30,7 @@ def main() -> None:
         "steps": semicircle_curvature.STEPS,
         "frames": semicircle_curvature.FRAMES,
     }
-    picture, _ = semicircle_curvature.EXPLORABLE.render(0, beta=beta, radius=radius)
+    picture = semicircle_curvature.EXPLORABLE.render(0, beta=beta, radius=radius)
     save("fig02_semicircle", picture, "MLAE Fig. 2", parameters, numbers)
 
 

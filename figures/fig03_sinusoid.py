@@ -1,6 +1,7 @@
 """MLAE Fig. 3: one latent dimension on a noisy sinusoid, from too small to large enough a β."""
 
-from figures import plots
+from companion.lab.picture import Picture
+from figures import draw
 from figures.common import save
 from figures.explorables import sinusoid
 
@@ -9,18 +10,15 @@ NOISE, SEED, SHOWN = 0.1, 0, (0.01, 100.0)
 
 def main() -> None:
     """Two manifolds with the trade-off between them, as in the paper."""
-    figure = plots.figure(3, size=(3.6, 3.1))
-    left, middle, right = figure.subplots(1, 3)
-    for ax, beta in zip((left, right), SHOWN, strict=True):
-        result = sinusoid.STUDY(SEED, beta=beta, noise=NOISE)
-        plots.manifold(ax, result.points, result.codes, result.curve, sinusoid.CODES)
-        ax.set_title(f"β = {beta:g}")
+    ends = {beta: sinusoid.STUDY(SEED, beta=beta, noise=NOISE) for beta in SHOWN}
+    left, right = (sinusoid.of_codes(result, f"β = {beta:g}") for beta, result in ends.items())
     curves = sinusoid.trade_off(NOISE)
-    plots.trade_off(middle, **curves)
+    says = " ".join(sinusoid.words(result, beta, NOISE) for beta, result in ends.items())
+    picture = Picture([left, draw.trade_off(**curves), right], says, (10.8, 3.1))
     numbers = {name: values.round(5).tolist() for name, values in curves.items()}
     parameters = {"noise": NOISE, "shown_seed": SEED, "seeds": list(sinusoid.SEEDS)}
     parameters["lattice"] = sinusoid.STUDY.about["sha256"]
-    save("fig03_sinusoid", figure, "MLAE Fig. 3", parameters, numbers)
+    save("fig03_sinusoid", picture, "MLAE Fig. 3", parameters, numbers)
 
 
 if __name__ == "__main__":

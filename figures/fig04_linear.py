@@ -11,8 +11,8 @@ def main() -> None:
     numbers = thresholds(eigenvalues, latent=1)[0]._asdict()
     parameters = {"beta": beta, "eigenvalues": list(eigenvalues)}
     rounded = {name: round(value, 6) for name, value in numbers.items()}
-    figure, _ = linear_model.EXPLORABLE.render(0, beta=beta, small=eigenvalues[0])
-    save("fig04_linear", figure, "MLAE Fig. 4", parameters, rounded)
+    picture = linear_model.EXPLORABLE.render(0, beta=beta, small=eigenvalues[0])
+    save("fig04_linear", picture, "MLAE Fig. 4", parameters, rounded)
 
 
 if __name__ == "__main__":

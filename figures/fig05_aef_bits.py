@@ -15,7 +15,7 @@ def main() -> None:
         }
         for kind in MODELS
     }
-    save("fig05_aef_bits", within_flows.bits_gallery()[0], "AEF Fig. 5", parameters, numbers)
+    save("fig05_aef_bits", within_flows.bits_gallery(), "AEF Fig. 5", parameters, numbers)
 
 
 if __name__ == "__main__":

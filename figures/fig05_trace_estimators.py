@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from companion import volume
-from figures import plots
+from companion.lab.picture import Picture
 from figures.common import digits_model, save
+from figures.explorables.trace_probes import distances
 
 BATCHES, DRAWS, SEED = (1, 16, 128), 5, 0
 COUNTS = {"data": (1, 4, 16, 64), "latent": (1, 2, 4, 6, 8)}
@@ -28,9 +29,10 @@ def main() -> None:
 
     curves = {space: {f"batch {b}": curve(space, b) for b in BATCHES} for space in COUNTS}
     curves["latent"]["batch 1, independent"] = curve("latent", 1, "sphere")
-    figure = plots.figure(2)
-    for ax, (space, lines) in zip(figure.subplots(1, 2), curves.items(), strict=True):
-        plots.distances(ax, COUNTS[space], lines, f"trace in {space} space")
+    panels = [
+        distances(COUNTS[space], lines, f"trace in {space} space")
+        for space, lines in curves.items()
+    ]
     numbers = {
         space: {name: [float(f"{v:.4g}") for v in values.mean(1)] for name, values in lines.items()}
         for space, lines in curves.items()
@@ -41,7 +43,9 @@ def main() -> None:
         "draws": DRAWS,
         "batches": list(BATCHES),
     }
-    save("fig05_trace_estimators", figure, "MLAE Fig. 5, on 8x8 digits", parameters, numbers, 0.3)
+    says = "Relative distance of the estimated gradient from the exact one against K, on digits."
+    picture = Picture(panels, says)
+    save("fig05_trace_estimators", picture, "MLAE Fig. 5, on 8x8 digits", parameters, numbers, 0.3)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def main() -> None:
     study = sinusoid_full.STUDY
     parameters = {"seeds": len(study.seeds), "betas": list(sinusoid_full.BETAS)}
     parameters["lattice"] = study.about["sha256"]
-    picture, _ = sinusoid_full.phase_diagram()
+    picture = sinusoid_full.phase_diagram()
     save("fig06_diagram", picture, "MLAE Fig. 6, App. E.1", parameters, numbers, tolerance=1e-6)
 
 

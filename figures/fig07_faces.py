@@ -6,7 +6,6 @@ from figures.explorables import face_models
 
 def main() -> None:
     """Spectra of the lattice's models beside the true one, and where they step down."""
-    figure, _ = face_models.spectra_figure()
     about = face_models.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     steps = {name: values.tolist() for name, values in face_models.curves("step").items()}
@@ -15,7 +14,7 @@ def main() -> None:
         for key in face_models.KEYS
     }
     numbers = {"values_before_largest_step": steps, "spectrum": spectra}
-    save("fig07_faces", figure, "MLAE Fig. 7", parameters, numbers)
+    save("fig07_faces", face_models.all_spectra(), "MLAE Fig. 7", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from figures.explorables import digit_figures, digits
 
 def main() -> None:
     """Spectra of the lattice's models, and how many singular values are large."""
-    figure, _ = digit_figures.spectra()
+    picture = digit_figures.spectra()
     about = digits.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": digits.BETAS, "threshold": digits.THRESHOLD}
@@ -19,7 +19,7 @@ def main() -> None:
         "values_of_at_least_one": (spectra >= 1).sum(-1).tolist(),
         "entropy": digits.curves("entropy")["beta"].round(3).tolist(),
     }
-    save("fig07_spectra", figure, "MLAE Fig. 7", parameters, numbers)
+    save("fig07_spectra", picture, "MLAE Fig. 7", parameters, numbers)
 
 
 if __name__ == "__main__":

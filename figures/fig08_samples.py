@@ -6,7 +6,7 @@ from figures.explorables import digit_figures, digits
 
 def main() -> None:
     """Samples of the lattice's first trainings, and how much they vary within a class."""
-    figure, _ = digit_figures.samples()
+    picture = digit_figures.samples()
     about = digits.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": list(digit_figures.FIG8), "temperature": 1.0}
@@ -17,7 +17,7 @@ def main() -> None:
     }
     numbers["variety_of_real_digits"] = round(float(digits.RUNS.arrays["variety_real"]), 3)
     numbers["recognised_real_digits"] = round(float(digits.RUNS.arrays["recognised_real"]), 3)
-    save("fig08_samples", figure, "MLAE Fig. 8", parameters, numbers)
+    save("fig08_samples", picture, "MLAE Fig. 8", parameters, numbers)
 
 
 if __name__ == "__main__":

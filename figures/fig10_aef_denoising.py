@@ -15,7 +15,7 @@ def main() -> None:
         )
         for kind, errors in zip(DENOISERS, part, strict=True)
     }
-    picture = within_flows.denoising_gallery()[0]
+    picture = within_flows.denoising_gallery()
     save("fig10_aef_denoising", picture, "AEF Table 2 and Fig. 10", parameters, numbers)
 
 

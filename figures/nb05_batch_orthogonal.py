@@ -20,7 +20,7 @@ def main() -> None:
             },
         }
     parameters = {name: about[name] for name in ("settings", "training", "seeds", "sha256")}
-    save("nb05_batch_orthogonal", batch_orthogonal.picture()[0], "no paper", parameters, numbers)
+    save("nb05_batch_orthogonal", batch_orthogonal.picture(), "no paper", parameters, numbers)
 
 
 if __name__ == "__main__":

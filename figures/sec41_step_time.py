@@ -4,8 +4,9 @@ The times are those of the benchmarks (`make bench`), as tests/benchmarks/ keeps
 where a step's kernels are started one by one, of a GPU.
 """
 
-from figures import plots
+from companion.lab.picture import Axis, Picture
 from figures.common import benchmark, save
+from figures.explorables.conjugate_gradients import against_size
 
 SIZES = (2, 8, 32, 128)
 MACHINES = {"cpu": "one CPU thread", "h200": "a GPU"}  # file and title
@@ -17,21 +18,21 @@ ROWS = {
 
 def main() -> None:
     """Both step times over that of a plain autoencoder with the same networks."""
-    figure = plots.figure(2, size=(4.2, 3.4))
-    numbers, about = {}, {"networks": "784-512-512-d, batch 512, one thread"}
-    axes = figure.subplots(1, 2, sharey=True)
-    for ax, (machine, title) in zip(axes, MACHINES.items(), strict=True):
+    ratio = Axis("step time / autoencoder's", limits=(0.9, 60), ticks=(1, 2, 5, 10, 20, 50))
+    panels, numbers, about = [], {}, {"networks": "784-512-512-d, batch 512, one thread"}
+    for machine, title in MACHINES.items():
         rows, measured_on = benchmark(machine)
         device = "cpu" if machine == "cpu" else "cuda"
         curves = {
             name: [rows[text.format(device, d)] for d in SIZES] for name, text in ROWS.items()
         }
-        plots.against_size(ax, SIZES, curves, "step time / autoencoder's")
-        ax.set_title(title if machine == "cpu" else f"{title} ({measured_on['device']})")
+        title = title if machine == "cpu" else f"{title} ({measured_on['device']})"
+        panels.append(against_size(SIZES, curves, ratio, title=title))
         numbers[machine] = {name: [round(v, 4) for v in curve] for name, curve in curves.items()}
         about[machine] = measured_on
-    axes[1].set_ylabel("")
-    save("sec41_step_time", figure, "MLAE §4.1", about, numbers)
+    says = "Times of a training step over an autoencoder's against the latent size."
+    picture = Picture(panels, says, (8.4, 3.4))
+    save("sec41_step_time", picture, "MLAE §4.1", about, numbers)
 
 
 if __name__ == "__main__":

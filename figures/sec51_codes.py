@@ -6,7 +6,7 @@ from figures.explorables import digit_figures, digits
 
 def main() -> None:
     """Distances of held-out codes over the trainings, with the level of chance."""
-    figure, _ = digit_figures.quality()
+    picture = digit_figures.quality()
     about = digits.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     parameters |= {"beta": list(digits.BETAS), "gamma": list(digits.GAMMAS)}
@@ -17,7 +17,7 @@ def main() -> None:
     numbers["distance_chance"] = (
         digits.RUNS.arrays["distance_chance"].astype(float).round(3).tolist()
     )
-    save("sec51_codes", figure, "MLAE §5.1, App. E.2", parameters, numbers)
+    save("sec51_codes", picture, "MLAE §5.1, App. E.2", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,36 @@ import numpy as np
 import torch
 
 from companion import volume
-from figures import plots
+from companion.lab.marks import Bars
+from companion.lab.picture import Axis, Panel, Picture
 from figures.common import digits_model, save
 
 SIDES, SPACES = ("encoder", "decoder"), ("latent", "data")
-MODES, BATCH, DRAWS, ROUNDS, SEED = ("mixed", "backward", "forward"), 64, 10, 7, 0
+COLOURS = {"mixed": "blue", "backward": "green", "forward": "orange"}
+MODES, BATCH, DRAWS, ROUNDS, SEED = tuple(COLOURS), 64, 10, 7, 0
+
+
+def bars(heights, colour: str, shift: float = 0.0, width: float = 0.8, label: str = "") -> Bars:
+    """A bar for each variant, around its place on the axis."""
+    places = np.arange(len(heights)) + shift
+    edges = np.stack([places - width / 2, places + width / 2], axis=-1).ravel()
+    between = np.zeros(len(heights) - 1)
+    heights = np.append(np.stack([heights[:-1], between], axis=-1).ravel(), heights[-1])
+    return Bars(edges, heights, colour, alpha=1, label=label)
+
+
+def panels(names: tuple[str, ...], noises: list, costs: dict[str, list]) -> list[Panel]:
+    """The noise of each variant and, in each mode, its cost."""
+    x = Axis(ticks=tuple(range(len(names))), names=names, limits=(-0.6, len(names) - 0.4))
+    noise, cost = Axis("relative gradient distance"), Axis("time over (encoder, latent, mixed)")
+    found = [
+        bars(costs[mode], colour, 0.27 * (i - 1), 0.25, mode)
+        for i, (mode, colour) in enumerate(COLOURS.items())
+    ]
+    return [
+        Panel([bars(noises, "blue")], x, noise, title="noise of one probe"),
+        Panel(found, x, cost, title="cost of a gradient", legend="above"),
+    ]
 
 
 def main() -> None:
@@ -44,22 +69,12 @@ def main() -> None:
     middle = {key: median(values[1:]) for key, values in times.items()}
     costs = {mode: [middle[v, mode] / middle[keys[0]] for v in variants] for mode in MODES}
 
-    figure = plots.figure(2)
-    left, right = figure.subplots(1, 2)
-    names = [f"{side},\n{space}" for side, space in variants]
-    left.bar(names, noises.values(), color=plots.BLUE)
-    left.set(ylabel="relative gradient distance", title="noise of one probe")
-    for i, (mode, color) in enumerate(
-        zip(MODES, (plots.BLUE, plots.GREEN, plots.ORANGE), strict=True)
-    ):
-        right.bar(np.arange(4) + 0.27 * (i - 1), costs[mode], 0.25, color=color, label=mode)
-    right.set_xticks(range(4), names)
-    right.set(ylabel="time over (encoder, latent, mixed)", title="cost of a gradient")
-    right.set_ylim(0, 1.3 * max(max(c) for c in costs.values()))
-    right.legend(frameon=False, ncols=3, loc="upper center")
+    names = tuple(f"{side},\n{space}" for side, space in variants)
+    says = "Noise and cost of the surrogate's four variants, in three modes."
+    picture = Picture(panels(names, list(noises.values()), costs), says)
     rounded = {mode: [round(c, 3) for c in values] for mode, values in costs.items()}
     parameters = {"seed": SEED, "batch": BATCH, "draws": DRAWS, "rounds": ROUNDS, "device": "cpu"}
-    save("tab03_variants", figure, "MLAE Table 3", parameters, {"noise": noises}, 0.3, rounded)
+    save("tab03_variants", picture, "MLAE Table 3", parameters, {"noise": noises}, 0.3, rounded)
 
 
 if __name__ == "__main__":

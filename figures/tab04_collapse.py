@@ -4,7 +4,8 @@ The paper has 200 dimensions of 28×28 digits, 1,000 steps and ten trainings. He
 gradient goes through all tangents, so that only the VAE's is noisy.
 """
 
-from figures import plots
+from companion.lab.picture import Axis, Picture
+from figures import draw
 from figures.common import save
 from figures.explorables import estimators
 
@@ -14,8 +15,8 @@ TITLE = "{} full-batch steps"
 def main() -> None:
     """The share of collapsed dimensions and the error of each training."""
     study = estimators.COLLAPSE
-    figure, numbers = plots.figure(len(estimators.STEPS), size=(4.2, 2.6)), {}
-    for ax, steps in zip(figure.subplots(1, len(estimators.STEPS)), estimators.STEPS, strict=True):
+    panels, numbers = [], {}
+    for steps in estimators.STEPS:
         found = {
             name: {
                 m: study.at(m, estimator=name, steps=steps).round(4).tolist() for m in study.metrics
@@ -23,10 +24,12 @@ def main() -> None:
             for name in estimators.COLLAPSING
         }
         shares = [one["share"] for one in found.values()]
-        plots.strip(ax, tuple(found), shares, f"collapsed share of {estimators.WIDE} dimensions")
-        ax.set(title=TITLE.format(steps), xscale="linear", xlim=(-0.05, 1.05))
+        axis = Axis(f"collapsed share of {estimators.WIDE} dimensions", limits=(-0.05, 1.05))
+        panels.append(draw.strip(tuple(found), shares, axis, TITLE.format(steps)))
         numbers[TITLE.format(steps)] = found
-    save("tab04_collapse", figure, "SFVAE Table 4", study.made, numbers)
+    says = "The share of collapsed latent dimensions in each training, by estimator and steps."
+    picture = Picture(panels, says, (4.2 * len(panels), 2.6))
+    save("tab04_collapse", picture, "SFVAE Table 4", study.made, numbers)
 
 
 if __name__ == "__main__":

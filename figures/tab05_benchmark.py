@@ -1,6 +1,7 @@
 """MLAE Table 5's comparison on real 8×8 digits: all models, all samplers, with their spread."""
 
-from figures import plots
+from companion.lab.picture import Axis, Picture
+from figures import draw
 from figures.common import save
 from figures.explorables import benchmark, compared_models
 from figures.explorables.benchmark import COLUMNS
@@ -16,11 +17,10 @@ def main() -> None:
         for key in keys.values()
     }
     real = float(benchmark.STUDY.arrays["real"])
-    figure = plots.figure(size=(8.4, 7.2))
-    ax = figure.subplots()
-    plots.spreads(ax, rows, benchmark.LABELS, real, "real digits")
-    runs = len(benchmark.RUNS.seeds)
-    ax.set_xlabel(f"Fréchet distance, mean and range of {runs} trainings")
+    label = f"Fréchet distance, mean and range of {len(benchmark.RUNS.seeds)} trainings"
+    x = Axis(label, "log", ticks=draw.TICKS)
+    panel = draw.rows(rows, benchmark.LABELS, x, real, "real digits")
+    picture = Picture([panel], f"{label}, of all models and samplers.", (8.4, 7.2))
     about = benchmark.STUDY.about
     parameters = {name: about[name] for name in ("data", "features", "accuracy", "training")}
     parameters |= {"lattice": about["sha256"], "beta": BETA, "gamma": GAMMA}
@@ -29,7 +29,7 @@ def main() -> None:
         | {"parameters": benchmark.cost(name, "parameters")}
         for name, key in keys.items()
     }
-    save("tab05_benchmark", figure, "MLAE Table 5", parameters, numbers | {"real": round(real, 3)})
+    save("tab05_benchmark", picture, "MLAE Table 5", parameters, numbers | {"real": round(real, 3)})
 
 
 if __name__ == "__main__":

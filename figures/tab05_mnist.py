@@ -12,7 +12,7 @@ def main() -> None:
         for column in (*mnist.SHORT.columns, "error")
     }
     parameters = {name: about[name] for name in ("data", "preset", "training", "sha256")}
-    save("tab05_mnist", mnist.short_picture()[0], "MLAE Tables 5 and 6", parameters, numbers)
+    save("tab05_mnist", mnist.short_picture(), "MLAE Tables 5 and 6", parameters, numbers)
 
 
 if __name__ == "__main__":

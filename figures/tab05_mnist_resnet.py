@@ -13,7 +13,7 @@ def main() -> None:
     }
     kept = ("data", "preset", "device", "trained_with", "sha256")
     parameters = {name: about[name] for name in kept}
-    save("tab05_mnist_resnet", mnist.paper_picture()[0], "MLAE Tables 5 and 8", parameters, numbers)
+    save("tab05_mnist_resnet", mnist.paper_picture(), "MLAE Tables 5 and 8", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from figures.explorables import ablation
 def main() -> None:
     """Fréchet distances of all rows over the trainings, the paper's FID beside them."""
     print(ablation.printed())
-    figure, _ = ablation.EXPLORABLE.render(0)
+    picture = ablation.EXPLORABLE.render(0)
     about = ablation.RUNS.about
     parameters = {"lattice": about["sha256"], "data": about["data"], "training": about["training"]}
     numbers = {
@@ -15,7 +15,7 @@ def main() -> None:
         for name in ablation.NAMES
     }
     parameters["quoted_fid_of_mnist"] = {r.name: list(r.paper) for r in ablation.ROWS if r.paper}
-    save("tab06_ablation", figure, "MLAE Table 6", parameters, numbers)
+    save("tab06_ablation", picture, "MLAE Table 6", parameters, numbers)
 
 
 if __name__ == "__main__":

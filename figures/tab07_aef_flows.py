@@ -2,35 +2,45 @@
 
 import numpy as np
 
-from figures import plots
+from companion.lab.marks import Line, Mark, Points
+from companion.lab.picture import Axis, Panel, Picture
 from figures.common import save
 from figures.explorables import within_flows
 
 NAMES = ("no flows", "core or posterior", "prior", "both")
 
 
+LABELS = {"bits": "bits per dimension", "frechet": "squared Fréchet distance of features"}
+STYLES = {"VAE": ("orange", "o"), "AEF": ("blue", "s")}
+
+
+def panel(key: str, runs: dict[str, np.ndarray]) -> Panel:
+    """Medians of one measure with the range of the trainings, ``(flows, seed)`` by model."""
+    marks: list[Mark] = []
+    for shift, (who, (colour, marker)) in zip((-0.16, 0.16), STYLES.items(), strict=True):
+        values, at = runs[who], np.arange(len(NAMES)) + shift
+        ends = np.stack([values.min(1), values.max(1), np.full(len(NAMES), np.nan)], axis=-1)
+        marks += [Line(np.repeat(at, 3), ends.ravel(), colour)]
+        marks += [Points(at, np.median(values, 1), colour, marker=marker, size=6, label=who)]
+    x = Axis(ticks=tuple(range(len(NAMES))), names=NAMES, limits=(-0.5, len(NAMES) - 0.5))
+    return Panel(marks, x, Axis(LABELS[key]))
+
+
 def main() -> None:
     """Bits per dimension and Fréchet distance of the eight combinations, medians and ranges."""
-    arrays, figure = within_flows.STUDY.arrays, plots.figure(2, size=(3.9, 3.2))
-    numbers = {}
-    for ax, key in zip(figure.subplots(1, 2), ("bits", "frechet"), strict=True):
-        for i, (who, color) in enumerate((("VAE", plots.ORANGE), ("AEF", plots.BLUE))):
-            runs = arrays[f"ablation_{key}"][i].astype(float)  # (flows, seed)
-            middle = np.median(runs, 1)
-            spread = np.abs(np.stack([runs.min(1), runs.max(1)]) - middle)
-            at = np.arange(len(NAMES)) + 0.16 * (2 * i - 1)
-            ax.errorbar(at, middle, spread, fmt="os"[i], color=color, capsize=3, label=who)
-            numbers[f"{who} {key}"] = np.round(runs, 4).tolist()
-        ax.set_xticks(range(len(NAMES)), labels=NAMES, fontsize=8, rotation=15)
-    figure.axes[0].set_ylabel("bits per dimension")
-    figure.axes[1].set_ylabel("squared Fréchet distance of features")
-    figure.axes[0].legend(frameon=False)
+    panels, numbers, arrays = [], {}, within_flows.STUDY.arrays
+    for key in LABELS:
+        runs = dict(zip(STYLES, arrays[f"ablation_{key}"].astype(float), strict=True))
+        panels.append(panel(key, runs))
+        numbers |= {f"{who} {key}": np.round(one, 4).tolist() for who, one in runs.items()}
     parameters = {
         "lattice": within_flows.STUDY.about["sha256"],
         "latents": 8,
         "flows": list(NAMES),
     }
-    save("tab07_aef_flows", figure, "AEF Table 7", parameters, numbers)
+    says = "Bits and Fréchet distance of a VAE and an AEF, without flows, with one, with both."
+    picture = Picture(panels, says, (9.6, 3.2))
+    save("tab07_aef_flows", picture, "AEF Table 7", parameters, numbers)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@
 # **Question.** An autoencoder squeezes data through a bottleneck and unpacks them again. Train it by
 # *maximum likelihood* and one number, β, decides what it keeps. What does β do to what it learns?
 #
-# Theory can wait; first the picture. Points near a sinusoid, squeezed into one number each (the colour);
-# the thick line is the decoder for codes between −2.5 and 2.5.
+# Theory can wait; first the picture. Points lie near a sinusoid, and each is to be squeezed into one number,
+# its *code*. The number may say where *along* the curve a point lies, or how far *across* it.
 
-# %% mystnb={"image": {"alt": "Noisy sinusoid under a small and a large beta: at small beta a short line near the centre, with colours that change across the data; at large beta the line follows the curve."}}
+# %% mystnb={"image": {"alt": "Points near a sinusoid; at one of them two lines, one along the curve and one across it."}}
 from companion.lab.frame import show
 from figures.explorables import sinusoid
 
-show(*sinusoid.gallery((0.01, 100.0), seed=0, noise=0.1))
+show(sinusoid.posed(noise=0.1))
 
 # %% [markdown]
 # After this notebook you can
@@ -36,7 +36,7 @@ seed = 0
 device = "cpu"
 beta = 10.0  # weight of the reconstruction error
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -48,41 +48,43 @@ guard(
 )
 
 # %% [markdown]
-# Every notebook starts like this: defaults in one cell, then a guard that refuses what it does not
-# know. `companion run 00 -p beta 0.1` runs the whole notebook with another β, without a browser.
+# Every notebook starts like this: defaults in one cell, then a guard (folded, as all plumbing is) that
+# refuses what it does not know. `companion run 00 -p beta 0.1` runs the whole notebook with another β, without a
+# browser.
 
 # %% [markdown]
 # ## Predict, commit, move, explain
 #
-# Four words, in this order, in every notebook. **Predict:** at the smallest β, will the colour (the code)
-# change mainly along the sinusoid or mainly across it? **Commit:** write it down.
-
-# %%
-prediction = "along"  # "along" or "across"
-
-# %% [markdown]
-# **Move** the slider from one end to the other; it jumps between thirteen trained values of β. (Without a
-# kernel, on the web page of this course, it moves too.)
+# Four words, in this order, in every notebook. **Predict:** a panel begins with a question. **Commit:** choose
+# an answer; until then the sliders are locked. **Move** the slider from one end to the other; it jumps between
+# trained values of β. (Without a kernel, on the web page of this course, it moves too.)
+#
+# The colour of a point is its code. The thick line is the decoder for codes between −2.5 and 2.5.
 
 # %%
 from companion.lab.widgets import explore
 
 explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=(0.1,))
 
-# %%
-smallest = sinusoid.STUDY(0, beta=0.01, noise=0.1)
-answer = "across" if smallest.alignment > 0.5 else "along"
-print(f"at β = 0.01 the code changes mostly {answer} the sinusoid; you predicted {prediction}")
-
 # %% [markdown]
 # **Explain:** that is what notebook 02 is for. In one sentence: likelihood is measured on the line that
 # the model chose itself, and a short line makes the projected data look likely; only the reconstruction
-# error, weighted by β, objects.
+# error, weighted by β, objects. The two ends side by side:
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Noisy sinusoid under a small and a large beta: at small beta a short line near the centre, with colours that change across the data; at large beta the line follows the curve."}}
+show(sinusoid.gallery((0.01, 100.0), seed=0, noise=0.1))
 
 # %% [markdown]
 # ## Six lines
 #
 # Any encoder and any decoder will do, as long as they map a batch to a batch.
+#
+# **Predict:** the trained model will make 500 new points, each from one random number. Will they lie in a
+# cloud around the sinusoid, as the data do, or on a line? Where there is no panel, the answer goes into a cell
+# like this one, between quotes:
+
+# %%
+prediction = None  # "cloud" or "line"
 
 # %%
 import torch
@@ -102,22 +104,28 @@ config = TrainConfig(epochs=20, learning_rate=5e-3, seed=seed, device=device)
 log = fit(model, x, x_valid, config, progress=False)
 samples = model.sample(500, generator=torch.Generator().manual_seed(seed)).detach().cpu()
 
-# %% mystnb={"image": {"alt": "Left: validation error falling over the epochs of training. Right: data in grey and samples of the model as orange points on its one-dimensional manifold."}}
-from figures import plots
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Left: validation error falling over the epochs of training. Right: data in grey and samples of the model as orange points on its one-dimensional manifold."}}
+from companion.lab.marks import Line, Points
+from companion.lab.picture import Axis, Panel, Picture
 
-figure = plots.figure(2)
-left, right = figure.subplots(1, 2)
-plots.learning_curve(left, log.curve("valid_reconstruction"), "mean ‖x̂ − x‖²")
-right.plot(*x[:500].T, ".", color=plots.GREY, markersize=3, label="data")
-right.plot(*samples.T, ".", color=plots.ORANGE, markersize=3, label="samples")
-right.set(xlabel="x₁", ylabel="x₂")
-right.legend(frameon=False)
-show(figure, f"Error falls to {log.column('valid_reconstruction')[-1]:.3f}; samples lie on a line.")
+falls = Panel([Line(*log.curve("valid_reconstruction"))], Axis("epoch"), Axis("mean ‖x̂ − x‖²"))
+given = Points(*x[:500].T, "grey", size=2, label="data")
+drawn = Points(*samples.T, "orange", size=2, label="samples")
+words = f"Error falls to {log.column('valid_reconstruction')[-1]:.3f}; data and samples."
+show(Picture([falls, Panel([given, drawn], Axis("x₁"), Axis("x₂"))], words))
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
+
+line = model.cpu().decode(torch.linspace(-6, 6, 4001)[:, None]).detach()
+off, apart = (torch.cdist(points, line).min(1).values.mean() for points in (samples, x[:500]))
+print(f"distance from the decoder's line: samples {off:.4f}, data {apart:.4f}", end="")
+print(told(prediction, "cloud", "line"))
 
 # %% [markdown]
 # The model generates by decoding standard normal codes: all samples lie on its line.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import record
 
 record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconstruction")[-1])
@@ -125,8 +133,9 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # %% [markdown]
 # ## Exercise
 #
-# Change `beta` in the parameters cell to 0.05 and run all cells again. Where do the samples go? And is
-# the NLL, which is smaller now, good news?
+# Change `beta` in the parameters cell to 0.05 and run all cells again. Where do the samples go? The *negative
+# log-likelihood* (NLL) says how unlikely the model finds the data, in nats, the unit of natural logarithms. Is it
+# smaller now or larger, and is that good news?
 #
 # <details><summary>Solution</summary>
 #
@@ -140,7 +149,7 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # %% [markdown]
 # ## Recall
 #
-# 1. What does the colour of a point show in the first picture?
+# 1. What does the colour of a point show in the panel?
 # 2. Which term of the loss does β weigh?
 # 3. How does the model generate new data?
 # 4. Where do all samples of a model with one latent dimension lie?
@@ -159,22 +168,22 @@ record(nll=log.column("valid_nll")[-1], reconstruction=log.column("valid_reconst
 # %% [markdown]
 # ## The map of the course
 #
-# | | notebook | control |
-# |---|---|---|
-# | 00 | start here | β |
-# | 01 | [change of variables](01_change_of_variables.ipynb): an interval, stretched and thinned | stretch, bend |
-# | 02 | [the noisy sinusoid](02_noisy_sinusoid.ipynb): too little β learns the noise | β, noise |
-# | 03 | [the semicircle](03_semicircle.ipynb): a well without a bottom, and its cure | β, start |
-# | 04 | [the linear model](04_linear_model.ipynb): three thresholds and a memory | β |
-# | 05 | [trace estimators](05_trace_estimators.ipynb): how much one random vector tells | K, kind |
-# | 06 | [rectangular flows](06_rectangular_flows.ipynb): an inverse by iteration, or in one pass | K, d |
-# | 07 | [relaxed injective flows](07_relaxed_injective_flows.ipynb): what a bound pays for | λ, η, μ |
-# | 08 | [autoencoders within flows](08_autoencoders_within_flows.ipynb): nothing is lost | core, latents |
-# | 09 | [the learned decoder variance](09_learned_variance.ipynb): blur, dimensions, a second stage | γ |
-# | 10 | [the VAE without sampling](10_vae_without_sampling.ipynb): no noise, but which bound? | γ (weight), c |
-# | 11 | [digits](11_mnist.ipynb): real images, samples, spectra | β |
-# | 12 | [faces](12_celeba.ipynb): CelebA, and faces that come with the answer | β, γ |
-# | 13 | [all models side by side](13_all_models.ipynb): nineteen models, one table | β, γ |
+# | | notebook | what you move | study |
+# |---|---|---|---|
+# | 00 | [Start here](00_start_here.ipynb) | β | 15 min |
+# | 01 | [Change of variables across dimensions](01_change_of_variables.ipynb) | stretch, bend | 90 min |
+# | 02 | [The noisy sinusoid: which number does likelihood keep?](02_noisy_sinusoid.ipynb) | β, noise | 75 min |
+# | 03 | [The semicircle: a well without a bottom, and its cure](03_semicircle.ipynb) | β, start, on or off the manifold | 60 min |
+# | 04 | [The linear model: three thresholds and a memory](04_linear_model.ipynb) | β = 1/2σ² = 1/2γ | 45 min |
+# | 05 | [Trace estimators: how much can one random vector tell?](05_trace_estimators.ipynb) | K, kind of probe | 105 min |
+# | 06 | [Rectangular flows: an inverse by iteration, or in one pass](06_rectangular_flows.ipynb) | K, d, tolerance | 90 min |
+# | 07 | [Relaxed injective flows: what a bound pays for](07_relaxed_injective_flows.ipynb) | λ, η, μ | 75 min |
+# | 08 | [Autoencoders within flows: nothing is lost, and what that is worth](08_autoencoders_within_flows.ipynb) | core, latents | 90 min |
+# | 09 | [The learned decoder variance and the second stage](09_learned_variance.ipynb) | γ, r, how γ gets there | 90 min |
+# | 10 | [The VAE without sampling](10_vae_without_sampling.ipynb) | γ (weight), c | 75 min |
+# | 11 | [Digits: how much of the data does a model keep?](11_mnist.ipynb) | β, γ, one change | 75 min |
+# | 12 | [Faces: CelebA, and faces that come with the answer](12_celeba.ipynb) | β, γ | 75 min |
+# | 13 | [All models side by side](13_all_models.ipynb) | β, γ | 75 min |
 
 # %% [markdown]
 # ## Summary

@@ -16,13 +16,13 @@
 from companion.lab.frame import show
 from figures.explorables import interval
 
-begin = {"centre": 1.5, "width": 1.0, "stretch": 0.4, "bend": 1.0}
-show(*interval.EXPLORABLE.render(0, **begin))
+begin = {"centre": 1.5, "width": 1.0}
+show(interval.EXPLORABLE.render(0, stretch=0.0, bend=1.0, **begin))
 
 # %% [markdown]
 # Top left: codes with the density N(0, 1). Right: the curve that a decoder makes of them; it is thick and
 # bright where it is dense. Bottom left: that density over the length of the curve. The orange interval
-# holds the same mass in all three.
+# holds the same mass in all three. This decoder only bends the line. What if it stretches it too?
 #
 # After this notebook you can
 #
@@ -40,7 +40,7 @@ device = "cpu"
 stretch = 0.4  # k: the decoder's speed at code z is exp(kz)
 bend = 1.0  # ω: its direction there is (cos ωz, sin ωz)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -92,7 +92,7 @@ print("log-volume at z = −2, −1, 0, 1, 2:", by_hand.numpy().round(3))
 # of curve is longer, and by what factor: about 1.5, 3 or 10?
 
 # %%
-prediction = 1.5  # 1.5, 3 or 10
+prediction = None  # 1.5, 3 or 10
 
 # %%
 from companion.lab.widgets import explore
@@ -100,12 +100,15 @@ from companion.lab.widgets import explore
 explore(interval.EXPLORABLE, **begin | {"stretch": stretch, "bend": bend})
 
 # %%
+from companion.lab.prediction import told
+
 inner, outer = (interval.numbers(c, 1.0, 0.4, 1.0) for c in (-1.5, 1.5))
-print(
-    f"stretch 0.4: masses {inner.mass_x:.4f} and {outer.mass_x:.4f}, lengths {inner.length:.2f} and",
-    end=" ",
-)
-print(f"{outer.length:.2f}: a factor of {outer.length / inner.length:.1f}; you said {prediction}")
+factor = outer.length / inner.length
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+print(f"stretch 0.4: masses {inner.mass_x:.4f} and {outer.mass_x:.4f}", end=", ")
+print(f"lengths {inner.length:.2f} and {outer.length:.2f}", end=": ")
+print(f"a factor of {factor:.1f}{told(prediction, 1.5, 3, 10)}")
 
 # %% [markdown]
 # ## It integrates to one, along the curve
@@ -168,7 +171,7 @@ print("chance allows 4.5 once in 7,000 seeds; that", "holds here" if worst < 4.5
 # **Predict:** the most likely code is z = 0. Is its image, the south pole, where the sphere is densest?
 
 # %%
-south_pole_is_densest = True  # your answer
+south_pole_is_densest = None  # True or False
 
 
 # %%
@@ -193,20 +196,21 @@ patches = sphere(codes.flatten(0, 1)).reshape(73, 73, 3)
 shades = density_on_sphere(codes.flatten(0, 1)).reshape(73, 73)
 best = patches[..., 2].flatten()[shades.argmax()]
 
-# %% mystnb={"image": {"alt": "A unit sphere seen from the side, coloured by the density that a Gaussian plane of codes gives it: dim at the south pole, bright on a ring above the equator, dark at the north pole."}}
-from figures import plots
-from figures.plots import surfaces
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "A unit sphere seen from the side, coloured by the density that a Gaussian plane of codes gives it: dim at the south pole, bright on a ring above the equator, dark at the north pole."}}
+from companion.lab import frame
+from figures import surfaces
 
-figure = plots.figure(size=(5.6, 4.0))
+figure = frame.figure(size=(5.6, 4.0))
 ax = figure.add_subplot(projection="3d", elev=5)
 surfaces.still(ax, patches, shades)
 words = f"A sphere coloured by density: highest, {shades.max():.3f}, at height {best:.2f}."
 show(figure, words, extra=surfaces.turnable(patches[::2, ::2], shades[::2, ::2]))
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 pole = density_on_sphere(torch.zeros(1, 2).double())[0]
 print(f"density {pole:.3f} at the south pole, {shades.max():.3f} on a ring at height {best:.2f}")
-print(f"densest at the south pole: {bool(pole >= shades.max())}, you said {south_pole_is_densest}")
+densest = bool(pole >= shades.max())
+print(f"densest at the south pole: {densest}{told(south_pole_is_densest, True, False)}")
 
 # %% [markdown]
 # (In JupyterLab and in the book you can turn the sphere with the mouse.)
@@ -239,7 +243,7 @@ print(
     f"mass on the sphere {mass_of_sphere:.8f}; worst of 20 bands off by {worst:.1f} standard errors"
 )
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim
 
 claim("mlae-a-mass-on-manifold", [mass_of_curve, mass_of_sphere])
@@ -274,10 +278,10 @@ def formula_on_a_box(encode, half, cells=400):
 
 
 # %% mystnb={"image": {"alt": "The formula's value all over the plane with two encoders that agree on the curve: with the spiral encoder its lines of equal value cross the curve at right angles, with the radius encoder they are circles about the pole."}}
-figure, box = plots.figure(2), {"extent": (-5, 5, -5, 5), "origin": "lower"}
+figure, box = frame.figure(2), {"extent": (-5, 5, -5, 5), "origin": "lower"}
 for ax, (name, encode) in zip(figure.subplots(1, 2), encoders.items(), strict=True):
     values, codes, total = formula_on_a_box(encode, 5.0)
-    ax.imshow(values, cmap=plots.CODE_MAP, **box)
+    ax.imshow(values, cmap=frame.CODE_MAP, **box)
     ax.contour(
         codes,
         np.arange(-3, 3.5, 0.5),
@@ -300,7 +304,7 @@ totals = {n: [formula_on_a_box(e, b)[2] for b in boxes] for n, e in encoders.ite
 for name, total in totals.items():
     print(f"{name}: {np.round(total, 2)} over boxes of half side {boxes}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 smallest_gap = float(np.abs(np.array(list(totals.values())) - 1).min())
 claim("mlae-a-not-in-ambient-space", smallest_gap)
 
@@ -314,7 +318,8 @@ claim("mlae-a-not-in-ambient-space", smallest_gap)
 #
 # 1. *Nested:* $g\circ f$ is a projection, decoding and encoding again changes nothing more.
 # 2. *Inverse on the manifold:* $f\circ g = 1$, hence $f'(\hat x)\,g'(z) = 1$ (MLAE eq. 10).
-# 3. *Pseudo-inverse Jacobians:* $f'(\hat x) = g'(z)^+$, the encoder ignores steps across the manifold.
+# 3. *Pseudo-inverse Jacobians:* $f'(\hat x) = g'(z)^+$ with $A^+ = (A^\top A)^{-1}A^\top$, the one left inverse
+#    that ignores steps across the manifold.
 #
 # Each needs more than the one before it. The paper's §3 calls 1 and 2 equivalent, and §4.1 takes 3 for 2. But
 # 1 does not give 2:
@@ -350,9 +355,10 @@ assert torch.allclose(found["radius"].log_volume, torch.full((11,), predicted).d
 # $$\tfrac12\log\det\big[f'f'^\top\big](\hat x) + \tfrac12\log\det\big[g'^\top g'\big](z) \;\ge\; 0
 #   \quad\text{where } f'g' = 1 ,$$
 #
-# is zero only for pair 3 (eq. 34). For the radius encoder it is $\tfrac12\log(1 + \omega^2/k^2)$.
+# is zero only for pair 3 (eq. 34). It is counted in *nats*, as all that comes from a natural logarithm. For the
+# radius encoder it is $\tfrac12\log(1 + \omega^2/k^2)$.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-b-encoder-volume", float(found["spiral"].log_volume.abs().max()))
 claim("mlae-4-inverse-means-pseudo-inverse", float(found["radius"].log_volume.max()))
 
@@ -375,9 +381,33 @@ for name, encode in encoders.items():
     print(f"{name}: mass by the encoder's volume, over the true one: {ratio:.3f}")
 
 # %% [markdown]
-# **The gradient.** Training never builds the log-volume; it follows a surrogate in which $f'$ stands in for
-# $g'^+$ (eqs 9 to 12). The log-volume of our decoder is $kz$, so its true gradient in (k, ω) is (z, 0):
-# bending is free. What does the surrogate say at z = 1?
+# **The gradient.** Training never builds the log-volume. It follows a *surrogate*, another number whose gradient
+# is the same. A small change $E$ of the unit matrix changes volume by its diagonal alone:
+# $\det(1 + E) \approx 1 + \operatorname{tr}E$. So for a square $f'$ with the inverse $g'$
+#
+# $$\partial\log\lvert\det f'\rvert = \log\lvert\det(f' + \partial f')\,g'\rvert = \log\det(1 + \partial f'\,g') =
+#   \operatorname{tr}(\partial f'\,g') ,$$
+#
+# and so it is for $\tfrac12\log\det f'f'^\top$ with the pseudo-inverse (eqs 9 to 12). But as long as the maps
+# invert each other $\operatorname{tr}(f'g')$ is $d$, and its gradient zero. Hence the *stop-gradient* sg: one factor
+# is held. For two dimensions:
+
+# %%
+M = torch.tensor([[2.0, 1.0], [0.5, 3.0]], dtype=torch.float64, requires_grad=True)  # f'
+inverse = torch.linalg.inv(M)  # g'
+values = torch.logdet(M), (M @ inverse.detach()).trace(), (M @ inverse).trace()
+exact, held, free = (torch.autograd.grad(v, M, retain_graph=True)[0] for v in values)
+
+# %%
+assert torch.allclose(held, exact) and free.abs().max() < 1e-12
+print(f"log det, tr(f' sg[g']) and tr(f'g') are {[round(v.item(), 3) for v in values]}")
+print(f"gradients, row by row: {exact.numpy().round(3).tolist()},")
+print(f"{held.numpy().round(3).tolist()} and {free.numpy().round(3).tolist()}")
+
+# %% [markdown]
+# The other side, $\operatorname{tr}(\mathrm{sg}[f']\,g')$, gives the decoder's log-volume if $f'$ is $g'^+$. That of our
+# decoder is $kz$, so its true gradient in (k, ω) is (z, 0): bending is free. What does the surrogate say at z = 1,
+# with either encoder?
 
 # %%
 from companion.volume import surrogate
@@ -457,15 +487,22 @@ titles = {
 ends = {b: np.array([[g.column(n)[-10:] for n in titles] for g in logs[b]]) for b in betas}
 faithful = {b: f"cosine above 0.9 in {(v[:, 2] > 0.9).mean():.0%}" for b, v in ends.items()}
 
-# %% mystnb={"image": {"alt": "Three measures of the pair along training for a large and a small beta: distance of f'g' from one, defect of the log-volume, cosine between the surrogate's gradient and the exact one."}}
-figure = plots.figure(3, size=(3.6, 3.2))
-for ax, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
-    for beta, color in zip(betas, (plots.BLUE, plots.ORANGE), strict=True):
+# %%
+from companion.lab.picture import Axis, Panel, Picture
+from figures import draw
+
+
+def over_epochs(name, title):
+    marks = ()
+    for beta, colour in zip(betas, ("blue", "orange"), strict=True):
         curves = np.array([log.column(name) for log in logs[beta]]).T  # (epochs, seeds)
-        plots.band(ax, np.arange(1, epochs + 1), curves, color, f"β = {beta:g}")
-    ax.set(xlabel="epoch", title=title)
-ax.legend(frameon=False)
-show(figure, "; ".join(f"β = {b:g}: {words} of the last epochs" for b, words in faithful.items()))
+        marks += draw.spread(range(1, epochs + 1), curves, colour, f"β = {beta:g}")
+    return Panel(marks, Axis("epoch"), title=title)
+
+
+# %% mystnb={"image": {"alt": "Three measures of the pair along training for a large and a small beta: distance of f'g' from one, defect of the log-volume, cosine between the surrogate's gradient and the exact one."}}
+says = "; ".join(f"β = {b:g}: {words} of the last epochs" for b, words in faithful.items())
+show(Picture([over_epochs(*one) for one in titles.items()], says, (10.8, 3.2)))
 
 # %%
 print("of the last ten epochs and all seeds, in the median")
@@ -473,7 +510,7 @@ for beta, values in ends.items():
     identity, log_volume, _ = np.median(values, (0, 2))
     print(f"β = {beta:g}: ‖f'g' − 1‖ {identity:.1g}, defect {log_volume:+.1f}, {faithful[beta]}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.provenance import made
 
 trained = replace(sinusoid.make_config(seed, epochs), device=device)
@@ -500,7 +537,7 @@ claim("mlae-4-reconstruction-suffices", cosines, by)
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 for name, g, d in (("curve", decode, 1), ("sphere", sphere, 2)):
     z = torch.full((1, d), 0.3, dtype=torch.float64)
     change = jacobians.log_volume(g, z) - jacobians.log_volume(lambda z, g=g: 100 * g(z), z)
@@ -517,7 +554,7 @@ for name, g, d in (("curve", decode, 1), ("sphere", sphere, 2)):
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 z = torch.randn(5, 2, generator=torch.Generator().manual_seed(seed)).double()
 prior = 1 / (torch.pi * (1 + z.square().sum(1)) ** 2)
 uniform = prior * (-jacobians.log_volume(sphere, z)).exp()
@@ -535,13 +572,13 @@ print(uniform.numpy().round(6), "and 1/(4π) is", round(1 / (4 * np.pi), 6))
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 half_line = torch.linspace(1e-4, 6, 100001, dtype=torch.float64)[:, None]
 x = half_line**2
 middle = (half_line[1:] + half_line[:-1]) / 2
 volume = jacobians.log_volume(lambda z: z**2, middle).exp()
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 values = (-0.5 * middle[:, 0] ** 2).exp() / (2 * torch.pi) ** 0.5 / volume
 print(f"mass with one of the two codes: {(values * x[:, 0].diff()).sum():.4f}")
 
@@ -556,7 +593,7 @@ print(f"mass with one of the two codes: {(values * x[:, 0].diff()).sum():.4f}")
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 from companion.data.toy import Sinusoid
 
 t = torch.tensor([0.3], dtype=torch.float64)

@@ -7,25 +7,23 @@
 # ---
 
 # %% [markdown]
-# # 02 · The noisy sinusoid: too little β learns the noise
+# # 02 · The noisy sinusoid: which number does likelihood keep?
 #
 # **Question.** Points lie near a curve in the plane, a little noise moves each of them off it. You
 # may keep *one* number for each point. Which one does maximum likelihood keep: where the point is
 # *along* the curve, or how far it is *off* the curve?
-#
-# The same network, data (with noise σ = 0.1) and loss, three weights β of the reconstruction error:
 
-# %% mystnb={"image": {"alt": "Noisy sinusoid under three values of beta: at small beta the code colours run across the curve, at large beta along it."}}
+# %% mystnb={"image": {"alt": "Points near a sinusoid; at one of them two lines, one along the curve and one across it."}}
 from companion.lab.frame import show
 from figures.explorables import sinusoid, sinusoid_full
 
-show(*sinusoid.gallery((0.01, 1.0, 100.0), seed=0, noise=0.1))
+show(sinusoid.posed(noise=0.1))
 
 # %% [markdown]
 # After this notebook you can
 #
 # 1. write down the loss of a maximum-likelihood autoencoder and check it against the package;
-# 2. say why likelihood alone prefers the direction of *lowest* entropy;
+# 2. say which direction likelihood alone prefers, and why;
 # 3. measure what a code has learned, and read the number beside others;
 # 4. read the trade-off between reconstruction and likelihood, with its spread over seeds.
 #
@@ -38,7 +36,7 @@ device = "cpu"
 beta = 10.0  # weight of the reconstruction error
 noise = 0.1  # standard deviation of the data around the curve
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -54,7 +52,8 @@ guard(
 # ## The data
 #
 # x₁ is standard normal, x₂ = sin(πx₁/2), and Gaussian noise of standard deviation σ is added to both
-# (MLAE App. E.1). We know everything about this density: its curve, its normals, even its log-density.
+# (MLAE App. E.1). We know everything about this density: its curve, its normals, even its log-density. (What
+# comes from a natural logarithm, such as an entropy, is counted in *nats*.)
 
 # %%
 import torch
@@ -73,14 +72,14 @@ print(f"{tuple(x.shape)} points; entropy of the density about {entropy:.2f} nats
 #
 # An encoder $f$ gives the code $z = f(x)$, a decoder $g$ the reconstruction $\hat x = g(z)$. An encoder
 # that stretches space spreads the codes, so the density of the data is the density of the codes times
-# the stretching: $-\log p(\hat x) = -\log p(z)$ minus the *log-volume* of $f$,
-# $\tfrac12\log\det f'f'^\top$ (with one latent dimension, $\log\lVert f'\rVert$). The loss of one sample
+# the stretching. So the *negative log-likelihood* (NLL) $-\log p(\hat x)$ is $-\log p(z)$ minus the *log-volume*
+# of $f$, $\tfrac12\log\det f'f'^\top$ (with one latent dimension, $\log\lVert f'\rVert$). The loss of one sample
 # is (MLAE eq. 20)
 #
 # $$
-# \mathcal L(x) = \underbrace{\tfrac12 z^2 + \tfrac12\log 2\pi}_{-\log p(z)}
-#   \;-\; \underbrace{v\, f'(x)\,\mathrm{sg}[g'(z)\, v]}_{\text{surrogate}}
-#   \;+\; \beta\,\lVert\hat x - x\rVert^2 .
+# \mathcal L(x) = \underbrace{\tfrac12 z^2 + \tfrac12\log 2\pi}_{-\log p(z)} \;-\;
+#   \underbrace{v\, f'(x)\,\mathrm{sg}[g'(z)\, v]}_{\text{surrogate}} \;+\;
+#   \beta\,\lVert\hat x - x\rVert^2 .
 # $$
 #
 # The surrogate is no log-determinant. Only its *gradient* counts: that of the log-volume, as long as $f$
@@ -155,11 +154,10 @@ log = fit(model, train_data, None, config, progress=False)
 result = sinusoid.measure(model.cpu().eval(), noise)
 
 # %% mystnb={"image": {"alt": "Data coloured by code and the decoder's curve of the model that was just trained."}}
-from figures import plots
+from companion.lab.picture import Picture
 
-figure = plots.figure()
-plots.manifold(figure.subplots(), result.points, result.codes, result.curve, sinusoid.CODES)
-show(figure, sinusoid.words(result, beta, noise))
+panel = sinusoid.of_codes(result, f"β = {beta:g}, σ = {noise:g}")
+show(Picture([panel], sinusoid.words(result, beta, noise), (4.3, 3.5)))
 
 # %% [markdown]
 # ## What did the code learn?
@@ -186,7 +184,7 @@ print(
 )
 print(f"exact NLL {result.nll:.2f}: the surrogate only looks like a number of latent dimensions")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import record
 
 record(
@@ -199,11 +197,12 @@ record(
 # %% [markdown]
 # ## Predict, then move
 #
-# Lower β a thousandfold: the reconstruction error hardly counts any more. What will one number per
-# point describe? Commit to an answer before you move the slider.
+# Lower β to 0.01: the reconstruction error hardly counts any more. What will one number per point describe? The
+# panel asks. But first: beside the model of β = 100, will this one find the data more likely or less? Which of
+# the two has the smaller NLL?
 
 # %%
-prediction = "curve"  # "curve" or "noise": what is kept at the smallest β?
+prediction = None  # 0.01 or 100: the β with the smaller NLL
 
 # %%
 from companion.lab.widgets import explore
@@ -211,22 +210,32 @@ from companion.lab.widgets import explore
 explore(sinusoid.EXPLORABLE, seed=seed, beta=beta, noise=noise)
 
 # %%
+from companion.lab.prediction import told
+
 sigma = sinusoid.CONTROLS["noise"].nearest(noise)  # of the runs computed beforehand
-smallest = sinusoid.STUDY(0, beta=0.01, noise=sigma)
-kept = "noise" if smallest.alignment > 0.5 else "curve"
-print(f"at β = 0.01 and σ = {sigma:g} the code keeps the {kept}; you predicted the {prediction}")
+low, high = (sinusoid.STUDY(0, beta=b, noise=sigma) for b in (0.01, 100.0))
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+smaller = 0.01 if low.nll < high.nll else 100
+print(f"at σ = {sigma:g} the smaller NLL is that of β = {smaller:g}{told(prediction, 0.01, 100)}")
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Noisy sinusoid under three values of beta: at small beta the code colours run across the curve, at large beta along it."}}
+show(sinusoid.gallery((0.01, 1.0, 100.0), seed=0, noise=sigma))
 
 # %% [markdown]
 # ## Why
 #
-# Likelihood is measured *on the decoder's manifold*, after projection. Its best value is the entropy
-# of the projected data (MLAE eq. 16), and the loss may choose what to project onto. A direction in which
-# the data hardly vary has low entropy, so it looks very likely: the noise, of standard deviation σ,
-# beats the curve, which is longer. Only the reconstruction error protests: throwing away the position
-# along the curve costs a squared error of the curve's own size, and β is the price per unit.
+# Likelihood is measured *on the decoder's manifold*, after projection. The best NLL is the entropy $H$ of the
+# projected data (MLAE eq. 16), since for any density $p$
+#
+# $$\mathbb E[-\log p(\hat x)] = H(\hat X) + \mathrm{KL}(p_{\hat X}\,\Vert\,p) \ge H(\hat X) ,$$
+#
+# and the loss may choose what to project onto. (KL, how far two densities differ, is never below zero.) A
+# direction in which the data hardly vary has low entropy, so it looks very likely: the noise, of standard
+# deviation σ, beats the curve, which is longer. Only the reconstruction error protests: throwing away the
+# position along the curve costs a squared error of the curve's own size, and β is the price per unit.
 
 # %%
-low, high = (sinusoid.STUDY(0, beta=b, noise=sigma) for b in (0.01, 100.0))
 print(f"at σ = {sigma:g}:")
 print(f"NLL             {low.nll:8.2f} at β = 0.01   {high.nll:8.2f} at β = 100")
 print(
@@ -276,7 +285,7 @@ error, alignment = over_seeds("reconstruction").mean(1), over_seeds("alignment")
 print(f"error at the smallest β over error at the largest: {error[0] / error[-1]:.0f}")
 record(mean_alignment=alignment, mean_reconstruction=error, sweep_betas=list(betas))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim
 from companion.lab.provenance import made
 
@@ -284,7 +293,7 @@ at_ten = betas.index(10.0) if 10.0 in betas else len(betas) - 1
 one = models[0], sinusoid.make_data(noise, 0), sinusoid.make_config(0, epochs)
 by = made(f"noisy sinusoid, σ = {noise:g}", *one, seeds=seeds)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-fig3-small-beta", over_seeds("alignment")[0], by)
 claim("mlae-fig3-large-beta", abs(over_seeds("correlation")[at_ten]), by)
 
@@ -302,19 +311,20 @@ for b in (betas[0], betas[-1]):
 # β of the slider, with medians and ranges over five seeds:
 
 # %% mystnb={"image": {"alt": "Reconstruction error and negative log-likelihood against beta, with a band over seeds."}}
-figure = plots.figure()
-plots.trade_off(figure.subplots(), **sinusoid.trade_off(sigma))
+from figures import draw
+
+panel = draw.trade_off(**sinusoid.trade_off(sigma))
 spread = np.ptp(sinusoid.trade_off(sigma)["nll"], axis=1)
 words = f"Range of the NLL over seeds: {spread[0]:.2f} at β = 0.01, {spread[-1]:.2f} at β = 100"
-show(figure, f"{words}, σ = {sigma:g}.")
+show(Picture([panel], f"{words}, σ = {sigma:g}.", (4.3, 3.5)))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.evaluation import rank_correlation
 
 paper = sinusoid.trade_off(0.1)  # the noise of the paper's figure, whatever ours is
 order = torch.arange(len(sinusoid.BETAS))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 orders = {
     name: [rank_correlation(order, torch.as_tensor(run)) for run in paper[name].T]
     for name in ("reconstruction", "nll")
@@ -326,21 +336,28 @@ claim("mlae-fig3-trade-off", [falls, orders["nll"]], sinusoid.STUDY)
 # ## More noise
 #
 # **Predict:** with more noise around the curve, does the change from one regime to the other come at a
-# smaller or at a larger β? The paper says smaller (MLAE Fig. 6). Here is the same picture from our runs;
-# green marks, over seeds, the β above which the mean cos² stays below ½.
+# smaller or at a larger β?
 
-# %% mystnb={"image": {"alt": "Trade-off between reconstruction error and likelihood for three noise levels, with the range of the transition over seeds."}}
-show(*sinusoid.noise_gallery())
+# %%
+prediction = None  # "smaller", "larger" or "no clear change"
 
 # %% [markdown]
-# Five seeds cannot tell: the green ranges overlap. So here are all of the paper's runs, 14 values of β, three
+# The picture of MLAE Fig. 6 from our runs; green marks, over seeds, the β above which the mean cos² stays
+# below ½:
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Trade-off between reconstruction error and likelihood for three noise levels, with the range of the transition over seeds."}}
+show(sinusoid.noise_gallery())
+
+# %% [markdown]
+# The paper reads from its picture that the change comes at a smaller β. Five seeds cannot tell: the green ranges
+# overlap. So here are all of the paper's runs, 14 values of β, three
 # noise levels and 20 seeds: 840 models (`companion rebuild sinusoid_full` trains them again). Bands hold the
 # middle half of the seeds.
 
-# %% mystnb={"image": {"alt": "Left: mean squared cosine between the code's gradient and the normal, against beta, for three noise levels. Middle: reconstruction error over the noise variance. Right: the transition of each of twenty seeds, for three noise levels, with medians."}}
-show(*sinusoid_full.phase_diagram())
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Left: mean squared cosine between the code's gradient and the normal, against beta, for three noise levels. Middle: reconstruction error over the noise variance. Right: the transition of each of twenty seeds, for three noise levels, with medians."}}
+show(sinusoid_full.phase_diagram())
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 medians = {}
 for sigma in sinusoid_full.NOISES:
     onset = sinusoid_full.transitions(sigma)
@@ -348,14 +365,15 @@ for sigma in sinusoid_full.NOISES:
     medians[sigma] = middle
     print(f"σ = {sigma:g}: median {middle:.2f}, middle half of the seeds {low:.2f} to {high:.2f}")
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 moved = sinusoid_full.shift()
 print(
     "from σ = {:g} to {:g} the median transition moves by the factor".format(
         *sinusoid_full.NOISES[::2]
     )
 )
-print("{factor:.2f}, 95 % between {low:.2f} and {high:.2f} over seeds".format(**moved))
+print("{factor:.2f}, 95 % between {low:.2f} and {high:.2f} over seeds".format(**moved), end="")
+print(told(prediction, "smaller", "larger", "no clear change"))
 
 # %%
 print(f"the middle half of the seeds covers {moved['width']:.1f} times the range of log β")
@@ -380,7 +398,7 @@ for measure, shifts in by_measure.items():
         f"{measure:16} moves by {shifts.mean():+.2f} decades of β, 95 % {low:+.2f} to {high:+.2f}"
     )
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-fig6-transition", list(by_measure.values()), sinusoid_full.STUDY)
 
 # %% [markdown]
@@ -403,7 +421,7 @@ claim("mlae-fig6-transition", list(by_measure.values()), sinusoid_full.STUDY)
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 for sigma, median in medians.items():
     tie = -np.log(sigma**2) / (2 * (1 - sigma**2))
     print(f"σ = {sigma:g}: linear model β* = {tie:.2f}, sinusoid {median:.2f}")
@@ -420,7 +438,7 @@ for sigma, median in medians.items():
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 codes = torch.tensor([[-5.0], [-2.0], [0.0], [2.0], [5.0]])
 found = jacobians.defect(model.decode(codes).detach(), model.encode, model.decode)
 for code, value in zip(codes[:, 0], found.identity, strict=True):
@@ -437,11 +455,11 @@ for code, value in zip(codes[:, 0], found.identity, strict=True):
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 other = sinusoid.make_model(0.01, seed)
 other.options["side"] = "decoder"
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 fit(other, train_data, None, replace(config, epochs=10), progress=False)
 found = sinusoid.measure(other.cpu().eval(), noise)
 print(

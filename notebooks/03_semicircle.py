@@ -16,16 +16,17 @@
 from companion.lab.frame import show
 from figures.explorables import semicircle_curvature as explorable
 
-show(*explorable.EXPLORABLE.render(0, beta=2.0, radius=0.1))
+show(explorable.opening(radius=1.0))
 
 # %% [markdown]
-# Grey: data. Black: the circle at the start; thicker lines: later steps. Light lines: points that share a
-# code. Left and middle differ in one thing, the point at which the encoder's Jacobian is taken.
+# Grey: data. Black: a circle, the only manifold that this model knows; its solid half faces the data. Light
+# lines: points that share a code, and that the decoder puts back onto the circle (orange). Descent may move
+# the circle, and make it larger or smaller. Where does it end?
 #
 # After this notebook you can
 #
 # 1. write down both gradients for a circle and check them against the one-pass surrogate;
-# 2. show that no β bounds the first loss, and say who falls into its well;
+# 2. say whether any β bounds the first loss, and who falls into its well;
 # 3. say where the second gradient leads instead, and why no loss has it as its gradient;
 # 4. judge four variants of the surrogate on a network.
 
@@ -36,7 +37,7 @@ device = "cpu"
 beta = 2.0  # = 1/(2σ²) = 1/(2γ)
 radius = 0.1  # at the start
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -53,7 +54,8 @@ guard(
 #
 # Put a circle of radius r about (m, 0). A point has a distance ρ to the centre and an angle θ. Its code
 # is $z = s\theta$, and the decoder puts it back at distance r: an orthogonal projection, whatever m, r
-# and s are. The paper's Fig. 2 gives no settings; ours are printed.
+# and s are. So the Jacobians of the two are pseudo-inverse: each undoes the other along the circle, and none
+# sees a step across it. The paper's Fig. 2 gives no settings; ours are printed.
 
 # %%
 import torch
@@ -90,8 +92,8 @@ print("the pair is pseudo-inverse at every point: its defect is zero")
 # so that its log-volume has the gradient (0, 1, −1) in $(m, \log r, \log s)$. Taken at the data point
 # instead (eq. 18) the encoder's Jacobian is s/ρ, not s/r, and that part becomes
 #
-# $$\mathbb E\big[\tfrac r\rho\,\partial(\log\rho - \log s)\big]
-#   = \big(\mathbb E\,r\cos\theta/\rho^2,\; 0,\; -\mathbb E\,r/\rho\big).$$
+# $$\mathbb E\big[\tfrac r\rho\,\partial(\log\rho - \log s)\big] =
+#   \big(\mathbb E\,r\cos\theta/\rho^2,\; 0,\; -\mathbb E\,r/\rho\big).$$
 #
 # Both must be what `mlae_loss` follows on the same map:
 
@@ -110,10 +112,11 @@ p = p.detach()
 # %% [markdown]
 # ## Predict, then move
 #
-# Start small, at radius 0.1. β = 2 does not save the circle on the left. **Predict:** will β = 100?
+# Start small, at radius 0.1. On the manifold, at β = 2, the circle shrinks to a point, as the panel below shows.
+# **Predict:** does β = 100 stop that?
 
 # %%
-prediction = "yes"  # "yes" or "no": at radius 0.1, does β = 100 stop the collapse?
+prediction = None  # "yes" or "no": at radius 0.1, does β = 100 stop the collapse?
 
 # %%
 from companion.lab.widgets import explore
@@ -121,18 +124,24 @@ from companion.lab.widgets import explore
 explore(explorable.EXPLORABLE, beta=beta, radius=radius)
 
 # %%
-saved = explorable.ending(explorable.path("manifold", 100.0, 0.1).circles, x) != "collapsed"
-tiny = explorable.ending(explorable.path("manifold", 100.0, 0.002).circles, x) == "collapsed"
-print(f"at radius 0.1: {'yes' if saved else 'no'}; you predicted {prediction}")
-print(f"from 0.002 it does {'' if tiny else 'not '}collapse at β = 100: the scale is 1/(2βEρ)")
+from companion.lab.prediction import told
+
+saved, tiny = (
+    explorable.ending(explorable.path("manifold", 100.0, r).circles, x) != "collapsed"
+    for r in (0.1, 0.002)
+)
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+print(f"at radius 0.1: {'yes' if saved else 'no'}{told(prediction, 'yes', 'no')}")
+print(f"from 0.002 it does {'not ' if tiny else ''}collapse at β = 100: the scale is 1/(2βEρ)")
 
 # %% [markdown]
 # ## A well at every β
 #
-# Give the scale its best value, $s^{-2} = \mathbb E\theta^2$. The NLL is then $\tfrac12 + \log r +
-# \text{const}$: it falls without bound as r → 0, for any data. The error is $\mathbb E(\rho - r)^2 \le
-# \mathbb E\rho^2$: bounded. So β can shift the loss, but not hold it. In eq. 16's words: the entropy of
-# the projected data has no lower bound.
+# Give the scale its best value, $s^{-2} = \mathbb E\theta^2$. The negative log-likelihood (NLL), the part of the
+# loss without β, is then $\tfrac12 + \log r + \text{const}$: it falls without bound as r → 0, for any data. The
+# error is $\mathbb E(\rho - r)^2 \le \mathbb E\rho^2$: bounded. So β can shift the loss, but not hold it. In eq.
+# 16's words: the entropy of the projected data has no lower bound.
 
 # %%
 for r in (1.0, 1e-2, 1e-4, 1e-8):
@@ -183,18 +192,20 @@ edges = [semicircle.critical_radii(x, explorable.CENTRE, b) for b in betas]
 inside = [(b, e.barrier) for b, e in zip(betas, edges, strict=True) if e]
 line = tuple(np.transpose(inside))
 
-# %% mystnb={"image": {"alt": "Where descent ends over beta and the starting radius: on the manifold a well below the predicted edge, off the manifold none."}}
-from figures import plots
+# %%
+from companion.lab.picture import Axis, Picture
 
-figure = plots.figure(2, size=(4.3, 4.2))
-for ax, side, name in zip(figure.subplots(1, 2), words, ("on", "off"), strict=True):
-    plots.phases(ax, betas, radii, side, line, "predicted edge of the well")
-    ax.set(yscale="log", ylabel="radius at the start", title=f"{name} the manifold")
+start, predicted = Axis("radius at the start", "log"), (line, "predicted edge of the well")
+panels = [
+    explorable.phases(betas, radii, side, start, *predicted, title=f"{name} the manifold")
+    for side, name in zip(words, ("on", "off"), strict=True)
+]
+
+# %% mystnb={"image": {"alt": "Where descent ends over beta and the starting radius: on the manifold a well below the predicted edge, off the manifold none."}}
 collapsed = [sum(word == "collapsed" for row in side for word in row) for side in words]
-show(
-    figure,
-    f"Collapsed starts of {betas.size * radii.size}: {collapsed[0]} on, {collapsed[1]} off the manifold.",
-)
+of = f"Collapsed starts of {betas.size * radii.size}"
+says = f"{of}: {collapsed[0]} on, {collapsed[1]} off the manifold."
+show(Picture(panels, says, (8.6, 4.2)))
 
 # %%
 ratios = []
@@ -203,7 +214,7 @@ for (b, edge), row in zip(inside, words[0][len(betas) - len(inside) :], strict=T
     if b >= 5 and fallen:
         ratios.append(max(fallen) * (radii[1] / radii[0]) ** 0.5 / edge)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 print(f"measured edge over predicted, β from 5 on: {min(ratios):.2f} to {max(ratios):.2f}")
 print(f"the grid's step is a factor of {radii[1] / radii[0]:.2f}")
 
@@ -211,7 +222,7 @@ print(f"the grid's step is a factor of {radii[1] / radii[0]:.2f}")
 # The formula holds the centre still; in the descent it moves, which at small β widens the well: there,
 # everything falls in. From outside, both gradients flatten the arc.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-4-off-manifold-no-collapse", collapsed[1] == 0)
 late = [float(e[..., -1, 1].min()) for e in ends]
 print(f"smallest log r after {explorable.STEPS} steps: on {late[0]:.0f}, off {late[1]:.1f}")
@@ -249,19 +260,18 @@ limit = np.array(
 )
 
 # %% mystnb={"image": {"alt": "Off the manifold, whether an arc flattens or curls up over beta and the aspect ratio of the data, with the predicted edge."}}
-figure = plots.figure(size=(4.8, 4.2))
-ax = figure.subplots()
-plots.phases(ax, betas, shares, words, limit.T, "predicted edge")
-ax.set(ylabel="σx/σy of the data", title="off the manifold, from a wide arc")
-show(figure, f"The arc flattens or curls up as predicted for {agree:.0%} of the grid.")
+shape, title = Axis("σx/σy of the data"), "off the manifold, from a wide arc"
+panel = explorable.phases(betas, shares, words, shape, limit.T, "predicted edge", title)
+says = f"The arc flattens or curls up as predicted for {agree:.0%} of the grid."
+show(Picture([panel], says, (4.8, 4.2)))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import record
 
 print(f"as predicted: {agree:.0%}")
 record(flattening_as_predicted=float(agree))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-fig2-ends-flat", bool(grew.all()))
 
 # %% [markdown]
@@ -302,7 +312,7 @@ print(f"on the manifold {around('manifold'):.4f}, off it {around('data'):.4f} = 
 # (Table 3), taken on or off the manifold. **Predict:** which of the four stay an autoencoder?
 
 # %%
-prediction = "off, encoder"  # any of: off/on, encoder/decoder
+stay = None  # such as "off, encoder and on, encoder"
 
 # %% [markdown]
 # The network and the training, as in notebook 02:
@@ -357,14 +367,14 @@ for key, trained in models.items():
     errors[key] = np.array([one.reconstruction for one in results])
     defects[key] = np.array([float(pair.median()) for pair in pairs])
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for at, side in sides:
     error, defect = errors[at, side], defects[at, side]
     print(
         f"{names[at]:3} the manifold, {side}: error {error.min():.3f} … {error.max():.3f}, ", end=""
     )
     print(f"median |f'g' − 1| {defect.min():.2f} … {defect.max():.2f}")
-print(f"all at β = 1 and noise 0.1; you predicted: {prediction}")
+print(f"all at β = 1 and noise 0.1{told(stay)}")
 
 # %%
 from companion.lab.provenance import made
@@ -373,7 +383,7 @@ others = np.min([errors[key] for key in sides[1:]], axis=0)  # of the same seed
 one = models[sides[0]][0], sinusoid.make_data(0.1, 0), sinusoid.make_config(0, epochs)
 by = made("noisy sinusoid, σ = 0.1", *one, seeds=seeds)
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 claim("mlae-4-off-encoder-most-stable", errors["data", "encoder"] / others, by)
 record(error_by_variant=[float(v.mean()) for v in errors.values()])
 
@@ -392,11 +402,11 @@ record(error_by_variant=[float(v.mean()) for v in errors.values()])
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 rho = (x - torch.tensor([explorable.CENTRE, 0.0])).norm(dim=1).mean()
 limit = 2 / float(rho) ** 2
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 assert semicircle.critical_radii(x, explorable.CENTRE, 0.99 * limit) is None
 print(
     f"no edge below β = {limit:.2f}; just above: {semicircle.critical_radii(x, explorable.CENTRE, 1.01 * limit)}"
@@ -411,7 +421,7 @@ print(
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 end = torch.tensor(explorable.path("data", 2.0, 0.1).circles[-1])
 rho = (x - torch.tensor([float(end[0]), 0.0])).norm(dim=1)
 print(f"from radius 0.1 at β = 2: r = {end[1].exp():.3f}, Eρ = {rho.mean():.3f}")

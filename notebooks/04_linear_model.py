@@ -15,20 +15,19 @@
 
 # %%
 from companion.lab.frame import show
-from figures import plots
 from figures.explorables import linear_model as explorable
 
-show(*explorable.EXPLORABLE.render(0, beta=1.0))
+show(explorable.opening())
 
 # %% [markdown]
-# Left: what keeping a direction of variance λ costs. Middle: the line that the best model keeps. Right:
-# the line that a model keeps when β is moved slowly.
+# Points with two variances, and one number to keep for each of them: where it lies along one of two lines.
+# At which β does the best model go from the one line to the other, and when does a trained one?
 #
 # After this notebook you can
 #
 # 1. write the loss of the linear model and its critical points;
 # 2. name three thresholds of β, where the paper's text names one;
-# 3. predict hysteresis, and see it in a descent;
+# 3. predict how a trained model follows a moving β, and see it in a descent;
 # 4. say which of these results need a tied decoder.
 
 # %% tags=["parameters"]
@@ -38,7 +37,7 @@ device = "cpu"  # closed forms and maps of two numbers stay on the CPU
 beta = 1.0  # = 1/(2σ²) = 1/(2γ)
 small = 0.05  # the smaller variance; the larger is 1
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -53,11 +52,11 @@ guard(
 # %% [markdown]
 # ## The loss
 #
-# Encoder $z = Ax$, decoder its pseudo-inverse, $\hat x = A^+ z$. For data of covariance $\Sigma$ the mean
-# loss is (MLAE eq. 46)
+# Encoder $z = Ax$, decoder its pseudo-inverse, $\hat x = A^+ z$ with $A^+ = A^\top(AA^\top)^{-1}$: the decoder
+# that projects at right angles. For data of covariance $\Sigma$ the mean loss is (MLAE eq. 46)
 #
-# $$\mathcal L(A) = \tfrac12\operatorname{tr}(A\Sigma A^\top) - \tfrac12\log\det(AA^\top)
-#   + \beta\operatorname{tr}\big(\Sigma(1 - A^+A)\big) .$$
+# $$\mathcal L(A) = \tfrac12\operatorname{tr}(A\Sigma A^\top) - \tfrac12\log\det(AA^\top) +
+#   \beta\operatorname{tr}\big(\Sigma(1 - A^+A)\big) .$$
 
 # %%
 import torch
@@ -106,7 +105,7 @@ steepest = max(
 assert steepest < 1e-10
 print(f"largest gradient at a critical point: {steepest:.1e}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim
 
 claim("mlae-c-critical-gradient", steepest)
@@ -115,23 +114,30 @@ claim("mlae-c-lemma-complete", all(point.num_free == 0 for point in points))
 # %% [markdown]
 # ## Three thresholds
 #
-# Going up in β, first the largest variance *becomes a local minimum*, at 1/(2λ_max). At β* both are
-# equally good. At 1/(2λ_min) the smallest *stops being one*; only this last one is in the paper's text.
+# Going up in β, first the largest variance *becomes a local minimum*. At β* both are equally good. Last the
+# smallest *stops being one*; only this last threshold is in the paper's text.
 #
 # **Predict:** for variances 1 and 0.05, how far apart are the first and the last, a factor of 2, of 20 or
 # of 400?
 
 # %%
-prediction = 2  # 2, 20 or 400
+prediction = None  # 2, 20 or 400
 
 # %%
+from companion.lab.prediction import told
+
 threshold = linear.thresholds((small, 1.0), latent=1)[0]
-print(
-    f"appears {threshold.appears:.3g}, tie β* {threshold.tie:.4g}, vanishes {threshold.vanishes:.3g}"
-)
-print(f"a factor of {threshold.vanishes / threshold.appears:.0f}; you predicted {prediction}")
+factor = f"{threshold.vanishes / threshold.appears:.0f}"
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+print(f"appears {threshold.appears:.3g}, tie β* {threshold.tie:.4g}", end=", ")
+print(f"vanishes {threshold.vanishes:.3g}: a factor of {factor}{told(prediction, 2, 20, 400)}")
+
+# %% [markdown]
+# The largest variance is a local minimum as soon as λ_max ≥ σ² = 1/(2β), the smallest as long as λ_min ≤ σ². So
+# the outer thresholds are 1/(2λ_max) and 1/(2λ_min).
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-c-one-threshold", threshold.tie / threshold.vanishes)
 
 # %%
@@ -173,9 +179,11 @@ edges = betas[np.argmax(up > 0.5)], betas[np.argmax(down > 0.5)]
 marks = {"½λ₁⁻¹": threshold.appears, "β*": threshold.tie, "½λ₂⁻¹": threshold.vanishes}
 
 # %% mystnb={"image": {"alt": "The direction kept while beta is swept up and down: a hysteresis loop between the first and the last threshold."}}
-figure = plots.figure(size=(5.5, 3.4))
-plots.hysteresis(figure.subplots(), betas, up, down, marks)
-show(figure, f"The way up switches at β = {edges[0]:.3g}, the way down at β = {edges[1]:.3g}.")
+from companion.lab.picture import Picture
+
+panel = explorable.hysteresis(betas, up, down, marks)
+says = f"The way up switches at β = {edges[0]:.3g}, the way down at β = {edges[1]:.3g}."
+show(Picture([panel], says, (5.5, 3.4)))
 
 # %%
 step = betas[1] / betas[0]
@@ -185,12 +193,12 @@ print(
 )
 print(f"of 1/(2λ_max); one step of the sweep is a factor of {step:.2f}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import record
 
 record(switch_up=float(edges[0]), switch_down=float(edges[1]), tie=threshold.tie)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-c-bottom-vanishes", float(edges[0] / threshold.vanishes))
 claim("mlae-c-top-appears", float(edges[1] / threshold.appears))
 
@@ -205,7 +213,7 @@ for scale in (0.3, 1.0, 3.0):
         ends = explorable.descend(scale * starts, (small, 1.0), b, steps=1500)
         shares[scale, b] = float((explorable.top_share(ends) > 0.5).double().mean())
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 for scale in (0.3, 1.0, 3.0):
     row = ", ".join(f"{shares[scale, b]:.0%} at β = {b:g}" for b in (0.55, 0.7, 1.577, 2.5))
     print(f"starts of scale {scale:g}: {row}")
@@ -245,7 +253,7 @@ for b, ends in free.items():
         f"β = {b:g}: tied minimum {'largest' if tied else 'smallest'}, free {np.round(ends, 2)} of largest"
     )
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.provenance import made
 
 record(free_decoder_top_share=[float(np.mean(ends)) for ends in free.values()])
@@ -257,26 +265,29 @@ claim("mlae-c-tied-decoder", explorable.top_share(few).flatten(), by)
 # The same question in three settings, over β: which share of the code is the large direction, or for the
 # sinusoid the curve and not its noise?
 
-# %% mystnb={"image": {"alt": "Share of the large direction in the code over beta: a loop for the tied linear model, always the large direction for the free one, a gradual change for the sinusoid."}}
+# %%
+from companion.lab.marks import Line, Points
+from companion.lab.picture import Axis, Panel
+from figures import draw
 from figures.explorables import sinusoid
 
-figure = plots.figure(3, size=(3.3, 3.1))
-tied, loose, curved = figure.subplots(1, 3, sharey=True)
-plots.hysteresis(tied, betas, up, down, {})
-loose.plot(list(free), [np.mean(ends) for ends in free.values()], "o", color=plots.GREEN)
-loose.set(xscale="log", title="free linear decoder")
 runs = sinusoid.trade_off(0.1)
-plots.band(curved, runs["beta"], 1 - runs["alignment"], plots.PURPLE, "over seeds")
-curved.set(xscale="log", title="sinusoid, free decoder")
-tied.set(title="tied linear decoder", ylabel="share of the large direction")
-for ax in (tied, loose, curved):
-    ax.set(xlabel="β", xlim=(0.008, 120), ylim=(-0.1, 1.15))
-    ax.minorticks_off()
+ways = [
+    Line(betas, up, width=3.5, alpha=0.6, label="β going up"),
+    Line(betas, down, "orange", width=1.8, label="β going down"),
+]
+drawn = {
+    "tied linear decoder": ways,
+    "free linear decoder": [Points(list(free), [np.mean(v) for v in free.values()], "green")],
+    "sinusoid, free decoder": draw.spread(runs["beta"], 1 - runs["alignment"], "purple"),
+}
+
+# %% mystnb={"image": {"alt": "Share of the large direction in the code over beta: a loop for the tied linear model, always the large direction for the free one, a gradual change for the sinusoid."}}
+axes = Axis("β", "log", (0.008, 120)), Axis("share of the large direction", limits=(-0.1, 1.15))
+panels = [Panel(marks, *axes, title=title) for title, marks in drawn.items()]
 low, high = (1 - runs["alignment"][i].mean() for i in (0, -1))
-show(
-    figure,
-    f"Tied: a loop; free: the large direction throughout; sinusoid: {low:.2f} to {high:.2f}.",
-)
+says = f"Tied: a loop; free: the large direction throughout; sinusoid: {low:.2f} to {high:.2f}."
+show(Picture(panels, says, (9.9, 3.1)))
 
 # %% [markdown]
 # The free linear model goes to the *largest* variance also where the tied one prefers the smallest: the
@@ -325,21 +336,17 @@ print(
     f"β = {beta:g}: without noise the {names[before]} variance is kept, with it the {names[after]}"
 )
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-c-noise-cures", (before, after) == (0, 1))
 
 # %% mystnb={"image": {"alt": "The cost of each direction without and with added noise: with it both variances lie right of the top."}}
-figure = plots.figure(2, size=(3.6, 3.1))
-for ax, values, kept in zip(
-    figure.subplots(1, 2), ((small, 1.0), noisy), (before, after), strict=True
-):
-    plots.direction_costs(ax, values, 1 / (2 * beta), {kept})
-figure.axes[0].set_title("the data")
-figure.axes[1].set_title("with noise of variance σ²")
-show(
-    figure,
-    f"Eigenvalues {small:g} and 1 become {noisy[0]:g} and {noisy[1]:g}, right of σ² = {0.5 / beta:g}.",
-)
+titles = "the data", "with noise of variance σ²"
+costs = [
+    explorable.direction_costs(values, 1 / (2 * beta), {kept}, title)
+    for values, kept, title in zip(((small, 1.0), noisy), (before, after), titles, strict=True)
+]
+says = f"Eigenvalues {small:g} and 1 become {noisy[0]:g} and {noisy[1]:g}, right of σ² = {0.5 / beta:g}."
+show(Picture(costs, says, (7.2, 3.1)))
 
 # %% [markdown]
 # ## Exercises
@@ -354,7 +361,7 @@ show(
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 spectrum = (2.0, 0.7, 0.3, 0.1)
 for t in linear.thresholds(spectrum, latent=2):
     print(f"{t.small:g} gives way to {t.large:g}: {t.appears:.3g}, {t.tie:.3g}, {t.vanishes:.3g}")

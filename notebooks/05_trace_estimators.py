@@ -9,19 +9,21 @@
 # %% [markdown]
 # # 05 · Trace estimators: how much can one random vector tell?
 #
-# **Question.** The gradient of a log-volume is a trace. We estimate it with one random vector per sample,
-# where an exact answer needs one for each latent dimension. How wrong is that, and when does it matter?
+# **Question.** The gradient of a log-volume is a trace. We estimate it with one random vector per sample, a
+# *probe*, where an exact answer needs one for each latent dimension. How wrong is that, and when does it matter?
 
 # %%
 from companion.lab.frame import show
+from companion.lab.picture import Axis, Panel, Picture
 from figures.explorables import trace_probes as traces
 
-show(*traces.EXPLORABLE.render(0, kind=2, num_probes=1))
+one = traces.numbers(0, kind=2, num_probes=1, size=8, spectrum=1)
+words = f"Estimates of the trace {one.trace:g} spread by {one.estimates.std():.1f} around it."
+picture = Picture([traces.estimated(one, reach=9, title="one probe each")], words, (4.6, 3.3))
+show(picture)
 
 # %% [markdown]
-# Left: 4000 estimates of the trace of one 8×8 matrix, each from one random vector, and the spread that a
-# formula predicts for them. Right: that formula for four kinds of vectors (lines) and what 4000 estimates
-# give (crosses).
+# Many estimates of the trace of one 8×8 matrix, each from one random vector. What decides how far they spread?
 #
 # After this notebook you can
 #
@@ -40,7 +42,7 @@ beta = 2.0  # weight of the reconstruction error of the digits model
 num_probes = 1  # K, where the slider starts
 kind = "sphere"  # gaussian, rademacher, sphere or orthogonal: where the slider starts
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -60,12 +62,41 @@ guard(
 #
 # $$E[v^\top A v] = E[\operatorname{tr}(A\,vv^\top)] = \operatorname{tr}(A\,E[vv^\top]) = \operatorname{tr}A ,$$
 #
-# and $K$ probes are averaged. How far a single estimate is off depends on the kind of vector (MLAE App. D.3),
-# and only the symmetric part of $A$ counts: for a skew matrix $v^\top A v = 0$ always.
+# and $K$ probes are averaged. Four kinds have this property: *gaussian*, of standard normal entries;
+# *rademacher*, of random signs; *sphere*, Gaussian ones scaled to the length √d; *orthogonal*, which are also at
+# right angles to each other where there are several.
+#
+# ## Predict, then move
+#
+# All eigenvalues of $A$ are equal. Which kinds of probe give the exact trace with a single vector?
 
 # %%
+prediction = None  # a set of kinds, such as {"gaussian", "sphere"}
+
+# %%
+from companion.lab.widgets import explore
+
+explore(traces.EXPLORABLE, kind=traces.KINDS.index(kind), num_probes=num_probes, size=8, spectrum=1)
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 import torch
 
+from companion.lab.prediction import told
+from companion.theory.variance import trace_variance
+
+exact = {k for k in traces.KINDS if trace_variance(torch.eye(8, dtype=torch.float64), k, 1) < 1e-12}
+print(f"exact: {', '.join(sorted(exact))}{told(prediction)}")
+
+# %% [markdown]
+# *Sphere* cannot be fooled by a multiple of the identity: only the *spread* of the eigenvalues counts.
+# *Rademacher* cannot be fooled by a diagonal. A plain Gaussian is fooled by both.
+#
+# ## How far off?
+#
+# The variance of a single estimate depends on the kind of vector (MLAE App. D.3), and only the symmetric part of
+# $A$ counts: for a skew matrix $v^\top A v = 0$ always.
+
+# %%
 A = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 # %%
@@ -81,33 +112,10 @@ by_hand = {
 }
 
 # %%
-from companion.theory.variance import trace_variance
-
 for name, value in by_hand.items():
     assert torch.allclose(value, trace_variance(A, name))
     found = traces.estimates(A, name, 1, 20000, seed)
     print(f"{name:10} variance {value:5.2f}, of 20000 estimates {found.var():5.2f}")
-
-# %% [markdown]
-# *Sphere*, a Gaussian scaled to length √d, cannot be fooled by a multiple of the identity: only the
-# *spread* of the eigenvalues counts. *Rademacher*, random signs, cannot be fooled by a diagonal. A plain
-# Gaussian is fooled by both.
-#
-# ## Predict, then move
-#
-# All eigenvalues are equal. Which kinds of probe give the exact trace with a single vector?
-
-# %%
-prediction = {"gaussian"}  # any of "gaussian", "rademacher", "sphere", "orthogonal"
-
-# %%
-from companion.lab.widgets import explore
-
-explore(traces.EXPLORABLE, kind=traces.KINDS.index(kind), num_probes=num_probes, size=8, spectrum=1)
-
-# %%
-exact = {k for k in traces.KINDS if trace_variance(torch.eye(8, dtype=torch.float64), k, 1) < 1e-12}
-print(f"exact: {', '.join(sorted(exact))}; you said {', '.join(sorted(prediction))}")
 
 # %% [markdown]
 # ## Orthogonal probes
@@ -125,10 +133,11 @@ for k in (1, 2, 4, 6):
 # %% [markdown]
 # ## A trained model
 #
-# What are the matrices in practice? For the surrogate, $A = \partial f'\,g'$, one for each parameter of the
-# network; nobody writes them down. So judge the whole gradient at once, on digits with their labels as the
-# condition, as the paper does (Fig. 5): its distance from the gradient with a full set of probes, relative
-# to that gradient's length (eq. 89).
+# What are the matrices in practice? For the surrogate of notebook 01, $A = \partial f'\,g'$, one for each
+# parameter of the network; nobody writes them down. So judge the whole gradient at once, on digits with their
+# labels as the condition, as the paper does (Fig. 5): the distance of an estimate $\hat G$ from the gradient $G$
+# with a full set of probes, $\lVert\hat G - G\rVert/\lVert G\rVert$ (eq. 89). The model itself is judged by its
+# reconstruction error and its negative log-likelihood (NLL), in nats, the unit of natural logarithms.
 
 # %%
 from companion.contracts import as_float
@@ -207,15 +216,11 @@ in_latent = {
 independent = np.stack([distance(1, num_probes=k, kind="sphere") for k in latent_counts])
 
 # %% mystnb={"image": {"alt": "Relative distance of the estimated gradient from the exact one against the number of probes, for three batch sizes: in data space it falls slowly to zero at 64 probes, in latent space it is lower and zero at 8."}}
-from figures import plots
-
-figure = plots.figure(2)
-left, right = figure.subplots(1, 2)
-plots.distances(left, data_counts, in_data, "trace in data space, D = 64")
 curves = in_latent | {"batch 1, independent": independent}
-plots.distances(right, latent_counts, curves, "trace in latent space, d = 8")
+near = traces.distances(data_counts, in_data, "trace in data space, D = 64")
+far = traces.distances(latent_counts, curves, "trace in latent space, d = 8")
 words = "; ".join(f"{name} {values[0].mean():.2f}" for name, values in in_latent.items())
-show(figure, f"Distance with one probe in latent space: {words}.")
+show(Picture([near, far], f"Distance with one probe in latent space: {words}."))
 
 # %% [markdown]
 # Mind the two vertical axes. In latent space one probe already does what takes many in data space; a larger
@@ -230,11 +235,11 @@ ratios = [
     for n in in_latent for k in shared
 ]  # fmt: skip
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-fig5-latent-below-data", ratios)
 claim("mlae-fig5-exact-at-full", float(max(v[-1].max() for v in in_latent.values())))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 orthogonal = in_latent["batch 1"]
 claim("mlae-fig5-orthogonal-below", list(orthogonal[1:-1].mean(1) / independent[1:-1].mean(1)))
 claim("mlae-fig5-batch-helps", in_latent["batch 128"][0].mean() / orthogonal[0].mean())
@@ -265,7 +270,7 @@ claim("mlae-d1-norms", shares)
 # the mode, the space, the side?
 
 # %%
-changes_it = {"mode"}  # any of "mode", "space", "side"
+changes_it = None  # a set, such as {"mode"}, of "mode", "space", "side"
 
 # %%
 from itertools import product
@@ -305,19 +310,19 @@ def apart(one, other):
     return float((single[one] - single[other]).norm() / single[other].norm())
 
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 base = ("encoder", "latent", "mixed")
 modes = max(apart((s, p, m), (s, p, "mixed")) for s, p, m in product(SIDES, SPACES, MODES))
 print(f"mode: at most {modes:.0e} apart")
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print(
     f"space: {apart(('encoder', 'data', 'mixed'), base):.2f} apart, with a probe of the other space"
 )
 print(f"side: {apart(('decoder', 'latent', 'mixed'), base):.2f} apart")
-print(f"so not the mode, but space and side; you said {', '.join(sorted(changes_it))}")
+print(f"so not the mode, but space and side{told(changes_it)}")
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 claim("mlae-d2-modes-agree", modes)
 
 # %% [markdown]
@@ -335,10 +340,11 @@ assert gap < 1e-10
 print(f"space, with full sets: {gap:.0e} apart")
 
 # %% [markdown]
-# The sides are different things. Take one matrix $A$ as encoder and its pseudo-inverse as decoder, so that
-# both sides move the same parameters: their gradients have *opposite* signs, as the decoder's volume is one
-# over the encoder's. Table 3 prints a minus for both; with it, the decoder's side would *lower* the
-# likelihood (its decoder column also has g′(x) for g′(z)).
+# The sides are different things. Take one matrix $A$ as encoder and as decoder its pseudo-inverse
+# $A^+ = A^\top(AA^\top)^{-1}$, the right inverse that projects at right angles, so that both sides move the same
+# parameters: their gradients have *opposite* signs, as the decoder's volume is one over the encoder's. Table 3
+# prints a minus for both; with it, the decoder's side would *lower* the likelihood (its decoder column also has
+# g′(x) for g′(z)).
 
 # %%
 tied = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
@@ -358,7 +364,7 @@ one, other = tied_gradient("encoder"), tied_gradient("decoder")
 (truth,) = torch.autograd.grad(-0.5 * torch.logdet(tied @ tied.T), tied)
 table_3 = torch.cosine_similarity(-other.flatten(), truth.flatten(), dim=0)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 print(f"encoder side + decoder side: {(one + other).abs().max():.0e}")
 print(f"cosine of Table 3's decoder column with the gradient of −log-volume: {table_3:.2f}")
 claim("mlae-table3-decoder-sign", float(table_3))
@@ -405,7 +411,7 @@ for side, space in product(SIDES, SPACES):
     costs = "".join(f"{cost[side, space, mode]:10.2f}" for mode in MODES)
     print(f"{side:8} {space:7} {noise[side, space]:5.2f}   {costs}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-d2-backward-faster", cost["encoder", "latent", "backward"])
 
 # %% [markdown]
@@ -456,7 +462,7 @@ for name, draw in {"unsigned QR": unsigned, "zero-mean": signed}.items():
     print(f"{name:12} {runs.mean():.3f} ± {error:.3f}, exact {exact_trace:.3f}")
 print(f"mean of the unsigned probes: {unsigned(chance).mean(0).numpy().round(2)}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 print(f"zero-mean: {abs(found['zero-mean']):.1f} standard errors off, by chance below 4")
 claim("mlae-d35-signs-do-not-matter", abs(found["unsigned QR"]))
 
@@ -471,12 +477,13 @@ claim("mlae-d35-signs-do-not-matter", abs(found["unsigned QR"]))
 # cosine between the surrogate's expected gradient and the exact one, along the run above:
 
 # %% mystnb={"image": {"alt": "Cosine between the expected surrogate gradient and the exact one over the epochs of training the digits model."}}
-figure = plots.figure(size=(4.6, 2.8))
-ax = figure.subplots()
-plots.learning_curve(ax, log.curve("gradient_cosine"), "cosine to the exact gradient")
-ax.set_ylim(top=1.01)
+from companion.lab.marks import Line, Points, Rule
+
 cosines = log.column("gradient_cosine")
-show(figure, f"The cosine goes from {cosines[0]:.3f} to {cosines[-1]:.3f}.")
+cosine = Axis("cosine to the exact gradient", limits=(min(cosines) - 0.01, 1.01))
+panel = Panel([Line(*log.curve("gradient_cosine"))], Axis("epoch"), cosine)
+says = f"The cosine goes from {cosines[0]:.3f} to {cosines[-1]:.3f}."
+show(Picture([panel], says, (4.6, 2.8)))
 
 # %%
 print(
@@ -489,13 +496,13 @@ print(f"one probe, batch 128: about {np.degrees(np.arctan(one_probe)):.0f}° of 
 # ## How many probes pay?
 #
 # With $K$ probes on a share $m/B$ of the batch, scaled up so that the mean stays right, a step costs about
-# $1 + \tfrac23 K m/B$ of a plain autoencoder's in matrix products. Fewer are cheaper but noisier, and
-# training averages noise anyway. Which setting reaches a given quality for the least compute?
+# $1 + \tfrac23 K m/B$ of a plain autoencoder's in matrix products. Fewer are cheaper but noisier. Which
+# setting reaches a given quality for the least compute?
 #
 # **Predict:** all probes on all samples, one probe on all, or one on a tenth of the samples?
 
 # %%
-cheapest = "one on all"  # "all on all", "one on all" or "one on a tenth"
+cheapest = None  # "all on all", "one on all" or "one on a tenth"
 
 # %%
 settings = {
@@ -544,17 +551,22 @@ values = {
 }
 at_epoch = np.arange(4, length + 1, 4)
 
-# %% mystnb={"image": {"alt": "Exact validation loss against compute for four settings of probes and share of the batch."}}
-figure = plots.figure(size=(5.2, 3.6))
-ax = figure.subplots()
-colors = (plots.ORANGE, plots.BLUE, plots.GREEN, plots.GREY)
-for color, (name, v) in zip(colors, values.items(), strict=True):
-    plots.band(ax, at_epoch * price[name], v, color, name)
+# %%
+from figures import draw
+
+colours = "orange", "blue", "green", "grey"
+marks = [
+    mark
+    for colour, (name, v) in zip(colours, values.items(), strict=True)
+    for mark in draw.spread(at_epoch * price[name], v, colour, name)
+]
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Exact validation loss against compute for four settings of probes and share of the batch."}}
 low = min(v.min() for v in values.values())
-ax.set(xlabel="compute (epochs of a plain autoencoder)", ylabel="NLL + β‖x̂ − x‖² (validation)")
-ax.set_ylim(low - 1, np.quantile(np.concatenate(list(values.values())), 0.95))
-ax.legend(frameon=False, fontsize=8)
-show(figure, f"Four settings; the smallest value is {low:.1f}.")
+ends = low - 1, np.quantile(np.concatenate(list(values.values())), 0.95)
+axes = Axis("compute (epochs of a plain autoencoder)"), Axis("NLL + β‖x̂ − x‖²", limits=ends)
+says = f"Four settings; the smallest value is {low:.1f}."
+show(Picture([Panel(marks, *axes, title="validation")], says, (5.2, 3.6)))
 
 # %%
 goal = max(np.median(v, 1).min() for v in values.values())  # what every setting reaches
@@ -562,18 +574,18 @@ needed = {
     name: at_epoch[np.argmax(np.median(v, 1) <= goal)] * price[name] for name, v in values.items()
 }
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for name, compute in sorted(needed.items(), key=lambda pair: pair[1]):
     print(f"{name:15} {compute:6.1f} epochs' worth of a plain autoencoder to reach {goal:.2f}")
-print(f"you said {cheapest}")
+print(f"cheapest: {min(needed, key=needed.get)}{told(cheapest, *settings)}")
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 ends = {name: np.median(v, 1)[-1] for name, v in values.items()}
 spread = max(np.ptp(v[-1]) for v in values.values())
 print(f"final values {min(ends.values()):.2f} … {max(ends.values()):.2f}, ", end="")
 print(f"runs of one setting differ by up to {spread:.2f}")
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 from companion.lab.provenance import made
 
 by = made("8×8 digits, conditional", model, x, steady, seeds=range(runs))
@@ -611,7 +623,7 @@ for share in (0.0, 0.5, 1.0, 2.0):
 # and in a trained one?
 
 # %%
-left_of_noise = {"new": 0.5, "trained": 0.5}
+left_of_noise = None  # such as {"new": 0.5, "trained": 0.5}
 
 # %%
 from companion.training import sweep
@@ -664,26 +676,27 @@ for way in ("sphere", "batch-orthogonal"):
 # %%
 excess = {way: np.subtract(ends_of[way], ends_of["all"]) for way in ("sphere", "batch-orthogonal")}
 
-# %% mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, falling far below one in a new network and rising with training, band over eight seeds. Right: how much the final loss with an eighth of the batch exceeds that with the whole batch, for both kinds of probes."}}
-figure = plots.figure(2, size=(4.3, 3.0))
-near, far = figure.subplots(1, 2)
-plots.band(near, 10 * np.cumsum(stages), left, plots.BLUE, "eight seeds")
-near.axhline(1, color=plots.GREY, linewidth=0.8)
-near.set(xlabel="steps", ylabel="noise over independent probes'", yscale="log", ylim=(None, 2))
-for at, (way, color) in enumerate({"sphere": plots.ORANGE, "batch-orthogonal": plots.BLUE}.items()):
-    far.plot(np.full(8, at), excess[way], "o", color=color, alpha=0.6)
-far.axhline(0, color=plots.GREY, linewidth=0.8)
-far.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="final loss, more than with all (nats)")
-far.set_xticklabels(["independent", "orthogonal across"])
-show(figure, f"Left of the noise: {np.median(left[0]):.2g} new, {np.median(left[-1]):.2g} trained.")
-
 # %%
-print(
-    f"left of the noise: new {np.median(left[0]):.2g}, trained {np.median(left[-1]):.2g}; ", end=""
-)
-print(f"you said {left_of_noise['new']} and {left_of_noise['trained']}")
+steps, colours = 10 * np.cumsum(stages), ("orange", "blue")
+marks = (*draw.spread(steps, left, "blue", "eight seeds"), Rule(y=1))
+dots = [
+    Points(np.full(8, at), more, colour, alpha=0.6)
+    for at, (more, colour) in enumerate(zip(excess.values(), colours, strict=True))
+]
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, falling far below one in a new network and rising with training, band over eight seeds. Right: how much the final loss with an eighth of the batch exceeds that with the whole batch, for both kinds of probes."}}
+noise = Axis("noise over independent probes'", "log", (np.min(left) / 1.3, 2))
+ways = Axis(limits=(-0.5, 1.5), ticks=(0, 1), names=("independent", "orthogonal across"))
+loss = Axis("final loss, more than with all (nats)")
+panels = [Panel(marks, Axis("steps"), noise), Panel([*dots, Rule(y=0)], ways, loss)]
+says = f"Left of the noise: {np.median(left[0]):.2g} new, {np.median(left[-1]):.2g} trained."
+show(Picture(panels, says, (8.6, 3.0)))
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+print(f"left of the noise: new {np.median(left[0]):.2g}, trained {np.median(left[-1]):.2g}", end="")
+print(told(left_of_noise))
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for way, more in excess.items():
     half = 2.365 * more.std(ddof=1) / 8**0.5  # Student's t for eight runs
     print(f"an eighth, {way:16}: {more.mean():+.3f} ± {half:.3f} nats (95 %)")
@@ -696,7 +709,7 @@ for way, more in excess.items():
 # %% mystnb={"image": {"alt": "Left: noise of a step with probes orthogonal across the batch over that with independent ones, for three networks, new and trained, eight seeds each. Right, one picture for each network: how much more the final loss is than with independent probes on the whole batch, against the share of the batch, for both kinds of probes, with 95 % intervals."}}
 from figures.explorables import batch_orthogonal
 
-show(*batch_orthogonal.picture())
+show(batch_orthogonal.picture())
 
 # %%
 for setting in batch_orthogonal.SETTINGS:
@@ -719,12 +732,12 @@ for setting in batch_orthogonal.SETTINGS:
 #
 # <details><summary>Solution</summary>
 #
-# Better where the diagonal dominates (eq. 93 has no diagonal), worse where the eigenvalues are nearly equal but the
-# eigenvectors are not along the axes: the next cell.
+# Better where the diagonal dominates (eq. 93, $2\sum_{i \ne j} S_{ij}^2$, has no diagonal), worse where
+# the eigenvalues are nearly equal but the eigenvectors are not along the axes: the next cell.
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 for name, M in {"diagonal": torch.diag(torch.arange(8.0)), "ones": torch.eye(8) + 0.1}.items():
     r, s = (trace_variance(M, k) for k in ("rademacher", "sphere"))
     print(f"{name:8} Rademacher {r:.3f}, sphere {s:.3f}")
@@ -740,7 +753,7 @@ for name, M in {"diagonal": torch.diag(torch.arange(8.0)), "ones": torch.eye(8) 
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 fall = in_latent["batch 1"][0].mean() / in_latent["batch 128"][0].mean()
 print(f"√128 = {128**0.5:.1f}; the distance falls by a factor of {fall:.1f}")
 
@@ -754,7 +767,7 @@ print(f"√128 = {128**0.5:.1f}; the distance falls by a factor of {fall:.1f}")
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 one_vector = probes.sample("orthogonal", 1, batch, torch.Generator().manual_seed(5))
 same = probes.sample("sphere", 1, batch, torch.Generator().manual_seed(5))
 print("the same vectors:", torch.equal(one_vector, same))
@@ -769,7 +782,7 @@ print("the same vectors:", torch.equal(one_vector, same))
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 by_label = labels[:128].argmax(1).argsort()
 noises = [[step_noise(m, k, by_label) for m in models] for k in ("batch-orthogonal", "sphere")]
 print(

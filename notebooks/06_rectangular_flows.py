@@ -15,22 +15,23 @@
 
 # %%
 from companion.lab.frame import show
+from companion.lab.picture import Axis, Picture
 from figures.explorables import conjugate_gradients as rectangular
 
-hasty = {"latent": 32, "spread": 100.0, "budget": 0.25}
-show(*rectangular.EXPLORABLE.render(0, **hasty))
+hasty = rectangular.numbers(32, 100.0, 1e-4, 0.25)
+words = f"An iteration in 32 dimensions that stops after {hasty.rounds:.0f} rounds."
+show(Picture([rectangular.fallen(32, 100.0, 1e-4, hasty.rounds)], words, (4.4, 3.3)))
 
 # %% [markdown]
-# An iteration that is stopped too early. Left: how far it is from solved, round by round. Middle: how much of
-# the gradient it finds in each direction of the latent space. Right: the rounds it takes, beside the one pass
-# of MLAE.
+# How far an iteration in $d$ dimensions is from solved, round by round: the median over right-hand sides, and
+# their range. The dotted line is where this one is stopped, too early. What is missing in its gradient, and how many rounds would be enough?
 #
 # After this notebook you can
 #
 # 1. write the log-volume's gradient as a linear system, and solve it from products with J and Jᵀ alone;
 # 2. predict how many rounds it takes, and say what is lost with fewer;
 # 3. measure the cost of a training step against the latent size, for both estimators;
-# 4. say what the one-pass estimator assumes, and where a rectangular flow breaks it.
+# 4. say what the one-pass estimator assumes, and whether a rectangular flow keeps to it.
 #
 # It takes about three quarters of a minute at the `quick` profile on two CPU cores.
 
@@ -42,7 +43,7 @@ num_probes = 1  # K, of the timed and the trained models
 latent = 4  # d, of the trained models at quick and standard
 tolerance = 1e-4  # of conjugate gradients, relative, of the slider and of those models
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -59,16 +60,16 @@ guard(
 # ## The gradient as a linear system
 #
 # A decoder $g$ with Jacobian $J = g'(z)$ stretches latent volume by $\sqrt{\det J^\top J}$. The gradient of
-# the logarithm in any parameter (MLAE eq. 5), and what a probe $v$ with $E[vv^\top] = 1$ makes of it (eq. 6):
+# the logarithm in any parameter (MLAE eq. 5), and what a probe, a random vector $v$ with $E[vv^\top] = 1$, makes
+# of it (eq. 6):
 #
-# $$
-# \partial\,\tfrac12\log\det(J^\top J) = \tfrac12\operatorname{tr}\big((J^\top J)^{-1}\,\partial(J^\top J)\big)
-#   = \tfrac12\,E\big[u^\top\,\partial(J^\top J)\,v\big], \qquad J^\top J\,u = v .
-# $$
+# $$\partial\,\tfrac12\log\det(J^\top J) = \tfrac12\operatorname{tr}\big((J^\top J)^{-1}\,\partial(J^\top J)\big) =
+#   \tfrac12\,E\big[u^\top\,\partial(J^\top J)\,v\big], \qquad J^\top J\,u = v .$$
 #
-# So a surrogate with that gradient is $\tfrac12\,\mathrm{sg}[u]^\top J^\top J\,v$ (eq. 7), for *any* decoder.
+# So a surrogate with that gradient is $\tfrac12\,\mathrm{sg}[u]^\top J^\top J\,v$ (eq. 7), with sg the stop-gradient of
+# notebook 01, for *any* decoder.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import torch
 
 from companion import jacobians, probes
@@ -158,7 +159,7 @@ print(f"singular values of J from {singular[0]:.2f} to {singular[-1]:.2f}")
 # factor of 2. How many times more rounds does a tolerance of 10⁻⁴ take?
 
 # %%
-prediction = 4  # 1, 2 or 4 times
+prediction = None  # 1, 2 or 4 times
 
 # %%
 from companion.lab.widgets import explore
@@ -176,17 +177,18 @@ rounds = {
     for s in rectangular.SPREADS for d in rectangular.LATENTS
 }  # fmt: skip
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for s in rectangular.SPREADS:
     counts = ", ".join(f"{rounds[d, s]:5.1f} at d = {d}" for d in rectangular.LATENTS)
     print(f"singular values within a factor {s:4g}: {counts}")
 
-# %%
-print(
-    f"at tolerance 1e-4 times {rounds[128, 2.0] / rounds[32, 2.0]:.1f}; you predicted {prediction}"
-)
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
 
-# %%
+times = rounds[128, 2.0] / rounds[32, 2.0]
+print(f"at tolerance 1e-4 times {times:.1f}{told(prediction, 1, 2, 4)}")
+
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 growth = [rounds[128, s] / rounds[8, s] / (128 / 8) for s in rectangular.SPREADS]
 claim("mlae-1-cg-linear", growth)
 record(most_rounds_over_d=max(count / d for (d, _), count in rounds.items()))
@@ -224,8 +226,8 @@ claim("mlae-1-cg-ends", [count / d for d, count in ended_after.items()])
 #
 # ## What a round less costs
 #
-# Stop early and the gradient is biased, however many probes you take. Which directions suffer? And does
-# anything warn you?
+# Stop early and the gradient is biased, however many probes you take. Which directions suffer, the panel above
+# has asked. And does anything warn you?
 
 # %%
 print("rounds   value   residual   gradient error")
@@ -238,21 +240,17 @@ for n in (1, 2, 4, 6, 8, 12):
 # %% [markdown]
 # (With unit vectors as probes; the gradient error is bias alone.) The *value* of the surrogate is $d/2$ from the
 # first round on: the residuals of conjugate gradients are orthogonal to $v$, so $u^\top J^\top J v = v^\top v$
-# whatever $u$ has become. Only the residual tells. The directions that the decoder squeezes are found last, as
-# the first picture shows.
+# whatever $u$ has become. Only the residual tells. The directions that the decoder squeezes are found last.
 
 # %% mystnb={"image": {"alt": "The share of the gradient that is found in each direction after a quarter of d rounds and after 4 d rounds, at d = 32."}}
-from figures import plots
-
-figure = plots.figure(2, size=(3.8, 3.0))
-errors = []
-for ax, budget in zip(figure.subplots(1, 2), (0.25, 4.0), strict=True):
+panels, errors = [], []
+for budget in (0.25, 4.0):
     found = rectangular.numbers(32, 100.0, 1e-4, budget)
-    plots.shares(ax, found.singular_values, found.share)
-    ax.set_title(f"after {found.rounds:.0f} rounds, d = 32", fontsize=10)
+    title = f"after {found.rounds:.0f} rounds, d = 32"
+    panels.append(rectangular.shares(found.singular_values, found.share, title))
     errors.append(found.error)
 words = f"Relative error of the gradient: {errors[0]:.2f} early, {errors[1]:.1e} at the end"
-show(figure, f"{words}, at tolerance 1e-4.")
+show(Picture(panels, f"{words}, at tolerance 1e-4.", (7.6, 3.0)))
 
 # %% [markdown]
 # ## What does a step cost?
@@ -260,6 +258,9 @@ show(figure, f"{words}, at tolerance 1e-4.")
 # **Predict:** from d = 2 to d = 128, by how much does a training step grow, in one pass and with conjugate
 # gradients? The same networks, three losses, steps taken in turns so that whatever else the machine does hits
 # all three; of each the fastest counts.
+
+# %%
+growth_of_steps = None  # two factors, such as "10 and 100"
 
 # %%
 sizes = (2, 8, 32, 128)
@@ -311,29 +312,30 @@ ratios = {
     for name in ("conjugate gradients", "one pass")
 }
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for d, (one, cg) in zip(sizes, zip(*reversed(ratios.values()), strict=True), strict=True):
     print(
         f"d = {d:3}: one pass {one:.2f}, conjugate gradients {cg:5.2f} ({measured[d][1]:.1f} rounds)"
     )
 
-# %% mystnb={"image": {"alt": "Time of a training step over that of a plain autoencoder, against the latent size: flat at about two in one pass, rising with conjugate gradients."}}
-figure = plots.figure(size=(5, 3.4))
-ax = figure.subplots()
-plots.against_size(ax, sizes, ratios, "step time / autoencoder's")
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Time of a training step over that of a plain autoencoder, against the latent size: flat at about two in one pass, rising with conjugate gradients."}}
+panel = rectangular.against_size(sizes, ratios, Axis("step time / autoencoder's"))
 ends = {name: values[-1] / values[0] for name, values in ratios.items()}
-show(figure, f"From d = 2 to 128: {', '.join(f'{k} × {v:.2f}' for k, v in ends.items())}.")
+says = f"From d = 2 to 128: {', '.join(f'{k} × {v:.2f}' for k, v in ends.items())}."
+show(Picture([panel], says, (5, 3.4)))
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 grows = measured[128][1] > 1.5 * measured[2][1]  # rounds, not seconds: others use this machine too
 print(f"conjugate gradients take more rounds at a larger d: {'so here' if grows else 'not here'}")
+print(f"steps grow by {ends['one pass']:.1f} and {ends['conjugate gradients']:.1f}", end="")
+print(told(growth_of_steps))
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 gain = ratios["conjugate gradients"][-1] / ratios["one pass"][-1]
 record(step_sizes=list(sizes), step_one_pass=ratios["one pass"], gain_at_128=gain,
        step_conjugate=ratios["conjugate gradients"])  # fmt: skip
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 claim("mlae-4-one-pass-flat", ends["one pass"])
 
 # %% [markdown]
@@ -352,7 +354,7 @@ for machine, kind in (("cpu", "cpu"), ("h200", "cuda")):
         row = f"{kind}, MLP, batch 512, 1 thread: MLAE / autoencoder, {way}"
         step_cost[where["device"], way] = found[row]
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 for (machine, way), cost in step_cost.items():
     print(f"{machine:12} {way:9} {cost:.2f} of an autoencoder's step")
 by = made("no data: times of a step", device=", ".join(machines), networks="784-512-512-16")
@@ -367,6 +369,7 @@ claim("mlae-4-step-cost", list(step_cost.values()), by)
 # The one-pass surrogate puts $f'(\hat x)$ where $J^+ = (J^\top J)^{-1}J^\top$ belongs (MLAE eqs 9 to 11). The paper's
 # reason: $f\circ g = 1$, hence $f'g' = 1$ (eq. 10). A rectangular flow has that *exactly*, by construction (eq. 3):
 # an invertible $w$ behind a padding with zeros, $g = w\circ\mathrm{pad}$ and $f = \mathrm{slice}\circ w^{-1}$.
+# (Log-volumes are in nats, the unit of natural logarithms.)
 
 # %%
 from companion.networks import InjectiveFlow
@@ -389,7 +392,7 @@ print(f"largest |f(g(z)) − z|: {(flow.encode(flow.decode(codes)) - codes).abs(
 # **Predict:** is the one-pass gradient of this network exact?
 
 # %%
-exact_there = True  # True or False
+exact_there = None  # True or False
 
 # %%
 defect = jacobians.defect(points, flow.encode, flow.decode)
@@ -397,10 +400,11 @@ cosine = volume.gradient_cosine(
     points, flow.encode, flow.decode, list(flow.parameters()), side="decoder", at="manifold"
 )
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print(f"|f'g' − 1| up to {defect.identity.max():.0e}: a left inverse")
 print(f"log-volume of f' plus that of g': {defect.log_volume.mean():.2f} nats, 0 for J⁺")
-print(f"cosine of one-pass and exact gradient: {cosine:.3f}; you said exact = {exact_there}")
+print(f"cosine of one-pass and exact gradient: {cosine:.3f}", end=", ")
+print(f"exact: {bool(cosine > 0.999)}{told(exact_there, True, False)}")
 
 # %% [markdown]
 # A left inverse is not *the* pseudo-inverse (notebook 01): $f'$ may be tilted against the manifold, and the slice
@@ -581,18 +585,25 @@ for (name, method), found in judged.items():
 floors = {n: gaussian_w2(t.train, t.test).value for n, t in tables.items()}
 print("floor, training data:", {n: round(v, 2) for n, v in floors.items()})
 
-# %% mystnb={"image": {"alt": "FID-like score of each method on each table, one dot a seed, with the floor of the training data."}}
-figure = plots.figure(max(1, len(tables)), size=(5, 3))
-medians = {key: float(np.median([f["score"] for f in found])) for key, found in judged.items()}
-for ax, name in zip(np.atleast_1d(figure.subplots(1, max(1, len(tables)))), tables, strict=False):
+# %%
+from companion.lab.marks import Rule
+from figures import draw
+
+
+def strip(name):
     scores = [[f["score"] for f in judged[name, method]] for method in METHODS]
-    plots.strip(ax, METHODS, scores, "FID-like score, test set")
-    ax.axvline(floors[name], color=plots.GREY, linestyle="--", label="training data")
-    ax.set(title=name)
-    if np.max(scores) < 10 * floors[name]:
-        ax.set(xscale="linear", xlim=(0, None))
-    ax.legend(loc="best", fontsize=8)
-show(figure, "; ".join(f"{n} {m}: median {v:.2f}" for (n, m), v in medians.items()))
+    near = np.max(scores) < 10 * floors[name]
+    ends = {"limits": (0, 1.05 * np.max(scores))} if near else {"scale": "log"}
+    panel = draw.strip(METHODS, scores, Axis("FID-like score, test set", **ends), name)
+    floor = Rule(floors[name], dash="dashed", label="training data")
+    return replace(panel, marks=(*panel.marks, floor))
+
+
+# %% mystnb={"image": {"alt": "FID-like score of each method on each table, one dot a seed, with the floor of the training data."}}
+medians = {key: float(np.median([f["score"] for f in found])) for key, found in judged.items()}
+says = "; ".join(f"{n} {m}: median {v:.2f}" for (n, m), v in medians.items())
+if tables:
+    show(Picture([strip(name) for name in tables], says, (5 * len(tables), 3)))
 
 # %%
 for name in tables:
@@ -619,7 +630,7 @@ for name in tables:
 ratio = [medians[n, "mlae"] / medians[n, "conjugate"] for n in tables]
 speed = [trained[n, "conjugate"][1] / trained[n, "mlae"][1] for n in tables]
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(
     fid_like=[medians[n, m] for n in tables for m in METHODS],
     fid_like_of=[f"{n}: {m}" for n in tables for m in METHODS],
@@ -651,7 +662,7 @@ table_1 = {  # FID-like, POWER, GAS, HEPMASS, MINIBOONE
 # %%
 table_4 = {"MLAE": (7.6, 7.8, 8.2, 9.8), "flow, their hardware": (147, 86, 249, 75)}  # minutes
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 for name, values in table_1.items():
     print(f"{name:25}" + "".join(f"{value:>16}" for value in values))
 
@@ -680,7 +691,7 @@ print(f"ours, all five seeds: {', '.join(f'{s:.1f}' for s in speed)}")
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 J = jacobians.jacobian(decode, z, differentiable=True)
 inverse = torch.linalg.inv(J.mT @ J).detach()
 one_vector = (J.detach() @ inverse * J).sum((1, 2))  # Σ over a full set of sg[Ju]ᵀJv
@@ -709,7 +720,7 @@ print(f"relative difference: {(gradient(one_vector) - exact).norm() / exact.norm
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 rows = tabular.load("wine").train
 order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
 for n in (15, 30, 70):

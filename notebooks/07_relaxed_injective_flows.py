@@ -15,13 +15,13 @@
 
 # %%
 from companion.lab.frame import show
-from figures.explorables import frobenius_bounds as tightness
+from figures.explorables import relaxed_flow as relaxed
 
-show(*tightness.EXPLORABLE.render(0, ratio=5.0))
+show(relaxed.opening())
 
 # %% [markdown]
-# Left: how far three bounds lie above the log-volume as the singular values spread. Right: one of them,
-# estimated with one random direction each time, for the marked spread.
+# A decoder of one number draws a curve, coloured by the code. The log-volume at a code is the logarithm of the
+# curve's speed there. Were you paid for a small speed, where would you slow down?
 #
 # After this notebook you can
 #
@@ -41,7 +41,7 @@ scale = 1.0  # λ of eq. 4
 eta = 0.3  # η, the smallest stretch that costs nothing
 mu = 3.0  # μ, weight of the reconstruction error: MLAE's β
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -85,8 +85,8 @@ exact = jacobians.log_volume(decoder, z)
 assert (exact <= eq5).all() and (eq5 <= eq4 + 1e-5).all()
 
 # %% [markdown]
-# The package measures how far each of some directions is stretched. With all unit vectors that is the
-# Frobenius norm.
+# The package measures how far each of some directions, the *probes*, is stretched. With all unit vectors that is
+# the Frobenius norm.
 
 # %%
 from companion import probes
@@ -104,8 +104,12 @@ assert torch.allclose(bounds.frobenius(stretch, d, scale), eq4, rtol=1e-4, atol=
 #
 # $\mathbb E\lVert Jv\rVert^2 = \lVert J\rVert_F^2$ for a random $v$ with $\mathbb E[vv^\top] = 1$, so one
 # product estimates the norm. In eq. 4 the estimate enters linearly and the mean of the bound is right. In
-# eq. 5 it enters a logarithm, whose mean is *smaller* (eq. 7): the paper warns that it may bound nothing any
-# more. Is that so? With $v$ a unit vector $u$ of uniform direction,
+# eq. 5 it enters a logarithm, whose mean is *smaller* (eq. 7):
+#
+# $$\mathbb E\,\tfrac d2\log\frac{\lVert Jv\rVert^2}{d} \;\le\; \tfrac d2\log\frac{\lVert J\rVert_F^2}{d} .$$
+#
+# The paper warns that it may bound nothing any more. Is that so? First with $v = \sqrt d\,u$ for a unit vector $u$
+# of uniform direction:
 #
 # $$\sum_i \log s_i \;\le\; \mathbb E\,\tfrac d2 \log\lVert Ju\rVert^2 \;\le\; \tfrac d2\log\frac{\lVert J\rVert_F^2}{d},$$
 #
@@ -128,11 +132,11 @@ chain = [theory.log_volume(s), theory.unit_probe(s), theory.log_frobenius(s)]
 assert torch.allclose(torch.stack(chain), 2 * torch.stack([*means.values()]).log())
 
 # %% [markdown]
-# **Predict:** how large is the smallest distance between eq. 7 and the log-volume that 300 random
-# Jacobians show: below zero, or not? And if $v$ is a Gaussian vector, as in the paper?
+# In the paper $v$ is a Gaussian vector, whose length is random too. **Predict:** is eq. 7 still a bound for each of
+# 300 random Jacobians?
 
 # %%
-prediction = "no bound"  # "bound" or "no bound", for the Gaussian
+prediction = None  # "bound" or "no bound"
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -144,14 +148,15 @@ unit = theory.unit_probe(s) - theory.log_volume(s)
 shift = d / 2 * (torch.digamma(torch.tensor(d / 2)) + torch.log(torch.tensor(2 / d)))
 gaussian = unit + shift  # (d/2) E log(‖v‖²/d) of a Gaussian v
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 from companion.lab.claims import claim, record
+from companion.lab.prediction import told
 
 answer = "bound" if gaussian.min() >= 0 else "no bound"
 print(f"smallest distance {unit.min():.3f} for a unit v, {gaussian.min():.3f} for a Gaussian v")
-print(f"so the Gaussian is {answer}; you said {prediction}")
+print(f"so the Gaussian's is {answer}" + told(prediction, "bound", "no bound"))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(smallest_distance_of_a_unit_probe=unit.min())
 claim("rif-eq7-gaussian-no-bound", gaussian.min())
 claim("rif-eq5-tighter-than-eq4", bool((eq5 <= eq4 + 1e-5).all()))
@@ -161,9 +166,10 @@ claim("rif-eq5-tighter-than-eq4", bool((eq5 <= eq4 + 1e-5).all()))
 # repairs it. That changes the loss by a constant only: the gradient never knew. `bounds.log_stretch`
 # divides.
 #
-# Two variants. **Finite differences** (eq. 8) need no automatic differentiation. **Reverse mode** alone
-# gives $\lVert J^\top w\rVert$ with $w$ in data space (footnote 2); inside a logarithm it is lower by
-# another constant, the cost of the directions that leave the manifold.
+# Two variants. **Finite differences** (eq. 8), $\lVert Jv\rVert \approx \lVert g(z + \epsilon v) - g(z)\rVert / \epsilon$
+# with $g$ the decoder, need no automatic differentiation. **Reverse mode** alone gives $\lVert J^\top w\rVert$ with
+# $w$ in data space (footnote 2). Inside a logarithm it is lower by another constant, the cost of the directions that
+# leave the manifold.
 
 # %%
 many = z[:1].repeat(20_000, 1)
@@ -184,14 +190,15 @@ for epsilon in (1.0, 0.1, 0.01):
     print(f"ε = {epsilon:<4g} median error of ‖Jv‖ {(near / forward - 1).abs().median():.1e}")
 
 # %% [markdown]
-# Now spread the singular values. Which bound suffers first, and what does λ do?
+# Now spread the singular values. Distances are in nats, the unit of the natural logarithm.
 
 # %%
 from companion.lab.widgets import explore
+from figures.explorables import frobenius_bounds as tightness
 
 explore(tightness.EXPLORABLE, ratio=5.0, scale=scale, latent=8)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for value in (0.5, 0.5**0.5):
     s = torch.full((8,), value, dtype=torch.float64)
     gap_5, gap_4 = (
@@ -210,8 +217,8 @@ for value in (0.5, 0.5**0.5):
 #
 # With $r = \lVert J v\rVert/\lVert v\rVert$ the paper minimises (eq. 9)
 #
-# $$\tfrac{1}{2\sigma^2}\lVert z\rVert^2 + \mu\lVert x - \hat x\rVert^2
-#   + \tfrac d2\log\max(r^2, \eta^2) + \mu_\text{in}\,[\,r - \eta\,]_-^2$$
+# $$\tfrac{1}{2\sigma^2}\lVert z\rVert^2 + \mu\lVert x - \hat x\rVert^2 +
+#   \tfrac d2\log\max(r^2, \eta^2) + \mu_\text{in}\,[\,r - \eta\,]_-^2$$
 #
 # where $[a]_- = \min(a, 0)$; eq. 10 has $r^2 d/(2\lambda)$ in place of the logarithm. μ is MLAE's β.
 
@@ -240,22 +247,20 @@ print(f"largest difference to the package: {(terms.loss - by_hand).abs().max():.
 # %% [markdown]
 # ## Paid for moving slowly
 #
-# The logarithm has no bottom: a decoder that stands still at the codes in use is paid without limit, and
-# nothing ties the encoder to it (MLAE's surrogate does). Only μ protests, and η says where the pay ends.
+# The logarithm has no bottom. Only μ protests, and η says where the pay ends.
 # One latent dimension on the sinusoid of notebook 02, where all bounds are exact:
 
 # %% mystnb={"image": {"alt": "Decoder's curve with a small loop where it turns, and the stretch along the code, which falls below the threshold there."}}
-from figures.explorables import relaxed_flow as relaxed
-
 at = {"eta": relaxed.CONTROLS["eta"].nearest(eta), "mu": relaxed.CONTROLS["mu"].nearest(mu)}
-show(*relaxed.EXPLORABLE.render(0, **at, mu_in=0.0))
+show(relaxed.EXPLORABLE.render(0, **at, mu_in=0.0))
 
 # %% [markdown]
 # Where the curve turns, its stretch dips below η, codes crowd, and the manifold crosses itself: two codes,
-# one point. **Predict** what the penalty μ_in does to the loops and to the reconstruction error.
+# one point. **Predict** what the penalty μ_in does to the loops. The panel asks what happens without it, at a
+# small μ.
 
 # %%
-prediction = "loops stay"  # "loops stay" or "loops go"
+prediction = None  # "loops stay" or "loops go"
 
 # %%
 explore(relaxed.EXPLORABLE, seed=seed, eta=eta, mu=mu, mu_in=0.0)
@@ -266,17 +271,16 @@ loose, tight = (
     for mu_in in (0.0, 100.0)
 )
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for name in ("crossings", "least", "reconstruction"):
     print(f"{name:15} without {loose[name].round(3)}  with {tight[name].round(3)}")
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 gone = bool(tight["crossings"].sum() < loose["crossings"].sum())
-print(
-    f"over five seeds, at η = 0.3 and μ = 3: loops {'go' if gone else 'stay'}; you said {prediction}"
-)
+answer = f"over five seeds, at η = 0.3 and μ = 3: loops {'go' if gone else 'stay'}"
+print(answer + told(prediction, "loops stay", "loops go"))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 mended = [
     bool(a > 0 and b == 0) for a, b in zip(loose["crossings"], tight["crossings"], strict=True)
 ]
@@ -285,9 +289,10 @@ claim("rif-singular-values-above-eta", tight["least"] / 0.3, relaxed.STUDY)
 record(crossings_without=loose["crossings"], crossings_with=tight["crossings"])
 
 # %% [markdown]
-# And with a smaller η? The pay is larger: at a small μ the whole data set goes to one point.
+# And with a smaller η? A decoder that stands still at the codes in use is paid more, and nothing ties the encoder to
+# it (MLAE's surrogate does). At a small μ the whole data set goes to one point:
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for e in relaxed.ETAS:
     errors = relaxed.STUDY.at("reconstruction", eta=e, mu_in=100.0)  # (mu, seed)
     shares = (errors > 1.2).mean(1)
@@ -297,8 +302,8 @@ for e in relaxed.ETAS:
     print(f"η = {e:<4g} runs that collapsed: {cells}")
 
 # %% [markdown]
-# The likelihood of a collapsed run is excellent. It is the same disease as notebook 02's: a likelihood on a
-# manifold of its own choice.
+# The negative log-likelihood (NLL, smaller is better) of a collapsed run is excellent. It is the same disease as
+# notebook 02's: a likelihood on a manifold of its own choice.
 
 # %%
 best = relaxed.STUDY(0, eta=0.03, mu=1.0, mu_in=0.0)
@@ -414,15 +419,16 @@ for model in toys.values():
     fit(model, train, None, config, progress=False)
 
 # %% mystnb={"image": {"alt": "Six regularised autoencoders on the noisy sinusoid: data coloured by code and the decoder's curve."}}
-from figures import plots
+from companion.lab.picture import Axis, Picture
+from figures import draw
 
-figure = plots.figure(3, 2, size=(3.0, 2.3))
-for ax, (name, model) in zip(figure.subplots(2, 3).flat, toys.items(), strict=True):
+panels = []
+for name, model in toys.items():
     found = relaxed.measure(model.cpu().eval(), eta)
-    plots.manifold(ax, found.points, found.codes, found.curve, found.grid)
-    ax.set_title(f"{name}: codes {found.grid[0]:.1f} … {found.grid[-1]:.1f}", fontsize=9)
-    ax.set(xlabel="", ylabel="")
-show(figure, "The curves of six autoencoders on the sinusoid, each with the range of its codes.")
+    title = f"{name}: codes {found.grid[0]:.1f} … {found.grid[-1]:.1f}"
+    panels.append(draw.manifold(found.points, found.codes, found.curve, found.grid, title))
+says = "The curves of six autoencoders on the sinusoid, each with the range of its codes."
+show(Picture([panels[i::3] for i in range(3)], says, (9.0, 4.6)))
 
 # %% [markdown]
 # ## Which one samples best?
@@ -540,7 +546,7 @@ def score(model, kind, real):
 # **Predict:** of the ten, which one samples worst with a mixture of ten Gaussians?
 
 # %%
-prediction = "AE"  # one of the families
+prediction = None  # one of the families, such as "AE"
 
 # %%
 table = {}
@@ -558,15 +564,16 @@ import numpy as np
 mean = {name: np.mean(columns, 1) for name, columns in table.items()}
 spread = {name: np.ptp(columns, 1) for name, columns in table.items()}
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print(f"{'':12}{'Rec.':>8}{'N':>8}{'GMM':>8}   (range over {len(seeds)} seeds)")
 for name, row in mean.items():
     cells = "".join(f"{value:8.2f}" for value in row)
     print(f"{name:12}{cells}   " + " ".join(f"{r:.2f}" for r in spread[name]))
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print("InjFlow: η = 0.1, μ = μ_in growing as above")
-print(f"worst with the mixture: {max(mean, key=lambda n: mean[n][2])}; you said {prediction}")
+worst = max(mean, key=lambda n: mean[n][2])
+print(f"worst with the mixture: {worst}" + told(prediction, *mean))
 
 # %% [markdown]
 # Beside it the paper's Table 1 for MNIST, *quoted*, not measured here: other data, other networks, another
@@ -580,22 +587,20 @@ quoted = {  # RIF Table 1, MNIST: Rec., N, GMM
 }  # fmt: skip
 
 # %% mystnb={"image": {"alt": "Fréchet distances of the families with Gaussian and mixture codes, ours measured on digits and the paper's quoted for MNIST."}}
-figure = plots.figure(2, size=(4.4, 3.6))
-for ax, (title, rows) in zip(
-    figure.subplots(1, 2),
-    {"8×8 digits, measured": mean, "MNIST, quoted": quoted}.items(),
-    strict=True,
-):
-    plots.scores(ax, {name: row[1:] for name, row in rows.items()}, ("Gaussian", "mixture"))
-    ax.set_title(title, fontsize=10)
-show(figure, "Fréchet distances of each family with two ways to draw codes, ours and the paper's.")
+given = {name: [[value] for value in row] for name, row in quoted.items()}
+panels = [
+    draw.rows({n: row[1:] for n, row in rows.items()}, ("Gaussian", "mixture"), Axis(title, "log"))
+    for title, rows in {"Fréchet distance, measured": table, "MNIST, quoted": given}.items()
+]
+says = "Fréchet distances of each family with two ways to draw codes, ours and the paper's."
+show(Picture(panels, says, (8.8, 3.6)))
 
 # %%
 from companion.evaluation import rank_correlation
 
 ours, theirs = (torch.tensor([float(rows[n][2]) for n in quoted]) for rows in (mean, quoted))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(rank_correlation_with_table=rank_correlation(ours, theirs), mixture_scores=ours)
 
 # %% [markdown]
@@ -618,7 +623,7 @@ record(rank_correlation_with_table=rank_correlation(ours, theirs), mixture_score
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 column = torch.randn(5, 3, generator=generator, dtype=torch.float64)
 hadamard = column.norm(dim=0).log().sum()
 print(f"Hadamard {hadamard:.3f}, log-volume {torch.linalg.svdvals(column).log().sum():.3f}")
@@ -635,13 +640,13 @@ print(f"Hadamard {hadamard:.3f}, log-volume {torch.linalg.svdvals(column).log().
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 grid_of_s = torch.linspace(0.2, 4, 2000)
 data_variance = 4.0
 fixed = data_variance / (2 * grid_of_s**2) + grid_of_s**2 / (2 * scale)
 log = data_variance / (2 * grid_of_s**2) + grid_of_s.log()
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 for name, cost in (("eq. 10", fixed), ("eq. 9", log)):
     best = grid_of_s[cost.argmin()]
     print(f"{name}: decoder's scale {best:.2f}, standard deviation of the codes {2 / best:.2f}")

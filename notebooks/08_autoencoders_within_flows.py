@@ -15,20 +15,18 @@
 
 # %%
 from companion.lab.frame import show
-from figures import plots
 from figures.explorables import digit_flows, within_flows
 
-show(*within_flows.EXPLORABLE.render(0, core=0))
+show(within_flows.opening())
 
 # %% [markdown]
-# Left: real digits, the two pixels that are their *core*, what two numbers say about the other 62, what
-# they leave over, and new digits. Right: how good that is, with a VAE of the same networks beside it.
+# Real digits, and two pixels of each, its *core*. Can two numbers stand for the other 62, and nothing be lost?
 #
 # After this notebook you can
 #
 # 1. build an invertible map from an encoder and a decoder that are not invertible;
 # 2. check its inverse and its log-determinant, and find a wrong sign in the paper;
-# 3. say what the loss of an *expanded* model measures, and why it falls without bound;
+# 3. say what the loss of an *expanded* model measures, and whether it has a minimum;
 # 4. estimate a likelihood by importance sampling and check the estimate against an exact one;
 # 5. compare with a VAE fairly: in bits per dimension, over seeds, flow by flow.
 #
@@ -44,7 +42,7 @@ device = "cpu"  # of what is trained here; the denoiser and the ablation stay on
 core = "center"  # center, corner, random or linear
 latent = 2  # 2, 8 or 32
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, device_name, guard, seed_number
 
 guard(
@@ -61,7 +59,8 @@ guard(
 #
 # A pixel of these digits has one of $L = 17$ values, and a density on 17 points can be made infinite. So
 # each value becomes an interval (AEF App. D.4): $y = ((L-1)x + u)/L$ with $u$ uniform on [0, 1). A density
-# $p(y)$ of $D$ such numbers is a code of $-\log_2 p(y)/D + \log_2 L$ bits per dimension.
+# $p(y)$ of $D$ such numbers is a code of $-\log_2 p(y)/D + \log_2 L$ bits per dimension. Losses are in nats, which
+# take the natural logarithm instead.
 
 # %%
 from math import log
@@ -100,11 +99,13 @@ masks = [
 ]
 
 # %%
-figure, ink = plots.figure(size=(3.3, 3.4)), 0.15 + 0.85 * torch.stack(masks).float()
-ax = figure.subplots()
-plots.image_grid(ax, ink, 3, f"{', '.join(map(str, sizes))} core pixels")
-ax.set_yticks([4, 13, 22], labels=("centre", "corner", "random"))
-show(figure, "Core pixels, by row: at the centre, in a corner, at random; 2, 8 and 32 of 64.")
+from companion.lab.marks import Images, Line
+from companion.lab.picture import Axis, Panel, Picture
+
+ink, names = 0.15 + 0.85 * torch.stack(masks).float(), ("centre", "corner", "random")
+title = f"{', '.join(map(str, sizes))} core pixels"
+says = "Core pixels, by row: at the centre, in a corner, at random; 2, 8 and 32 of 64."
+show(Picture([Panel.of_images(Images(ink, 3), title=title, names=names)], says, (3.3, 3.4)))
 
 # %% [markdown]
 # The shell says how to shift and stretch the core, which makes the code; the code predicts the shell, and
@@ -169,10 +170,12 @@ print(f"without the residuals: {(model.decode(ours.z) - y).abs().max():.2f}")
 # of the three, $g_m$, $g_s$, $f$, does its determinant depend on?
 
 # %%
-prediction = "all three"  # "all three", "g_s only" or "f only"
+prediction = None  # "all three", "g_s only" or "f only"
 
 # %%
 from torch.func import jacrev, vmap
+
+from companion.lab.prediction import told
 
 
 def whole(one):
@@ -185,17 +188,17 @@ jacobian = vmap(jacrev(whole))(y).flatten(2)  # (batch, 64, 64)
 exact = torch.linalg.slogdet(jacobian).logabsdet
 by_hand = log_det_n + scale.log().sum(1)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 assert torch.allclose(exact, by_hand) and torch.allclose(ours.log_det, by_hand)
 print(f"autograd {exact[0]:.6f}, log|det n⁻¹| + Σ log g_s = {by_hand[0]:.6f}")
-print(f"g_s only, beside n; you predicted {prediction}")
+print("beside n it is g_s only" + told(prediction, "all three", "g_s only", "f only"))
 
 # %% [markdown]
 # One affine layer after the other is a triangular matrix: $g_m$ and $f$ only *shift*, and a shift does not
 # change volume. With a density for the code and one for the residuals the likelihood is exact (eq. 7):
 #
-# $$ \mathcal L(x) = -\log p_0(z) + \frac{\lVert\delta\rVert^2}{2\sigma^2} + \frac{N-D}{2}\log 2\pi\sigma^2
-#    - \log\lvert\det D\Phi^{-1}\rvert . $$
+# $$ \mathcal L(x) = -\log p_0(z) + \frac{\lVert\delta\rVert^2}{2\sigma^2} + \frac{N-D}{2}\log 2\pi\sigma^2 -
+#    \log\lvert\det D\Phi^{-1}\rvert . $$
 
 # %%
 sigma = model.residual_scale
@@ -208,8 +211,9 @@ assert torch.allclose(model.log_prob(y).value, -loss)
 print(f"L = {loss[0]:.3f} nats, {model.log_prob(y).kind}")
 
 # %% [markdown]
-# The paper's eq. 3, the loss of any flow, *adds* the log-determinant. Read literally it rewards a map that
-# squeezes all data into one point. Take $z = 3x$ with a standard normal $z$ and integrate $e^{-\mathcal L}$:
+# The paper's eq. 3, the loss of any flow, *adds* the log-determinant:
+# $\tfrac12\phi^{-1}(x)^2 + \log\lvert\det D\phi^{-1}(x)\rvert$. Read literally it rewards a map that squeezes all data
+# into one point. Take $z = 3x$ with a standard normal $z$ and integrate $e^{-\mathcal L}$:
 
 # %%
 grid = torch.linspace(-5, 5, 2001, dtype=torch.float64)
@@ -217,7 +221,7 @@ normal = (3 * grid) ** 2 / 2 + log(2 * torch.pi) / 2
 totals = {s: float(torch.trapezoid((-(normal + s * log(3))).exp(), grid)) for s in (-1, 1)}
 print(f"the loss subtracts it: total probability {totals[-1]:.4f}; adds it: {totals[1]:.4f}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim
 
 claim("aef-eq3-sign", abs(totals[1] - 1))
@@ -254,15 +258,11 @@ history = fit(
 )
 
 # %%
-model = model.cpu().eval()
-figure = plots.figure(2, size=(3.8, 2.9))
-left, right = figure.subplots(1, 2)
-plots.learning_curve(left, history.curve("loss"), "loss (nats)")
-plots.learning_curve(right, (range(len(scales)), scales), "σ of the residuals", plots.GREEN)
-show(
-    figure,
-    f"The loss falls to {history.rows[-1]['loss']:.1f} nats, σ from 0.3 to {scales[-1]:.3f}.",
-)
+model, epoch, scale = model.cpu().eval(), Axis("epoch"), Axis("σ of the residuals")
+falling = Panel([Line(*history.curve("loss"))], epoch, Axis("loss (nats)"))
+shrinking = Panel([Line(range(len(scales)), scales, "green")], epoch, scale)
+says = f"The loss falls to {history.rows[-1]['loss']:.1f} nats, σ from 0.3 to {scales[-1]:.3f}."
+show(Picture([falling, shrinking], says, (7.6, 2.9)))
 
 # %% [markdown]
 # The residuals' scale σ is learned like everything else, and shrinks: what is "predicted away" need not be
@@ -271,17 +271,17 @@ show(
 # %%
 result = digit_flows.measure(model, seed)
 at = {"core": digit_flows.CORES.index(place), "latent": latent, "epochs": epochs}
-show(*within_flows.EXPLORABLE.render(min(seed, 4), result, **at))
+show(within_flows.EXPLORABLE.render(min(seed, 4), result, **at))
 print(f"β = 1/2σ² rose from {1 / (2 * scales[0] ** 2):.1f} to {1 / (2 * scales[-1] ** 2):.1f}")
 
 # %% [markdown]
 # ## Predict, then move
 #
-# The corner of these pictures is nearly always white; the centre is not. Which pixels make the better
+# The corner of these pictures is nearly always white; the centre is not. Which two pixels make the better
 # core? Commit to an answer, then move *core*, *latents* and *epochs*.
 
 # %%
-prediction = "center"  # "center", "corner" or "random"
+prediction = None  # "center", "corner" or "random"
 
 # %%
 from companion.lab.widgets import explore
@@ -303,14 +303,15 @@ def bits(kind, n):
     return within_flows.over_seeds("bits", kind, n)[-1]
 
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for n in within_flows.LATENTS:
     row = [f"{k} {np.median(bits(k, n)):.3f}" for k in digit_flows.CORES[:3]]
     print(f"{n:2} latents: {', '.join(row)}")
 
-# %%
-best = min(("center", "corner", "random"), key=lambda k: np.median(bits(k, 2)))
-print(f"fewest bits with two latents: {best}; you predicted {prediction}")
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+places = ("center", "corner", "random")
+best = min(places, key=lambda k: np.median(bits(k, 2)))
+print(f"fewest bits with two latents: {best}" + told(prediction, *places))
 
 # %% [markdown]
 # A core pixel has no decoder of its own: whatever it holds goes straight into the code. A pixel that is
@@ -372,7 +373,7 @@ claim("aef-elbo", abs(float(gap.mean()) - expected) / error)
 # Is it the better model of the digits?
 
 # %%
-prediction = "yes"  # "yes" or "no"
+prediction = None  # "yes" or "no"
 
 # %%
 torch.manual_seed(seed)
@@ -398,16 +399,15 @@ losses = [
     for m in (expanded, other)
 ]
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 expanded, other = (digit_flows.finish(m.cpu().eval()) for m in (expanded, other))
 found = [digit_flows.measure(m, seed).bits for m in (expanded, other)]
 for name, value, b in zip(("expanded", "partition"), losses, found, strict=True):
     print(f"{name:10} loss {value:7.1f} nats, {b:.3f} bits per dimension on test digits")
 
-# %%
-print(
-    f"better by bits with 8 latents: {'expanded' if found[0] < found[1] else 'partition'}; you predicted {prediction}"
-)
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+better = "yes" if found[0] < found[1] else "no"
+print(f"is the expanded model the better one, by bits? {better}" + told(prediction, "yes", "no"))
 
 # %% [markdown]
 # The loss measures something else. Make the features ten times smaller and let $n^{-1}$ undo it: no code, no
@@ -506,22 +506,22 @@ for n in within_flows.LATENTS:
         b = bits(kind, n)
         print(f"{n:2} latents, {kind:7} {np.median(b):.3f} ({b.min():.3f} … {b.max():.3f})")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 kinds = digit_flows.CORES
 claim("aef-table1-two-latents", bits("vae", 2) - bits("linear", 2), within_flows.STUDY)
 claim("aef-table1-many-latents", bits("linear", 32) - bits("vae", 32), within_flows.STUDY)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 versions = np.stack([bits(k, 2) for k in kinds if k != "random"])  # (version, seed)
 claim("aef-e1-cores-comparable", np.ptp(versions, 0), within_flows.STUDY)
 claim("aef-e1-linear-best", bits("linear", 2) == versions.min(0), within_flows.STUDY)
 
 # %%
-show(*within_flows.bits_gallery())
+show(within_flows.bits_gallery())
 
 # %% [markdown]
 # The expanded model is the one that the paper compares. Longer training decides here: after a quarter of it
-# every AEF is ahead of the VAE, whose σ shrinks later.
+# nearly every AEF is ahead of the VAE, whose σ shrinks later.
 
 # %%
 for n in within_flows.LATENTS:
@@ -575,7 +575,7 @@ for i, who in enumerate(("VAE", "AEF")):
             f"{who} {flow:10}  {np.median(b):.3f} bits ({np.ptp(b):.3f})  W₂² {np.median(f):5.2f} ({np.ptp(f):.2f})"
         )
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 b, f = table["bits"], table["frechet"]
 claim("aef-table7-prior-helps-samples", f[:, 0] - f[:, 2], within_flows.STUDY)
 claim("aef-table7-no-flows-beat-vae", b[0, 3] - b[1, 0], within_flows.STUDY)
@@ -599,11 +599,10 @@ with torch.no_grad():
 classes = digit_flows.digits().test.y
 
 # %%
-figure = plots.figure(2, size=(4.2, 4.0))
-left, right = figure.subplots(1, 2)
-plots.codes_by_class(left, codes, classes)
-plots.image_grid(right, sheet, 12)
-show(figure, "Codes of test digits by class; decoded codes on a grid under the prior.")
+left = within_flows.codes_by_class(codes, classes)
+right = Panel.of_images(Images(sheet, 12), title="decoded codes")
+says = "Codes of test digits by class; decoded codes on a grid under the prior."
+show(Picture([left, right], says, (8.4, 4.0)))
 
 # %% [markdown]
 # ## Denoising
@@ -626,13 +625,13 @@ with torch.no_grad():
     cleaned = denoiser.decode(denoiser.encode(noisy))
 
 # %%
-figure = plots.figure(size=(6.4, 2.1))
-plots.image_grid(figure.subplots(), torch.cat([clean, noisy, cleaned]), 10)
 error = [float((t - clean).square().mean()) for t in (noisy, cleaned)]
-show(figure, f"Digits, with noise, cleaned: pixel error {error[0]:.3f} becomes {error[1]:.3f}.")
+says = f"Digits, with noise, cleaned: pixel error {error[0]:.3f} becomes {error[1]:.3f}."
+sheet, names = Images(torch.cat([clean, noisy, cleaned]), 10), ("digits", "with noise", "cleaned")
+show(Picture([Panel.of_images(sheet, names=names)], says, (6.4, 2.1)))
 
 # %%
-show(*within_flows.denoising_gallery())
+show(within_flows.denoising_gallery())
 
 # %% [markdown]
 # The dotted line does nothing. An error depends on what it is measured in: to a classifier a blurred digit may
@@ -654,7 +653,7 @@ for n, part in zip((2, 32), gap, strict=True):
     rows = (f"{s:g}: {g.mean():+.3f}" for s, g in zip(digit_flows.SIGMAS, part, strict=True))
     print(f"{n:2} latents, AEF's error minus VAE's at σ = {', '.join(rows)}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("aef-table2-vae-denoises-better", gap[1, 1:], within_flows.STUDY)
 beaten = denoised[:, at["autoencoder"]] - denoised[:, at["linear"]]
 claim("aef-table2-beats-ae", beaten[:, 1:].reshape(6, -1), within_flows.STUDY)
@@ -674,7 +673,7 @@ claim("aef-table2-beats-ae", beaten[:, 1:].reshape(6, -1), within_flows.STUDY)
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 y = digit_flows.make_data("test", seed)[:1]
 with torch.no_grad():
     z, delta, _ = model.transform(y)
@@ -693,14 +692,14 @@ print(f"moved by more than 0.001: {int((moved.abs() > 1e-3).sum())} of 64 pixels
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 from companion.networks.preprocess import ActNorm, Logit, Preprocess
 
 layers = Preprocess(Logit(0.05), ActNorm(shape)).double()
 y = digit_flows.make_data("test", seed)[:20].double()
 layers.prepare(y)
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 slope = vmap(jacrev(lambda p: layers(p[None]).value.flatten()))(y).flatten(2)
 exact = torch.linalg.slogdet(slope).logabsdet
 print(f"log-determinant {layers(y).log_det[0]:.4f}, autograd {exact[0]:.4f}")
@@ -717,22 +716,19 @@ assert torch.allclose(layers(y).log_det, exact)
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 torch.manual_seed(seed)
 nets = MLP(shape, 4, [128]), MLP(2, shape, [128])
 pixels = AEF(*nets, shape, 2, MLP(shape, 2, []), residual_scale=0.3, per_pixel=True)
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 fit(pixels, data, None, replace(config, epochs=15), progress=False)
 found = pixels.residual_scale.detach().cpu()
 
-# %%
-figure = plots.figure(size=(2.4, 2.5))
-plots.image_grid(figure.subplots(), (found / found.max())[None], 1, "σ of each pixel")
-show(
-    figure,
-    f"Residual scales from {found.min():.3f} to {found.max():.3f}, dark.",
-)
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
+image = Images((found / found.max())[None], 1)
+says = f"Residual scales from {found.min():.3f} to {found.max():.3f}, dark."
+show(Picture([Panel.of_images(image, title="σ of each pixel")], says, (2.4, 2.5)))
 
 # %% [markdown]
 # ## Recall

@@ -13,13 +13,13 @@
 # about the decoder's mean with a variance γ. Many people set γ = 1 and never think of it again. What
 # happens to the picture when γ goes to zero, and who finds out how many numbers the data really have?
 #
-# Data on a curved surface in 30 dimensions, with everything else the same, under three γ:
+# Data on a curved surface in 30 dimensions, and what a VAE makes of them at γ = 1:
 
-# %% mystnb={"image": {"alt": "Data on a surface with a VAE's reconstructions and samples at three decoder variances: at the largest they shrink, at the smallest they cover the data."}}
+# %% mystnb={"image": {"alt": "Data on a surface with a VAE's reconstructions and samples at decoder variance 1."}}
 from companion.lab.frame import show
 from figures.explorables import decoder_variance as variance
 
-show(*variance.gallery((1.0, 0.1, 0.003)))
+show(variance.gallery((1.0,)))
 
 # %% [markdown]
 # After this notebook you can
@@ -39,7 +39,7 @@ seed = 0
 device = "cpu"
 gamma = 1.0  # decoder variance of the objective and the slider; SFVAE's γ is another thing
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -58,8 +58,8 @@ guard(
 # With $D$ numbers per sample and $\kappa$ latent dimensions, the loss of one sample is (2SVAE eq. 2)
 #
 # $$
-# \mathcal L(x) = \underbrace{\mathbb E_q\frac{\lVert x-\hat x\rVert^2}{2\gamma}
-#   + \frac D2\log 2\pi\gamma}_{-\log p(x\mid z)}
+# \mathcal L(x) = \underbrace{\mathbb E_q\frac{\lVert x-\hat x\rVert^2}{2\gamma} +
+#   \frac D2\log 2\pi\gamma}_{-\log p(x\mid z)}
 #   \;+\; \underbrace{\tfrac12\Big(\lVert\mu\rVert^2 + \textstyle\sum_j(\lambda_j - 1 - \log\lambda_j)\Big)}_{
 #   \mathrm{KL}(q(z\mid x)\,\Vert\,p(z))} .
 # $$
@@ -154,16 +154,16 @@ for blur in (0.1, 0.01, 0.001):
     apart = 0.5 * (model_density - clusters(grid)[0]).abs().sum() * (grid[1] - grid[0])
     print(f"γ = {blur:<6g} total variation to the data {apart:.4f}, to eq. 21 at most {off:.0e}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("2svae-thm1-density", apart.item())
 
 # %% [markdown]
 # ## Theorem 2: a manifold, and a loss without a floor
 #
 # Now $r < D$: one coordinate $u$, uniform, and a curve through it in 30 dimensions. The decoder that maps
-# $z$ to the right $u$ and then to the curve is $\sqrt3\,\mathrm{erf}(z/\sqrt2)$ followed by the chart. Its
-# best encoder at a small γ has $\mu$ = its inverse and $\lambda = 1/(1 + \lVert J\rVert^2/\gamma)$ with $J$
-# the decoder's tangent. Twice the loss falls like $(D - r)\log\gamma$, with no end.
+# $z$ to the right $u$ and then to the curve is $\sqrt3\,\mathrm{erf}(z/\sqrt2)$ followed by the *chart*, the
+# map from coordinates to the manifold. Its best encoder at a small γ has $\mu$ = its inverse and
+# $\lambda = 1/(1 + \lVert J\rVert^2/\gamma)$ with $J$ the decoder's tangent. Twice the loss falls like $(D - r)\log\gamma$, with no end.
 #
 # But so does that of a *wrong* decoder, which squeezes the same curve's $u$ towards the middle:
 
@@ -194,7 +194,6 @@ def losses(squeeze, gammas, num=500):
 
 # %%
 from companion.evaluation import loss_slope
-from figures import plots
 
 gammas = torch.logspace(-8, -3, 6, dtype=torch.float64)
 right, wrong = losses(1.0, gammas), losses(0.5, gammas)
@@ -204,15 +203,15 @@ slope = loss_slope(gammas.log(), right / 2)
 print(f"slope {slope:.2f} in log γ, D − r = {variance.DIM - 1}")
 print(f"wrong minus right at each γ: {', '.join(f'{d:.2f}' for d in wrong - right)}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("2svae-thm2-unbounded", slope / (variance.DIM - 1))
 claim("2svae-thm2-not-unique", bool((wrong - right).std() < 0.1 * (wrong - right).mean()))
 
 # %% [markdown]
-# The wrong measure costs the same few nats at every γ, and both losses go to $-\infty$. An optimiser
-# that can fit the curve a little better wins more than it could by fitting the measure: that is the
-# paper's argument for a second stage. (The finite cost is still there; a loss that is minimised *at fixed*
-# γ does see it.)
+# The wrong measure costs the same few nats (units of the natural logarithm) at every γ, and both losses go to
+# $-\infty$. An optimiser that can fit the curve a little better wins more than it could by fitting the measure:
+# that is the paper's argument for a second stage. (The finite cost is still there; a loss that is minimised *at
+# fixed* γ does see it.)
 #
 # ## Theorem 3 and footnote 4: the smaller γ, the better
 #
@@ -238,23 +237,35 @@ claim("2svae-footnote4", bool(bowl.min() == float("inf")))
 # %% [markdown]
 # ## Predict, then move
 #
-# The data have $r$ numbers, the model offers $\kappa = 10$. When γ falls, will it use more of them, or
-# fewer? And does it matter how γ gets there? Commit, then move.
+# The data have $r$ numbers, the model offers $\kappa = 10$. Lower γ step by step: how many of the ten will carry
+# information in the end? And does it matter how γ gets there? The panel asks that.
 
 # %%
-prediction = "r"  # how many latent dimensions carry information at a small γ: "fewer", "r", "all"?
+prediction = None  # "fewer", "r" or "all"
 
 # %%
 from companion.lab.widgets import explore
 
 explore(variance.EXPLORABLE, seed=seed, gamma=gamma, dimension=2, way=1)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for way, name in enumerate(variance.WAYS):
     found = {r: variance.counts(r, way)[0] for r in variance.DIMENSIONS}
     words = "; ".join(f"r = {r}: {c.min()} to {c.max()}" for r, c in found.items())
     print(f"γ = {variance.GAMMAS[0]:g}, {name}: {words} active dimensions")
-print(f"you predicted {prediction}")
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
+
+lowered = {r: set(variance.counts(r, 1)[0]) for r in variance.DIMENSIONS}
+answer = "r" if all(c == {r} for r, c in lowered.items()) else "not always r"
+print(f"lowered step by step, in use: {answer}" + told(prediction, "fewer", "r", "all"))
+
+# %% [markdown]
+# What that looks like, for a surface and a γ that is lowered:
+
+# %% mystnb={"image": {"alt": "Data on a surface with a VAE's reconstructions and samples at three decoder variances: at the largest they shrink, at the smallest they cover the data."}}
+show(variance.gallery((1.0, 0.1, 0.003)))
 
 # %% [markdown]
 # ## Why
@@ -278,7 +289,7 @@ for r in variance.DIMENSIONS:
     r_over[r] = slopes / (variance.DIM - r)
     print(f"r = {r}: slopes {slopes.min():.2f} to {slopes.max():.2f}, D − r = {variance.DIM - r}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("2svae-eq8-slope", list(r_over.values()), variance.STUDY)
 
 # %% [markdown]
@@ -362,8 +373,8 @@ print(f"r = 1: error of draws over γ at the smallest γ: {drawn[1][0] / varianc
 # ## The same on real digits
 #
 # Noise of variance 1 along one latent direction at a time of a VAE with learned γ and 16 latent
-# dimensions, trained on the 8×8 digits of scikit-learn (2SVAE Figs 1 and 10). **Predict:** which
-# directions will change the picture?
+# dimensions, trained on the 8×8 digits of scikit-learn (2SVAE Figs 1 and 10). The panel asks which directions
+# will change the picture.
 
 # %%
 from figures.explorables import directions
@@ -375,11 +386,11 @@ found = directions.STUDY.arrays
 lam, effect = found["variances"], found["effect"].mean(0)
 idle = effect[lam > 0.9].mean() / effect.max() if (lam > 0.9).any() else 1.0
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print(f"{(lam < 0.5).sum()} of {directions.LATENT} directions active; ", end="")
 print(f"pixel variance of idle over that of the busiest: {idle:.1e}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(pixel_variance_of_idle_directions=float(idle))
 
 # %% [markdown]
@@ -391,14 +402,14 @@ heaps = ((found["all_variances"] < 0.1) | (found["all_variances"] > 0.9)).mean(1
 normal, at_first, at_second = np.moveaxis(np.log(found["all_codes"]), 1, 0)  # (seed, latent)
 apart_first, apart_second = (np.abs(s - normal).mean(1) for s in (at_first, at_second))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 muted = [
     float(effect[lam > 0.9].mean() / effect.max())
     for effect, lam in zip(found["all_effects"], found["all_variances"], strict=True)
 ]
 claim("2svae-fig1-muted", muted, directions.STUDY)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 last_over_first = found["all_gamma"][:, 1] / found["all_gamma"][:, 0]
 claim("2svae-fig1-variance-falls", last_over_first, directions.STUDY)
 claim("2svae-fig11-two-heaps", heaps, directions.STUDY)
@@ -437,12 +448,13 @@ with torch.no_grad():
     rows = [test, *(one.cpu().eval().decode(one.encode(test)) for one in (fixed, learned))]
 
 # %% mystnb={"image": {"alt": "Three rows of digits: data, reconstructions with gamma one, which all look the same, and with learned gamma, which look like the data."}}
-figure = plots.figure(size=(6.5, 2.3))
-plots.image_grid(figure.subplots(), torch.cat(rows), 10, "data, γ = 1, γ learned", (1, 2))
+from companion.lab.marks import Images
+from companion.lab.picture import Axis, Panel, Picture
+
+panel = Panel.of_images(Images(torch.cat(rows), 10), names=("data", "γ = 1", "γ learned"))
 errors = [(row - test).square().flatten(1).sum(1).mean().item() for row in rows[1:]]
-show(
-    figure, f"Error with γ = 1: {errors[0]:.2f}; with γ = {learned.variance:.3f}: {errors[1]:.2f}."
-)
+says = f"Error with γ = 1: {errors[0]:.2f}; with γ = {learned.variance:.3f}: {errors[1]:.2f}."
+show(Picture([panel], says, (6.5, 2.3)))
 
 # %%
 covariance = torch.cov(digits.flatten(1).T)
@@ -456,11 +468,10 @@ print(f"largest eigenvalue of the digits' covariance {top:.2f}; at γ = 1 {used}
 #
 # ## The second stage
 #
-# A smaller γ buys a better manifold, not a better measure on it. The codes of the data, $q(z) = \mathbb
-# E_x\, q(z\mid x)$, need not be standard normal, and samples from a standard normal then land where no
-# data are. 2SVAE's cure: a second VAE, on codes $z \sim q(z\mid x)$ drawn afresh for every batch. These
-# codes *fill* their space (superfluous directions are pure noise), so Theorem 1 applies. In the package
-# the same `fit` trains it:
+# A smaller γ buys a better manifold. Does it buy a better measure on it? The codes of the data,
+# $q(z) = \mathbb E_x\, q(z\mid x)$, need not be standard normal. 2SVAE's cure: a second VAE, on codes
+# $z \sim q(z\mid x)$ drawn afresh for every batch. These codes *fill* their space (superfluous directions are pure
+# noise), so Theorem 1 applies. In the package the same `fit` trains it:
 
 # %%
 from figures.explorables import two_stages as stages
@@ -489,37 +500,43 @@ assert torch.equal(
 print(f"{type(both).__name__}: the second stage's loss on fresh codes, the first stage frozen")
 
 # %% [markdown]
-# Two clusters on a curve in five dimensions. **Predict** from the paper's argument: where do samples of
-# the first stage go wrong? Does a second stage mend it? On top of a plain autoencoder (footnote 5)? And if
-# both stages are trained at once (footnote 6)?
+# Two clusters on a curve in five dimensions. A second stage can stand on a VAE, or on a plain autoencoder
+# (footnote 5), or both stages can be trained at once (footnote 6). **Predict** from the paper's argument: whose
+# samples lie nearest to the data? The panel asks where those of the first stage go wrong, whose γ is learned.
+
+# %%
+prediction = None  # one of stages.ARMS, such as "γ learned"
 
 # %%
 explore(stages.EXPLORABLE, seed=seed, arm=1)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 energy, off = stages.STUDY.at("energy"), stages.STUDY.at("distance")
 for name, e, d in zip(stages.ARMS, energy, off, strict=True):
     print(
         f"{name:22} energy {np.median(e):.4f} ({e.min():.4f} to {e.max():.4f}), off {np.median(d):.3f}"
     )
+nearest = stages.ARMS[np.median(energy, 1).argmin()]
+print(f"nearest: {nearest}" + told(prediction, *stages.ARMS))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("2svae-second-stage", energy[2] / energy[1], stages.STUDY)
 claim("2svae-footnote5", energy[5] / energy[2], stages.STUDY)
 claim("2svae-footnote6-joint", energy[3] / energy[1], stages.STUDY)
 one, two, joint = (np.median(energy[i]) for i in (1, 2, 3))
 
-# %% mystnb={"image": {"alt": "Energy distance of samples to data for six models, five seeds each."}}
-figure = plots.figure(size=(6.5, 2.9))
-plots.strip(figure.subplots(), stages.ARMS, energy, "energy distance to the data")
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Energy distance of samples to data for six models, five seeds each."}}
+from figures import draw
+
+panel = draw.strip(stages.ARMS, energy, Axis("energy distance to the data", "log"))
 medians = "; ".join(f"{n}: {np.median(e):.3g}" for n, e in zip(stages.ARMS, energy, strict=True))
-show(figure, f"Medians over five seeds. {medians}.")
+show(Picture([panel], f"Medians over five seeds. {medians}.", (6.5, 2.9)))
 
 # %% [markdown]
 # ## Why, and what does not fit
 #
-# - *One stage.* The decoder must be steep where the data have a gap; whatever it maps continuously into the
-#   gap gets samples. A better measure would save a few nats, a better curve many.
+# - *One stage.* Samples from a standard normal land where no data are. The decoder must be steep where the data have
+#   a gap; whatever it maps continuously into the gap gets samples. A better measure would save a few nats, a better curve many.
 # - *Two stages.* The second VAE faces codes without a manifold, but it is still a VAE with a γ of its own:
 #   started at 1 that stays where it is, at the prior, and changes nothing (exercise 2). Such a stage even
 #   passes the test of Fig. 1 (right) with honours, for its codes *are* standard normal.
@@ -567,28 +584,34 @@ print(f"quoted numbers: a learned γ alone is worse on {' and '.join(worse)}")
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Which of the three estimators would you train the second stage with? Compare the gradient's
-# spread of `elbo` and `sticking` at the first stage's own posterior.
+# **1.** The gradient of the loss can be drawn in two ways: `elbo`, or `sticking` the landing. Compare their spread
+# and their means for a VAE that is trained. Which one would you train with?
 #
 # <details><summary>Solution</summary>
 #
 # `sticking` drops a term of the gradient whose mean is zero. Where $q$ is close to the true posterior,
-# it has less variance; where it is far (as in an untrained model), it may have more. The next cell
-# measures it; it also shows that both have the same mean within their errors.
+# it has less variance; where it is far (as in an untrained model), it may have more. The next cells
+# measure both, and how far apart the means are, in standard errors.
 #
 # </details>
 
-# %%
-spread = {}
-for estimator in ("elbo", "sticking"):
-    trained = learners[0]
+
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
+def gradients(trained, estimator, num=60):
+    """Draws of the gradient of the encoder's last biases: ``(num, biases)``."""
     trained.options["estimator"] = estimator
-    weight = trained.encoder.body[-1].bias
-    draws = [
-        torch.autograd.grad(trained.loss(data[0][:64]).loss.mean(), weight)[0] for _ in range(60)
-    ]
-    spread[estimator] = torch.stack(draws).std(0).norm()
-print(f"spread of the gradient: elbo {spread['elbo']:.3f}, sticking {spread['sticking']:.3f}")
+    weight, few = trained.encoder.body[-1].bias, data[0][:64]
+    draws = [torch.autograd.grad(trained.loss(few).loss.mean(), weight)[0] for _ in range(num)]
+    return torch.stack(draws)
+
+
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
+torch.manual_seed(seed)
+elbo, sticking = (gradients(learners[0], name) for name in ("elbo", "sticking"))
+error = ((elbo.var(0) + sticking.var(0)) / len(elbo)).sum().sqrt()
+print(f"spread of the gradient: elbo {elbo.std(0).norm():.3f}, ", end="")
+print(f"sticking {sticking.std(0).norm():.3f}; ", end="")
+print(f"means apart by {(elbo.mean(0) - sticking.mean(0)).norm() / error:.1f} standard errors")
 
 # %% [markdown]
 # **2.** Why must the second stage's γ not start at 1? Its data are standardised, nearly.
@@ -602,7 +625,7 @@ print(f"spread of the gradient: elbo {spread['elbo']:.3f}, sticking {spread['sti
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 codes = first.draw_posterior(stages.make_data(seed), torch.randn(1, stages.NUM, stages.LATENT))[0]
 top = torch.linalg.eigvalsh(torch.cov(codes.T))[-1].item()
 print(f"largest eigenvalue of an untrained first stage's codes: {top:.2f}")
@@ -619,14 +642,14 @@ print(f"largest eigenvalue of an untrained first stage's codes: {top:.2f}")
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 from companion.latents import fit_latents
 
 few = data[5][:2000]
 codes = learners[5].draw_posterior(few, torch.randn(1, len(few), variance.LATENT))[0]
 learners[5].latents = fit_latents("mixture", codes, components=5)
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 samples = learners[5].sample(1000, generator=torch.Generator().manual_seed(0))
 gain = learners[5].latents.log_prob(codes) - fit_latents("standard", codes).log_prob(codes)
 print(f"log-density of codes above N(0, 1): {gain.mean():.3f} nats; {len(samples)} samples")

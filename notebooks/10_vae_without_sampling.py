@@ -13,19 +13,19 @@
 # were linear, the average over all codes would have a closed form. So: linearise it, and draw nothing. What
 # do we win, and what have we then maximised?
 #
-# Digits in two latent dimensions, trained without a single sample, under three weights γ of one term:
+# Digits in two latent dimensions, trained without a single sample:
 
-# %% mystnb={"image": {"alt": "Three maps of decoded digits over two latent dimensions, for three weights; the objective exceeds the true bound more with a larger weight."}}
+# %% mystnb={"image": {"alt": "A map of decoded digits over two latent dimensions."}}
 from companion.lab.frame import show
 from figures.explorables import taylor_vae as taylor
 
-show(*taylor.gallery((0.0, 0.5, 1.0), seed=0, variance=0.04))
+show(taylor.opening())
 
 # %% [markdown]
 # After this notebook you can
 #
 # 1. write a Gaussian VAE's objective under a linearised decoder, without a large matrix;
-# 2. say why the paper's objective is *no* lower bound, and show a case where it exceeds log p(x);
+# 2. say whether the paper's objective is a lower bound, and check it where log p(x) is known;
 # 3. judge the linearisation against samples, by variances and by covariances;
 # 4. make its gradient several times cheaper with a trick of notebook 05;
 # 5. compare methods at equal steps *and* at equal compute.
@@ -41,7 +41,7 @@ device = "cpu"
 gamma = 0.5  # SFVAE's γ: the weight of the correction, from 0 to 1; not the decoder variance
 variance = 0.04  # c, the observation variance; c = 1/(2β) of MLAE's β
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, guard, seed_number
 
 guard(
@@ -60,7 +60,7 @@ guard(
 # $\mu$ we replace it by its Taylor line (SFVAE eq. 10, Fig. A.1); the posterior decides how far that line
 # has to hold.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import torch
 
 from companion.networks import MLP
@@ -74,7 +74,6 @@ mean, scale = torch.tensor([[0.5]]), torch.tensor([[0.6]])
 # %%
 from companion.models.gaussian import Posterior
 from companion.models.linearised import linearise
-from figures import plots
 
 with torch.no_grad():
     line, values = linearise(bent, Posterior(mean, scale)), bent(z)[:, 0]
@@ -84,11 +83,13 @@ slope = line.tangents[0, 0, 0] / scale[0, 0]
 off = (values - line.x_hat[0, 0] - slope * (z[:, 0] - mean[0, 0])).abs()
 
 # %% mystnb={"image": {"alt": "A piecewise linear decoder, its tangent at the posterior mean, and the posterior's reach."}}
-figure = plots.figure()
+from companion.lab.picture import Axis, Panel, Picture
+
 at = [float(t) for t in (mean, scale, line.x_hat, slope)]
-plots.linearisation(figure.subplots(), z[:, 0].numpy(), values.numpy(), *at)
+panel = taylor.linearisation(z[:, 0].numpy(), values.numpy(), *at)
 near = (z[:, 0] - mean[0, 0]).abs() < 2 * scale[0, 0]
-show(figure, f"Largest error: {off[near].max():.3f} within 2 std, {off.max():.3f} in view.")
+says = f"Largest error: {off[near].max():.3f} within 2 std, {off.max():.3f} in view."
+show(Picture([panel], says, (4.3, 3.5)))
 
 # %% [markdown]
 # ## The objective
@@ -133,10 +134,13 @@ dense = torch.distributions.MultivariateNormal(x_hat.flatten(1), covariance)
 by_hand = dense.log_prob(test[:5].flatten(1))
 
 # %% [markdown]
-# Woodbury's identity and the determinant lemma (eqs 16 to 19) leave matrices of the latent size:
-# $-\tfrac n2\log 2\pi c - \tfrac12\log\det(I + \tfrac1c U^\top U) - \tfrac1{2c}\lVert r\rVert^2
-# + \tfrac{\gamma}{2c}\, r^\top U (cI + U^\top U)^{-1} U^\top r$, with $r = \hat x - x$. Here γ = 1; a smaller
-# weight takes away from the last term, the *correction*, and from nothing else (eq. 21).
+# Woodbury's identity and the determinant lemma (eqs 16 to 19) leave matrices of the latent size. With
+# $r = \hat x - x$ the log-density is
+#
+# $$ -\tfrac n2\log 2\pi c \;-\; \tfrac12\log\det\big(I + \tfrac1c U^\top U\big) \;-\; \tfrac1{2c}\lVert r\rVert^2
+#    \;+\; \tfrac{\gamma}{2c}\, r^\top U (cI + U^\top U)^{-1} U^\top r . $$
+#
+# Here γ = 1. A smaller weight takes away from the last term, the *correction*, and from nothing else (eq. 21).
 
 # %%
 from companion.models.linearised import bound_log_likelihood
@@ -167,11 +171,11 @@ objective, exact = (
     for e in ("bound", "exact")
 )
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 log_p = torch.distributions.Normal(0.0, 1.5**0.5).log_prob(one).item()
 print(f"log p(x) {log_p:.3f}, the true bound {exact:.3f}, the paper's objective {objective:.3f}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim, record
 
 claim("sfvae-3-objective-is-a-bound", objective <= log_p + 1e-6)
@@ -186,7 +190,7 @@ record(linear_objective=objective, linear_exact=exact, linear_log_likelihood=log
 # ## Train one
 #
 # All models of two latent dimensions are trained like this one. The log shows the objective beside an
-# unbiased estimate of the true bound, from one code per digit.
+# unbiased estimate of the true bound, from one code per digit, both in nats (units of the natural logarithm).
 
 # %%
 from companion.training import TrainConfig, fit
@@ -205,23 +209,23 @@ record(objective=result.objective, elbo=result.elbo, reconstruction=result.recon
 print(taylor.words(result, gamma, variance))
 
 # %% mystnb={"image": {"alt": "Objective and sampled bound over the epochs of one run."}}
-figure = plots.figure()
-ax = figure.subplots()
+from companion.lab.marks import Line
+
 epochs, losses = log.curve("loss")
-ax.plot(epochs, [-v for v in losses], color=plots.ORANGE, label="Taylor objective")
-ax.plot(*log.curve("elbo"), color=plots.BLUE, label="ELBO by sampling")
-ax.set(xlabel="epoch", ylabel="nats per sample", ylim=(min(log.column("elbo")[2:]), None))
-ax.legend(frameon=False)
-show(figure, f"At the end the objective is {-losses[-1] - log.rows[-1]['elbo']:.1f} nats higher.")
+objective = Line(epochs, [-v for v in losses], "orange", label="Taylor objective")
+bound, ends = Line(*log.curve("elbo"), label="ELBO by sampling"), log.column("elbo")[2:]
+nats = Axis("nats per sample", limits=(min(ends), max(objective.y) + 5))
+says = f"At the end the objective is {-losses[-1] - log.rows[-1]['elbo']:.1f} nats higher."
+show(Picture([Panel([objective, bound], Axis("epoch"), nats)], says, (4.3, 3.5)))
 
 # %% [markdown]
 # ## Predict, then move
 #
 # γ = 1 is the objective as derived; at γ = 0 the residual is priced as in a plain autoencoder. Which γ ends
-# with the highest *true* bound? Commit before you move.
+# with the highest *true* bound at c = 0.04? Commit before you move. The panel asks about c.
 
 # %%
-prediction = 0.5  # 0, 0.25, 0.5, 0.75, 0.9 or 1
+prediction = None  # 0, 0.25, 0.5, 0.75, 0.9, 0.95 or 1
 
 # %%
 from companion.lab.widgets import explore
@@ -233,14 +237,19 @@ import numpy as np
 
 best = {}
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
+
 for c in taylor.VARIANCES:
     means = taylor.STUDY.at("elbo", variance=c).mean(1)  # (weight,)
     best[c] = taylor.WEIGHTS[int(means.argmax())]
     print(
         f"c = {c:<5g} best γ = {best[c]:<5g} true bound there {means.max():7.1f}, at γ = 1 {means[-1]:.1f}"
     )
-print(f"you predicted γ = {prediction:g}; at c = 0.04 it is {best[0.04]:g}")
+print(f"highest true bound at c = 0.04: γ = {best[0.04]:g}" + told(prediction, *taylor.WEIGHTS))
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Three maps of decoded digits over two latent dimensions, for three weights; the objective exceeds the true bound more with a larger weight."}}
+show(taylor.gallery((0.0, 0.5, 1.0), seed=0, variance=0.04))
 
 # %% [markdown]
 # Why does the whole correction hurt? It forgives every residual that *some* code within the posterior
@@ -316,7 +325,7 @@ for quality in qualities:
     worth.append((np.mean(sampled) / quality[0].frobenius) ** 2)
 print(f"by the Frobenius norm the tangent is worth {min(worth):.0f} to {max(worth):.0f} samples")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.provenance import made
 
 by = made("8×8 digits", sampling, x, config, seeds=configs)
@@ -334,8 +343,8 @@ claim("sfvae-table1-worth-samples", worth, by)
 # U takes one tangent for each latent dimension. Differentiating through all of them costs, in matrix
 # products, 1 + m/2 steps of a VAE. But the gradient of the objective in U is a matrix that we know,
 # $\tfrac\gamma c(r - Uy)y^\top - UN$ with $N = (cI + U^\top U)^{-1}$ and $y = NU^\top r$. Hold it constant;
-# then two tangents *with* graph are enough, along $y$ and along a random probe $\varepsilon$, as in MLAE's
-# surrogate. Adding the two into one tangent is still right on average, since $E[\varepsilon] = 0$.
+# then two tangents *with* graph are enough, along $y$ and along a *probe*, a random vector $\varepsilon$ with
+# $E[\varepsilon\varepsilon^\top] = I$, as in MLAE's surrogate. Adding the two into one tangent is still right on average, since $E[\varepsilon] = 0$.
 
 # %%
 import time
@@ -364,10 +373,10 @@ for m in (4, 16, 64):
 # networks, batches of 64 and 16 latents; `make bench` found, all tangents, on a processor with MLPs and on a GPU with
 # the paper's networks, kernel by kernel and replayed:
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from figures.common import benchmark
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 (on_cpu, processor), (on_gpu, gpu) = benchmark("cpu"), benchmark("h200")
 replays = ("kernel by kernel", "replayed")
 step_cost = [on_cpu["cpu, 16 latents: Taylor step / VAE step (the count of products: 9)"]]
@@ -405,13 +414,17 @@ for tangents in ("two", "one"):
 # ## Against other estimators
 #
 # SFVAE Table 3: a VAE with S samples per step, sticking the landing (no noise from the score), the
-# importance-weighted bound (IWAE) and SFVAE, by the test NLL (here by importance sampling). **Predict:**
-# SFVAE beats the VAE in the paper, and its authors say: because it has no sampling noise. If so, which
-# column should `exact`, just as free of noise, resemble?
-#
-# Five trainings of each, of 30 and of 150 epochs, with eight latents (`companion rebuild estimators`):
+# importance-weighted bound (IWAE) and SFVAE, by the negative log-likelihood (NLL) of test digits, here by importance
+# sampling. SFVAE beats the VAE in the paper, and its authors say: because it has no sampling noise. `exact` is just as
+# free of noise. **Predict** which row it will resemble.
 
 # %%
+prediction = None  # "VAE, S = 20", "SFVAE" or "IWAE, S = 20"
+
+# %% [markdown]
+# Five trainings of each, of 30 and of 150 epochs, with eight latents (`companion rebuild estimators`):
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.same import same
 from figures.explorables import estimators
 
@@ -421,7 +434,7 @@ if variance == estimators.VARIANCE:
     assert same(mine, estimators.make_estimator("SFVAE", 0))
 print(f"{sum(p.numel() for p in mine.parameters()):,} weights")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.verdicts import interval
 
 # %%
@@ -431,13 +444,13 @@ nll = {
     for name in estimators.ESTIMATORS for epochs in estimators.EPOCHS
 }  # fmt: skip
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print(f"{'test NLL, mean and 95 % of it':24}" + "".join(f"{e:>18} epochs" for e in (short, long)))
 for name in estimators.ESTIMATORS:
     row = [(nll[name, e].mean(), *interval(nll[name, e])) for e in (short, long)]
     print(f"{name:24}" + "".join(f"{m:9.2f} [{a:6.2f}, {b:6.2f}]" for m, a, b in row))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 best_vae = {e: np.minimum(nll["VAE, S = 1", e], nll["VAE, S = 20", e]) for e in (short, long)}
 claim(
     "sfvae-table3-ahead-of-vae",
@@ -447,12 +460,13 @@ claim(
 behind = [nll["SFVAE", e] - nll["IWAE, S = 20", e] for e in (short, long)]
 claim("sfvae-table3-iwae-beats", behind, estimators.NLL)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 near = {
     name: abs(nll["exact", long] - nll[name, long]).mean()
     for name in ("VAE, S = 20", "SFVAE", "IWAE, S = 20")
 }
-print(f"the exact expectation, without noise, lies closest to {min(near, key=near.get)}")
+closest = min(near, key=near.get)
+print(f"the exact expectation, without noise, lies closest to: {closest}" + told(prediction, *near))
 
 # %% [markdown]
 # The paper estimates log p(x) from 50,000 codes, which `log_prob` draws in parts. These estimates have 256, low on
@@ -468,14 +482,14 @@ with torch.no_grad():
 print(", ".join(f"{value:.2f} nats from {n:,} codes" for n, value in estimate.items()))
 
 # %% [markdown]
-# So it is not the missing noise that helps: without noise, the exact expectation ends where the VAE ends. SFVAE and
-# IWAE have something else in common: both put the logarithm *outside* of the average. With longer training the
+# So it is not the missing noise that helps the NLL: without noise, the exact expectation ends where the VAE ends.
+# SFVAE and IWAE have something else in common: both put the logarithm *outside* of the average. With longer training the
 # distance to the VAE shrinks and stays.
 #
 # Now **at equal compute**. In matrix products a step costs (1 + S)/2 or 1 + m/2 steps of a VAE with one sample. With
 # eight latents that is five, so SFVAE's 30 epochs are worth 150 of the VAE's:
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 at_compute = nll["VAE, S = 1", long] - nll["SFVAE", short]
 claim("sfvae-5-competes-at-equal-budget", at_compute, estimators.NLL)
 
@@ -487,7 +501,7 @@ claim("sfvae-5-competes-at-equal-budget", at_compute, estimators.NLL)
 # the only noise is the VAE's. SFVAE's gradient is the paper's, through all tangents. We take 40 latent dimensions,
 # five trainings of each (`companion rebuild collapse`):
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.evaluation import posterior_collapse
 
 # %%
@@ -537,12 +551,10 @@ with torch.no_grad():
     bounds = [float(value) for value in estimates]
 
 # %% mystnb={"image": {"alt": "Decoded digits over two latent dimensions: sampling-free on the left, sampling on the right."}}
-figure = plots.figure(2, size=(3.6, 3.7))
-for ax, picture, name in zip(
-    figure.subplots(1, 2), maps, ("sampling-free", "sampling"), strict=True
-):
-    plots.latent_map(ax, picture, taylor.SPAN, name)
-show(figure, f"log p(x) of test digits: {bounds[0]:.1f} sampling-free, {bounds[1]:.1f} sampling.")
+names = ("sampling-free", "sampling")
+panels = [taylor.latent_map(m, taylor.SPAN, name) for m, name in zip(maps, names, strict=True)]
+says = f"log p(x) of test digits: {bounds[0]:.1f} sampling-free, {bounds[1]:.1f} sampling."
+show(Picture(panels, says, (7.2, 3.7)))
 
 # %%
 free, drawn = (-m.loss(test).loss.mean() for m in (model.sampling(), twin))
@@ -569,7 +581,7 @@ print(f"sampling:      true bound {drawn:5.1f}, log p(x) {bounds[1]:5.1f} nats")
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 h = torch.logspace(-6, 0, 20_001, dtype=torch.float64)
 for c in (1e-2, 1e-4):
     bound = -0.5 * (1 + 4 * h / c).log() - 0.5 * (h - 1 - h.log())
@@ -587,7 +599,7 @@ for c in (1e-2, 1e-4):
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 from companion.models.linearised import exact_log_likelihood
 
 with torch.no_grad():
@@ -606,7 +618,7 @@ print(f"γ = 0 minus the exact expectation: smallest {(zero - sure).min():.4f} n
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 other = taylor.make_model(gamma, variance, seed, expectation="exact", tangents="one")
 fit(other, x, None, replace(taylor.make_config(seed), device=device), progress=False)
 found = taylor.measure(other.cpu())
@@ -620,7 +632,7 @@ print(f"gap {found.objective - found.elbo:.2f} nats, true bound {found.elbo:.1f}
 # 3. What does γ multiply, and what does it leave alone?
 # 4. Why does the tangent overestimate the variances of a ReLU decoder?
 # 5. Which two vectors carry the exact gradient of the quadratic term, and why is a probe left for the rest?
-# 6. How does the exact expectation show that the missing noise is not what helps?
+# 6. What does the exact expectation say about the missing noise, by the NLL and by the collapsed dimensions?
 #
 # <details><summary>Answers</summary>
 #
@@ -629,7 +641,8 @@ print(f"gap {found.objective - found.elbo:.2f} nats, true bound {found.elbo:.1f}
 # 3. The Woodbury correction of the quadratic term; the log-determinant stays whole.
 # 4. A unit that switches off becomes constant, its tangent goes on.
 # 5. r − Uy on the left and y on the right; the determinant's gradient is a trace, and a probe estimates it.
-# 6. It has no sampling noise in its reconstruction either, and it ends where the VAE ends.
+# 6. It has no sampling noise either. Its NLL ends where the VAE's ends, so that the noise is not what matters there.
+#    Early on its dimensions collapse no further than SFVAE's, so that it is; later the two part, by their objectives.
 #
 # </details>
 

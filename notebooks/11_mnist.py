@@ -19,14 +19,15 @@
 from companion.contracts import as_float
 from companion.data import images
 from companion.lab.frame import show
-from figures import plots
+from companion.lab.picture import Picture
+from figures import draw
 
 real = images.load("digits")
 
 # %% mystnb={"image": {"alt": "Forty real handwritten digits of eight by eight pixels."}}
-figure = plots.figure(size=(6, 2.6))
-plots.image_grid(figure.subplots(), as_float(real.train.x[:40]), columns=10)
-show(figure, f"40 of {len(real.train.x)} real handwritten digits, 8×8 pixels each.")
+panel = draw.image_rows(as_float(real.train.x[:40]), columns=10)
+says = f"40 of {len(real.train.x)} real handwritten digits, 8×8 pixels each."
+show(Picture([panel], says, (6, 2.6)))
 
 # %% [markdown]
 # After this notebook you can
@@ -52,7 +53,7 @@ test_files_only = False  # split the 10,000 test images when the training files 
 epochs = 0  # passes over the data; 0 is what the profile says
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/11 if empty
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import (
     PROFILES,
     between,
@@ -78,11 +79,11 @@ guard(
 # for an error, and a VAE that learns its γ were trained on 1,297 of these digits, with the same networks,
 # steps and sixteen latent dimensions.
 #
-# **Predict:** at β = 0.1 an error is nearly free. Will MLAE's samples be blurred into one mean image for
-# each class, or nothing like digits, or good digits that differ little?
+# **Predict:** at β = 0.1 and γ = 5 an error is nearly free. What becomes of the *VAE's* samples: good digits that
+# differ too little, one mean image for each class, or nothing like digits? About MLAE's the panel asks.
 
 # %%
-prediction = "one mean image"  # "one mean image", "no digits" or "good but alike"
+prediction = None  # "alike", "mean image" or "no digits"
 
 # %%
 from companion.lab.widgets import explore
@@ -90,7 +91,9 @@ from figures.explorables import digits
 
 explore(digits.EXPLORABLE, beta=beta, gamma=gamma)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
+
 for b in (0.1, 10.0, 100.0):
     for key in (f"mlae {b:g}", f"vae {0.5 / b:g}"):
         one = digits.RUNS.typical(key=key)
@@ -98,7 +101,8 @@ for b in (0.1, 10.0, 100.0):
             f"{key:10} error {one.error:4.2f}, recognised {one.recognised:4.0%}, "
             f"variance within a class {one.variety:4.2f}"
         )
-print(f"real digits: {digits.RUNS.arrays['variety_real']:.2f}; you predicted: {prediction}")
+print(f"real digits: {digits.RUNS.arrays['variety_real']:.2f}", end="")
+print(told(prediction, "alike", "mean image", "no digits"))
 
 # %% [markdown]
 # At β = 0.1 the VAE (γ = 5) gives every class up to its mean image. MLAE decodes one code and keeps all
@@ -110,7 +114,7 @@ print(f"real digits: {digits.RUNS.arrays['variety_real']:.2f}; you predicted: {p
 #
 # A singular value of the decoder's Jacobian says how far the image moves for one unit of code. Their
 # logarithms sum to the log-volume, whose mean over codes turns the prior's entropy into that of what the
-# model generates (eq. 117):
+# model generates (eq. 117), counted in *nats*, as all that comes from a natural logarithm:
 #
 # $$ H(p_X) = H(p_Z) + \mathbb E_{p_Z}\left[\tfrac12\log\det g'(z)^\top g'(z)\right]. $$
 #
@@ -120,8 +124,7 @@ print(f"real digits: {digits.RUNS.arrays['variety_real']:.2f}; you predicted: {p
 # %% mystnb={"image": {"alt": "Left: spectra of MLAE's decoder by β. Right: number of large singular values against the price of an error, for MLAE and VAE."}}
 from figures.explorables import digit_figures
 
-figure, words = digit_figures.spectra()
-show(figure, words)
+show(digit_figures.spectra())
 
 # %%
 import numpy as np
@@ -139,12 +142,10 @@ claim("mlae-5-entropy-grows", (np.diff(entropy, axis=0) > 0).all(0), digits.RUNS
 # MLAE Fig. 8, a row for each class:
 
 # %% mystnb={"image": {"alt": "Samples of each class from MLAE at four values of β."}}
-figure, words = digit_figures.samples()
-show(figure, words)
+show(digit_figures.samples())
 
 # %% mystnb={"image": {"alt": "Reconstruction error, variance of samples within a class, and distance of the codes from the standard normal, each against the price of an error."}}
-figure, words = digit_figures.quality()
-show(figure, words)
+show(digit_figures.quality())
 
 # %% [markdown]
 # The dashed lines are what real digits have, and what two samples of the same normal distribution differ by
@@ -152,12 +153,19 @@ show(figure, words)
 # always better. And at a large β the reconstruction dominates the gradient: codes are still far from normal
 # after the same number of steps, as the paper says.
 #
-# **Before the next picture:** the models were trained on images with fresh noise of 0.1. Would you expect the
-# codes of *clean* digits to be nearer to $N(0, 1)$, or further away?
+# **Predict:** the models were trained on images with fresh noise of 0.1. Are the codes of *clean* digits nearer
+# to $N(0, 1)$, or further away?
 
-# %% mystnb={"image": {"alt": "Left: distance of MLAE's codes from the standard normal against beta, with and without noise on the images. Right: histograms of the entries of the codes at two values of beta."}}
-figure, words = digit_figures.codes()
-show(figure, words)
+# %%
+prediction = None  # "nearer" or "further"
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Left: distance of MLAE's codes from the standard normal against beta, with and without noise on the images. Right: histograms of the entries of the codes at two values of beta."}}
+show(digit_figures.codes())
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+over = np.median(digits.curves("clean")["beta"] / digits.curves("distance")["beta"], axis=1)
+print(f"clean over noisy: {over[0]:.1f} at β = 0.1, {over[-1]:.1f} at β = 100", end="")
+print(told(prediction, "nearer", "further"))
 
 # %% [markdown]
 # Further, and the more so the smaller β is: without the noise a part of the code is missing. An encoder that
@@ -165,13 +173,9 @@ show(figure, words)
 # noise the codes fit. (At β = 100 the margins look fine and the distance, which sees correlations, is large:
 # look at more than histograms.)
 
-# %%
-names = ("variety", "distance", "clean")
-variety, distance, clean = (digits.curves(name)["beta"] for name in names)
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+variety, distance = (digits.curves(name)["beta"] for name in ("variety", "distance"))
 at = digits.BETAS.index
-
-# %%
-print(f"clean over noisy at β = 0.1: {np.median(clean[0] / distance[0]):.1f}")
 claim("mlae-fig8-diversity-grows", (np.diff(variety[[0, 2, 4, 6]], axis=0) > 0).all(0), digits.RUNS)
 claim("mlae-5-large-beta-less-normal", distance[at(100.0)] / distance[at(10.0)], digits.RUNS)
 
@@ -312,29 +316,35 @@ for number, (name, (family, options)) in enumerate(makers.items()):
             load_weights(model, where / "best.pt")
         models[name].append(model.cpu().eval())
 
+# %%
+from companion.lab.marks import Line
+from companion.lab.picture import Axis, Panel
+
+errors = [
+    Line(*log.curve("valid_reconstruction"), colour, label=name)
+    for (name, log), colour in zip(logs.items(), digits.COLOURS, strict=True)
+]
+
 # %% mystnb={"image": {"alt": "Left: validation reconstruction error of the three models over the epochs. Right: MLAE's exact validation negative log-likelihood."}}
-figure = plots.figure(2, size=(4.3, 2.8))
-left, right = figure.subplots(1, 2)
-for (name, log), colour in zip(logs.items(), digits.COLOURS, strict=True):
-    plots.learning_curve(left, log.curve("valid_reconstruction"), name, colour)
-left.set(yscale="log", ylabel="mean ‖x̂ − x‖² (validation)")
-left.legend(frameon=False, fontsize=8)
+left = Panel(errors, Axis("epoch"), Axis("mean ‖x̂ − x‖² (validation)", "log"))
 mlae_log = next(iter(logs.values()))
-plots.learning_curve(right, mlae_log.curve("valid_nll"), "MLAE's exact NLL, nats", plots.BLUE)
+nll = Line(*mlae_log.curve("valid_nll"))
+right = Panel([nll], Axis("epoch"), Axis("MLAE's exact NLL, nats"))
 last = [log.column("valid_reconstruction")[-1] for log in logs.values()]
-show(figure, "Final validation error: " + ", ".join(f"{v:.2f}" for v in last))
+says = "Final validation error: " + ", ".join(f"{v:.2f}" for v in last)
+show(Picture([left, right], says, (8.6, 2.8)))
 
 # %% [markdown]
-# The NLL is exact, with all singular values of the decoder's Jacobian; the surrogate that trains MLAE is
-# never shown as a likelihood, because it is none. Where the NLL *rises* while the error falls, nothing is
-# wrong: the decoder spreads over more of the data, what it generates gains entropy, and the NLL follows.
-# It is no criterion for stopping.
+# The NLL, the *negative log-likelihood*, is exact, with all singular values of the decoder's Jacobian. The
+# surrogate, whose gradient trains MLAE, is never shown as a likelihood, because it is none. Where the NLL
+# *rises* while the error falls, nothing is wrong: the decoder spreads over more of the data, what it
+# generates gains entropy, and the NLL follows. It is no criterion for stopping.
 #
 # **Predict:** will MLAE's error on held-out digits be near the error on training digits, twice as large, or
 # ten times?
 
 # %%
-prediction = "near"  # "near", "twice" or "ten times"
+prediction = None  # "near", "twice" or "ten times"
 
 # %%
 from companion.evaluation import evaluate
@@ -343,10 +353,11 @@ mlae = models[f"MLAE, β = {beta:g}"][0]
 held_out = evaluate(mlae, x_test[:300], labels_test[:300])
 seen = evaluate(mlae, x[:300], labels[:300])
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 ratio = held_out.reconstruction / seen.reconstruction
 answer = "near" if ratio < 1.5 else "twice" if ratio < 5 else "ten times"
-print(f"held-out over training error: {ratio:.1f}, so {answer}; you said {prediction}")
+print(f"held-out over training error: {ratio:.1f}, so {answer}", end="")
+print(told(prediction, "near", "twice", "ten times"))
 
 # %%
 means = torch.stack([x[labels[:, c] == 1].mean(0) for c in range(10)])
@@ -354,16 +365,14 @@ class_error = (x_test - means[labels_test.argmax(1)]).square().flatten(1).sum(1)
 print(f"error {held_out.reconstruction:.2f}; with the mean image of each class {class_error:.2f}")
 
 # %%
-few, told = x_test[:12], labels_test[:12]
+few, which = x_test[:12], labels_test[:12]
 with torch.no_grad():
-    rows = [few, *(m[0].decode(m[0].encode(few, told), told) for m in models.values())]
+    rows = [few, *(m[0].decode(m[0].encode(few, which), which) for m in models.values())]
 
 # %% mystnb={"image": {"alt": "Test digits in the top row, each model's reconstructions below."}}
-figure = plots.figure(size=(7.6, 2.4))
-ax = figure.subplots()
-plots.image_grid(ax, torch.cat(rows), 12, separators=[1, 2, 3])
-ax.set_yticks((shape[1] + 1) * (np.arange(4) + 0.5), ["test digits", *models], fontsize=8)
-show(figure, f"Twelve test digits of {data.name}, and reconstructions by {', '.join(models)}.")
+panel = draw.image_rows(torch.cat(rows), 12, [1, 2, 3], names=["test digits", *models])
+says = f"Twelve test digits of {data.name}, and reconstructions by {', '.join(models)}."
+show(Picture([panel], says, (7.6, 2.4)))
 
 # %% [markdown]
 # ## Are they digits?
@@ -416,10 +425,10 @@ for name, (samples, classes) in shown.items():
     )
 
 # %% mystnb={"image": {"alt": "Two samples of each class at temperature 1 by the three models."}}
-figure = plots.figure(1, 3, size=(6.4, 1.6))
-for ax, name in zip(figure.subplots(3, 1), models, strict=True):
-    plots.image_grid(ax, shown[f"{name}, T = 1"][0][:20], columns=10, title=name)
-show(figure, f"Two samples of each class at T = 1 by {', '.join(models)}.")
+twenty = torch.cat([shown[f"{name}, T = 1"][0][:20] for name in models])
+panel = draw.image_rows(twenty, 10, [2, 4], names=[*models], at=[1, 3, 5])
+says = f"Two samples of each class at T = 1 by {', '.join(models)}."
+show(Picture([panel], says, (6.4, 2.8)))
 
 # %% [markdown]
 # And their spectra, with the noise that each price stands for, and their codes:
@@ -448,20 +457,18 @@ learned = models["VAE, γ learned"][0].log_decoder_variance.exp().item()
 print(f"the learned γ went from {gamma:g} to {learned:.3g}")
 
 # %% mystnb={"image": {"alt": "Singular values of the three decoders on a logarithmic axis, with MLAE's noise scale."}}
-figure = plots.figure(size=(6.2, 3.6))
-ax = figure.subplots()
-plots.spectra(ax, {k: v.numpy() for k, v in spectra.items()}, digits.COLOURS, ())
-digits.noise_level(ax, beta)
+panel = draw.spectra(spectra, digits.COLOURS, marks=(digits.noise_level(beta),))
 words = [f"{k}: largest {v[0]:.2f}, smallest {v[-1]:.3f}" for k, v in spectra.items()]
-show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
+says = "Singular values of the decoders. " + "; ".join(words) + "."
+show(Picture([panel], says, (6.2, 3.6)))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import record
 
 record(test_reconstruction=held_out.reconstruction, test_nll=held_out.nll, learned_gamma=learned)
 record(code_w2=list(distances.values()), code_w2_chance=chance, num_test=len(x_test))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 shares = {name: share(*pair) for name, pair in shown.items()}
 record(recognised=list(shares.values()), shown=list(shares), classifier=features.accuracy)
 
@@ -470,27 +477,34 @@ record(recognised=list(shares.values()), shown=list(shares), classifier=features
 #
 # MLAE Table 6 changes one thing after another: residual layers around the code (ConvNet+), BatchNorm
 # (which couples the samples whose Jacobians the estimator takes to be independent), weight decay, β
-# growing by the epoch. We repeat it on the 8×8 digits, without conditions, at β = 10, and add K, the
-# wider channels of App. E.2, and the volume at x̂ instead of x (eq. 12).
+# growing by the epoch. We repeat it on the 8×8 digits, without conditions, at β = 10, and add K, the number of
+# *probes* (random vectors that estimate the gradient of MLAE's log-volume), the wider channels of App. E.2, and
+# the volume at x̂ instead of x (eq. 12).
 #
-# *β (epoch)*: App. E.4 increases the weight "from a factor 1 […] up to 10" over the epochs and names no
-# weight that the factor would multiply. We read the factor as β itself, which then ends where the other
-# rows stay; so does the preset. Fig. 9 supports it: there a larger β improves ConvNet's digits, and Table 6
-# has them worse with β (epoch). The last row, *10 β (epoch)*, shows the other reading, from 10 to 100.
-#
-# **Predict:** which change moves the samples most?
+# **Predict:** which of the two networks gains more when codes come from a mixture instead of $N(0, 1)$? Which
+# change moves the samples most, the panel asks.
 
 # %%
-prediction = "BatchNorm"  # "networks", "BatchNorm", "weight decay", "β (epoch)" or "K"
+prediction = None  # "ConvNet" or "ConvNet+"
 
 # %%
 from figures.explorables import ablation
 
 explore(ablation.EXPLORABLE)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 print(ablation.printed())
-print(f"features: {ablation.RUNS.about['features']}")
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+gap = {name: ablation.runs(name, "gap").mean() for name in ("ConvNet", "ConvNet+")}
+found = " and ".join(f"{value:.3f} on {name}" for name, value in gap.items())
+print(f"a mixture takes from the distance {found}{told(prediction, *gap)}")
+
+# %% [markdown]
+# *β (epoch)*: App. E.4 increases the weight "from a factor 1 […] up to 10" over the epochs and names no
+# weight that the factor would multiply. We read the factor as β itself, which then ends where the other
+# rows stay; so does the preset. Fig. 9 supports it: there a larger β improves ConvNet's digits, and Table 6
+# has them worse with β (epoch). The last row, *10 β (epoch)*, shows the other reading, from 10 to 100.
 
 # %%
 for name in ("β (epoch)", "10 β (epoch)"):
@@ -501,12 +515,12 @@ for name in ("β (epoch)", "10 β (epoch)"):
 base = ablation.runs("ConvNet+", "normal").mean()
 means = {name: ablation.runs(name, "normal").mean() for name in ablation.NAMES}
 most = max(means, key=lambda name: abs(np.log(means[name] / base)))
-print(f"furthest from ConvNet+ with normal codes: {most}; you predicted {prediction}")
+print(f"furthest from ConvNet+ with normal codes, by the mean: {most}")
 
 # %% [markdown]
 # The paper's columns (quoted) are FID on Inception features of MNIST, one training a row; ours a Fréchet
-# distance on the features of a small classifier of 8×8 digits, mean and standard deviation of three: compare
-# directions, not sizes. The classifier is an older one than that of the other tables here, so compare rows, not tables.
+# distance on the features of the classifier of 8×8 digits that judges all tables here, mean and standard deviation
+# of three: compare directions, not sizes.
 
 # %%
 plus, net = "ConvNet+", "ConvNet"
@@ -514,7 +528,7 @@ claim("mlae-tab6-plus-helps-normal", ablation.ratio(plus, net), ablation.RUNS)
 as_wide = ablation.ratio(f"{plus}, channels × 4", net)
 print(f"with as many channels as ConvNet instead of a quarter: {as_wide.round(2).tolist()}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 decay = f"{plus}, weight decay"
 claim("mlae-tab6-plus-closes-gap", ablation.ratio(plus, net, "gap"), ablation.RUNS)
 claim("mlae-tab6-bn-hurts", ablation.ratio(f"{plus}, BN", plus), ablation.RUNS)
@@ -522,7 +536,7 @@ claim("mlae-tab6-decay-helps", ablation.ratio(decay, plus), ablation.RUNS)
 claim("mlae-tab6-beta-by-epoch", ablation.ratio(f"{net}, β (epoch)", net), ablation.RUNS)
 claim("mlae-tab6-beta-and-decay", ablation.ratio(ablation.ROWS[0].name, decay), ablation.RUNS)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 gaps = [ablation.runs(row.name, "gap") for row in ablation.ROWS if row.paper]
 claim("mlae-tab6-gmm-helps", gaps, ablation.RUNS)
 claim("mlae-fig9-probes", ablation.ratio(f"{plus}, K = 2", plus), ablation.RUNS)

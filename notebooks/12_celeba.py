@@ -16,23 +16,23 @@
 # These are **synthetic** faces, no photographs; the ten factors are turn, nod, tilt, smile, eyes, width,
 # hair, tone, hue and light:
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import torch
 
 from companion.data.faces import FACTORS, LABEL, Faces
 from companion.lab.frame import show
-from figures import plots
+from companion.lab.picture import Picture
+from figures import draw
 
 # %%
 ways = torch.linspace(-1.8, 1.8, 7)
 one_by_one = torch.cat([ways[:, None] * unit for unit in torch.eye(len(FACTORS))])
 
 # %% mystnb={"image": {"alt": "Ten rows of seven synthetic faces; along each row one factor changes."}}
-figure = plots.figure(size=(4.2, 5.7))
-ax = figure.subplots()
-plots.image_grid(ax, Faces(32).render(one_by_one), columns=7, title=f"{LABEL}, drawn by a formula")
-ax.set(yticks=16 + 33 * torch.arange(10), yticklabels=FACTORS)
-show(figure, f"Seven {LABEL} in each row, along one of the factors {', '.join(FACTORS)}.")
+options = {"names": FACTORS, "title": f"{LABEL}, drawn by a formula"}
+panel = draw.image_rows(Faces(32).render(one_by_one), columns=7, **options)
+says = f"Seven {LABEL} in each row, along one of the factors {', '.join(FACTORS)}."
+show(Picture([panel], says, (4.2, 5.7)))
 
 # %% [markdown]
 # After this notebook you can
@@ -57,7 +57,7 @@ dataset = "auto"  # auto (by profile), synthetic-faces or celeba
 compared_by = "auto"  # auto (inception for photographs at full), classifier or inception
 directory = ""  # where runs leave checkpoints and from where they go on; at full, runs/12 if empty
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import PROFILES, between, device_name, folder, guard, seed_number
 
 guard(
@@ -72,10 +72,11 @@ guard(
 # Three models with the same networks (two hidden layers of 128, sixteen latent dimensions, six more than
 # needed) have been trained on synthetic faces of 24×24 pixels: MLAE at several β, a VAE at several fixed
 # γ, and a VAE that learns its γ. Every price that one of them pays for an error, another can pay too,
-# since β = 1/2γ. **Predict:** with β = 1/2γ, whose reconstructions will be sharper?
+# since β = 1/2γ. Whose reconstructions are sharper at one price, the panel asks. **Predict** here: the smaller
+# its γ, the better a VAE reconstructs. Do its samples, with codes from $N(0, 1)$, get better all the way too?
 
 # %%
-prediction = "the same"  # "MLAE", "VAE" or "the same"
+prediction = None  # "better", "worse" or "best between", as γ gets smaller
 
 # %%
 from companion.lab.widgets import explore
@@ -89,10 +90,17 @@ pairs = {
     for b in faces.BETAS
 }
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 for b, (mlae, vae) in pairs.items():
     print(f"β = {b:<5g} error: MLAE {mlae.error:6.2f}, VAE with γ = {0.5 / b:<6g} {vae.error:6.2f}")
-print(f"you predicted: {prediction}")
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
+
+apart = {0.5 / b: vae.normal for b, (_, vae) in pairs.items()}
+found = ", ".join(f"{distance:.1f} at γ = {g:g}" for g, distance in apart.items())
+print(f"Fréchet distance of the VAE's samples: {found}", end="")
+print(told(prediction, "better", "worse", "best between"))
 
 # %% [markdown]
 # A VAE decodes a *random* code, and the less a direction says about the picture, the more noise it is
@@ -101,23 +109,27 @@ print(f"you predicted: {prediction}")
 # dimensions stay in use at every β; what it does not need for faces it spends on pixel noise. At a large
 # β and a small γ that difference vanishes: both approach a plain autoencoder.
 #
-# What does it cost when we sample? Here over all β and γ, with three trainings each:
+# What does it cost when we sample? A *Fréchet distance* (more on it below) says how far samples are from test
+# faces. Here over all β and γ, with three trainings each:
 
-# %% mystnb={"image": {"alt": "Left: reconstruction error against the price of an error for MLAE and VAE. Right: Fréchet distance of samples with standard normal and mixture codes."}}
-figure, words = faces.trade_off()
-show(figure, words)
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Left: reconstruction error against the price of an error for MLAE and VAE. Right: Fréchet distance of samples with standard normal and mixture codes."}}
+show(faces.trade_off())
 
 # %% [markdown]
 # ## The objectives, side by side
 #
-# MLAE's loss (eq. 20) of one image, with $K$ probes, and the VAE's (2SVAE eq. 2):
+# MLAE's loss (eq. 20) of one image, with $K$ *probes* $v_k$ (random vectors that estimate a trace; sg stops the
+# gradient), and the VAE's (2SVAE eq. 2):
 #
 # $$
-# \tfrac12\lVert z\rVert^2 + \tfrac d2\log 2\pi
-#   - \tfrac1K\textstyle\sum_k v_k^\top f'(x)\,\mathrm{sg}[g'(z)v_k] + \beta\lVert\hat x - x\rVert^2,
-# \qquad
-# \mathbb E_q\frac{\lVert\hat x - x\rVert^2}{2\gamma} + \tfrac D2\log2\pi\gamma
-#   + \mathrm{KL}(q(z\mid x)\,\Vert\,p(z)).
+# \tfrac12\lVert z\rVert^2 + \tfrac d2\log 2\pi -
+#   \tfrac1K\textstyle\sum_k v_k^\top f'(x)\,\mathrm{sg}[g'(z)v_k] +
+#   \beta\lVert\hat x - x\rVert^2,
+# $$
+#
+# $$
+# \mathbb E_q\frac{\lVert\hat x - x\rVert^2}{2\gamma} + \tfrac D2\log2\pi\gamma +
+#   \mathrm{KL}(q(z\mid x)\,\Vert\,p(z)).
 # $$
 #
 # We check both, and the common price, on a few faces, with the networks of the slider's models:
@@ -267,15 +279,20 @@ for number, (name, make) in enumerate(makers.items()):
             load_weights(model, where / "best.pt")
         models[name].append(model.cpu().eval())
 
+# %%
+from companion.lab.marks import Line
+from companion.lab.picture import Axis, Panel
+
+errors = [
+    Line(*log.curve("valid_reconstruction"), colour, label=name)
+    for (name, log), colour in zip(logs.items(), faces.COLOURS, strict=True)
+]
+
 # %% mystnb={"image": {"alt": "Validation reconstruction error of the three models over the epochs."}}
-figure = plots.figure(size=(5.2, 3.0))
-ax = figure.subplots()
-for (name, log), colour in zip(logs.items(), faces.COLOURS, strict=True):
-    plots.learning_curve(ax, log.curve("valid_reconstruction"), name, colour)
-ax.set(yscale="log", ylabel="mean ‖x̂ − x‖² (validation)")
-ax.legend(frameon=False, fontsize=8)
+panel = Panel(errors, Axis("epoch"), Axis("mean ‖x̂ − x‖² (validation)", "log"))
 last = [log.column("valid_reconstruction")[-1] for log in logs.values()]
-show(figure, "Final validation error: " + ", ".join(f"{v:.2f}" for v in last))
+says = "Final validation error: " + ", ".join(f"{v:.2f}" for v in last)
+show(Picture([panel], says, (5.2, 3.0)))
 
 # %%
 first = {name: several[0] for name, several in models.items()}
@@ -295,12 +312,10 @@ with torch.no_grad():
     rows += [m.decode(m.encode(x_test[:columns] - shift)) + shift for m in first.values()]
 
 # %% mystnb={"image": {"alt": "Test faces in the top row, each model's reconstructions below."}}
-figure = plots.figure(size=(7.6, 3.7))
-ax = figure.subplots()
-plots.image_grid(ax, torch.cat(rows), columns, data.name, [1, 2, 3])
-middle = (shape[1] + 1) * (torch.arange(4) + 0.5)
-ax.set_yticks(middle, ["test faces", *first], fontsize=8)
-show(figure, f"{columns} test faces of {data.name}, and reconstructions by {', '.join(first)}.")
+options = {"names": ["test faces", *first], "title": data.name}
+panel = draw.image_rows(torch.cat(rows), columns, [1, 2, 3], **options)
+says = f"{columns} test faces of {data.name}, and reconstructions by {', '.join(first)}."
+show(Picture([panel], says, (7.6, 3.7)))
 
 
 # %% [markdown]
@@ -323,7 +338,7 @@ from companion.evaluation.generation import codes_of
 from companion.latents import fit_latents
 
 
-def draw(model, kind):
+def sampled(model, kind):
     generator = torch.Generator().manual_seed(seed)
     sample = model.draw_codes
     if kind != "standard":
@@ -333,16 +348,16 @@ def draw(model, kind):
 
 # %%
 kinds = ("standard", "gaussian", "mixture")
-samples = {name: {kind: draw(m, kind) for kind in kinds} for name, m in first.items()}
+samples = {name: {kind: sampled(m, kind) for kind in kinds} for name, m in first.items()}
 
 # %% mystnb={"image": {"alt": "Samples of the three models with codes from a standard normal, a full Gaussian and a mixture."}}
-figure = plots.figure(3, size=(2.9, 3.1))
-for ax, (name, found) in zip(figure.subplots(1, 3), samples.items(), strict=True):
-    grid = torch.cat([found[kind][:12] for kind in kinds])
-    plots.image_grid(ax, grid, 6, name, [2, 4])
-    ax.title.set_fontsize(9)
-    ax.set_yticks((shape[1] + 1) * torch.tensor([1.0, 3.0, 5.0]), kinds, rotation=90, va="center")
-show(figure, f"Twelve samples of each of {', '.join(samples)}, with {', '.join(kinds)} codes.")
+panels = []
+for name, found in samples.items():
+    twelve = torch.cat([found[kind][:12] for kind in kinds])
+    options = {"names": kinds, "at": [1, 3, 5], "title": name}
+    panels.append(draw.image_rows(twelve, 6, [2, 4], **options))
+says = f"Twelve samples of each of {', '.join(samples)}, with {', '.join(kinds)} codes."
+show(Picture(panels, says, (9.6, 3.1)))
 
 # %% [markdown]
 # ### How near are they to faces?
@@ -394,7 +409,7 @@ print(f"as many as of each kind below: {chance:.2f}; no model need be below it")
 table = {}
 for name, several in models.items():
     for kind in kinds:
-        runs_of = [samples[name][kind], *(draw(m, kind) for m in several[1:])]
+        runs_of = [samples[name][kind], *(sampled(m, kind) for m in several[1:])]
         table[name, kind] = [distance(s).value for s in runs_of]
     rec = [in_parts(lambda z, m=m: m.decode(m.encode(z)), x_test - shift) + shift for m in several]
     table[name, "rec"] = [distance(s).value for s in rec]
@@ -445,7 +460,7 @@ for name in models:
 # Three directions can be tested here: a mixture helps MLAE, with a mixture MLAE is ahead of the VAE, and a
 # learned γ *alone* makes samples worse. Each over the lattice's three trainings:
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim, record
 
 # %%
@@ -462,7 +477,7 @@ for what, ratio in {
 }.items():
     print(f"{what}: {ratio.min():.2f} to {ratio.max():.2f}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("mlae-tab2-gmm-helps", gain, faces.RUNS)
 claim("mlae-tab2-ahead-with-gmm", ahead, faces.RUNS)
 claim("2svae-tab1-learned-alone", worse, faces.RUNS)
@@ -481,7 +496,7 @@ claim("2svae-tab1-learned-alone", worse, faces.RUNS)
 # The synthetic faces are $x = r(f)$ with ten standard normal factors, and the derivative of $r$ is known. Its
 # singular values are the truth that CelebA cannot offer. Beside them those of the decoders:
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion import jacobians
 from companion.evaluation import decoder_spectrum
 
@@ -499,12 +514,12 @@ if synthetic:
     truth = true_values.mean(0).numpy()
 
 # %% mystnb={"image": {"alt": "Singular values of three decoders on a logarithmic axis, with those of the true map for ten dimensions."}}
-figure = plots.figure(size=(6.2, 3.6))
-plots.spectra(figure.subplots(), means, faces.COLOURS, truth)
+panel = draw.spectra(means, faces.COLOURS, truth)
 words = [f"{name}: largest {m[0]:.2f}, smallest {m[-1]:.3f}" for name, m in means.items()]
-show(figure, "Singular values of the decoders. " + "; ".join(words) + ".")
+says = "Singular values of the decoders. " + "; ".join(words) + "."
+show(Picture([panel], says, (6.2, 3.6)))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.evaluation import active_dimensions, variance_spectrum
 
 # %%
@@ -515,7 +530,7 @@ for name, several in models.items():
         counts[name] = [active_dimensions(values) for values in spectrum]
         print(f"{name}: {counts[name]} of {latent} posterior variances are below one half")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.provenance import made
 
 # %%
@@ -533,16 +548,26 @@ if synthetic:
 
 # %% [markdown]
 # A count needs a threshold, a step does not: a model that had found a manifold of ten dimensions would show
-# its largest step after the tenth singular value. Over all β and γ:
-
-# %% mystnb={"image": {"alt": "Left: singular values of all models. Right: how many singular values come before the largest step, against the price of an error."}}
-figure, words = faces.spectra_figure()
-show(figure, words)
+# its largest step after the tenth singular value. **Predict:** which of them does, MLAE at some β, a VAE at some γ
+# that is set, or the VAE that learns its γ? Or none?
 
 # %%
+prediction = None  # "MLAE", "VAE", "VAE, γ learned" or "none"
+
+# %% [markdown]
+# Over all β and γ:
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true} mystnb={"image": {"alt": "Left: singular values of all models. Right: how many singular values come before the largest step, against the price of an error."}}
+show(faces.all_spectra())
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 steps = faces.curves("step")
 for name, values in steps.items():
     print(f"{name:8} values before the largest step, each run: {values.tolist()}")
+print(f"the true dimension is {len(FACTORS)}", end="")
+print(told(prediction, "MLAE", "VAE", "VAE, γ learned", "none"))
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(largest_step_learned=steps["learned"].astype(float))
 
 # %% [markdown]
@@ -571,14 +596,10 @@ with torch.no_grad():
     walks.append(mlae.decode(way) + shift)
 
 # %% mystnb={"image": {"alt": "Four rows of faces along singular directions and one row between two faces."}}
-figure = plots.figure(size=(7.4, 4.6))
-ax = figure.subplots()
-plots.image_grid(ax, torch.cat(walks), 9, data.name, [4])
 ticks = [*(f"direction {i}" for i in range(1, 5)), "between two"]
-ax.set_yticks((shape[1] + 1) * (torch.arange(5) + 0.5), ticks, fontsize=8)
-show(
-    figure, "Four walks of ±2 along singular directions of the decoder, and one between two faces."
-)
+panel = draw.image_rows(torch.cat(walks), 9, [4], names=ticks, title=data.name)
+says = "Four walks of ±2 along singular directions of the decoder, and one between two faces."
+show(Picture([panel], says, (7.4, 4.6)))
 
 # %% [markdown]
 # With known factors we can ask *what* each walk changed. The network's answer, as the range of each factor
@@ -592,11 +613,11 @@ if synthetic and compared_by == "classifier":
         largest = span.argsort(descending=True)[:4].tolist()
         print(f"{name:12} " + ", ".join(f"{FACTORS[i]} {span[i]:.2f}" for i in largest))
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 short = dict(zip(makers, ("mlae", "vae", "vae_learned"), strict=True))
 record(**{f"frechet_{short[name]}_{kind}": v for (name, kind), v in table.items()})
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(frechet_chance=chance, learned_gamma=learned_gamma, singular_values_above_noise=above)
 record(**{f"spectrum_{short[name]}": m.round(4).tolist() for name, m in means.items()})
 

@@ -13,14 +13,14 @@
 # data, with codes drawn in another way. What remains when everybody gets the same digits, the same
 # networks, the same number of steps and of latents?
 #
-# Here are nine of the nineteen contenders, before a word about them:
+# Here are samples of nine of the contenders, a row each, with codes from the model's own prior and without a
+# word about them. Which row would you trust? Which is the plain autoencoder, which the flow?
 
-# %%
+# %% mystnb={"image": {"alt": "Nine numbered rows of samples of 8×8 digits, from nine models that are not named."}}
 from companion.lab.frame import show
 from figures.explorables import benchmark
 
-# %% mystnb={"image": {"alt": "Samples of nine models of 8×8 digits with two ways to draw codes, and their Fréchet distances."}}
-show(*benchmark.EXPLORABLE.render(0, beta=10.0, gamma=0.05))
+show(benchmark.unnamed())
 
 # %% [markdown]
 # After this notebook you can
@@ -49,7 +49,7 @@ runs = (
 compared_by = "classifier"  # or inception, the papers' network, if its file of weights is there
 test_files_only = False  # split MNIST's 10,000 test images when the training files are not there
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.parameters import (
     PROFILES,
     between,
@@ -74,7 +74,9 @@ guard(
 # All have an encoder and a decoder of two hidden layers of 128 and eight latents, and take the same
 # thousand steps on 1,297 real digits with fresh noise. In eight of them an error has a price that we set;
 # the others keep a fixed one, set it themselves, or have none. Their other options are middle values of
-# the papers' searches, not tuned here.
+# the papers' searches, not tuned here. (*InjFlow ln* and *InjFlow*, relaxed flows, measure the decoder's stretch
+# $r = \lVert Jv\rVert/\lVert v\rVert$ in a random direction $v$ and pay $d\log r$ in RIF eq. 9, $r^2d/2\lambda$ in
+# eq. 10; see notebook 07.)
 
 # %%
 from figures.explorables.compared_models import COMPARED
@@ -109,17 +111,21 @@ print(f"500 other real digits have a distance of {floor:.1f}: no sample need be 
 # ## Predict, then move
 #
 # With β = 1/2γ every model pays the same for an error. **Predict:** with codes from its own prior, is
-# MLAE ahead of the VAE, behind it, or level? And where is the plain autoencoder?
+# MLAE ahead of the VAE, behind it, or level? About the plain autoencoder the panel asks.
 
 # %%
-prediction = "ahead"  # "ahead", "behind" or "level"
+prediction = None  # "ahead", "behind" or "level"
 
 # %%
 from companion.lab.widgets import explore
 
 explore(benchmark.EXPLORABLE, beta=beta, gamma=gamma)
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+for row, key in enumerate(benchmark.mixed_up(), start=1):
+    print(f"row {row} of the first picture: {benchmark.caption(key)}")
+
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
 mlae, vae, ae = (benchmark.key_at(name, beta, gamma) for name in ("mlae", "vae", "ae"))
 for key in (mlae, vae, ae):
     shown = {c: benchmark.spread(key, c) for c in ("own", "mixture", "rec")}
@@ -127,16 +133,18 @@ for key in (mlae, vae, ae):
         f"{benchmark.caption(key):15} N {shown['own']}, GMM {shown['mixture']}, Rec {shown['rec']}"
     )
 
-# %%
+# %% tags=["hide-output"] jupyter={"outputs_hidden": true}
+from companion.lab.prediction import told
+
 gap = benchmark.runs(vae, "own") - benchmark.runs(mlae, "own")
-print(f"VAE minus MLAE with N, each training: {gap.round(1).tolist()}; you said {prediction}")
+print(f"VAE minus MLAE with N, each training: {gap.round(1).tolist()}", end="")
+print(told(prediction, "ahead", "behind", "level"))
 
 # %% [markdown]
 # Whose price was right? Here are five models over all of them:
 
 # %% mystnb={"image": {"alt": "Reconstruction error and Fréchet distances of five models against the price of an error."}}
-figure, words = benchmark.over_weights()
-show(figure, words)
+show(benchmark.over_weights())
 
 # %% [markdown]
 # Both ends are dull. Where an error costs nothing (left) a VAE gives its codes up: each picture becomes
@@ -160,7 +168,8 @@ for key in (mlae, benchmark.key_at("rectangular", beta, gamma)):
 # ## The table
 #
 # Means ± standard deviations over trainings (weights, order of data and noise differ; the digits and the
-# judge do not). The likelihood is of digits with the training noise.
+# judge do not). The negative log-likelihood (NLL) is of digits with the training noise, in nats, the unit of
+# natural logarithms.
 
 # %%
 print(benchmark.table(beta, gamma))
@@ -192,8 +201,7 @@ for kind, labels in kinds.items():
 # Left of the dashed line the fitted density is the better place to draw codes from.
 
 # %% mystnb={"image": {"alt": "For each model the Fréchet distance with three fitted samplers, divided by that with its own prior."}}
-figure, words = benchmark.gains(beta, gamma)
-show(figure, words)
+show(benchmark.gains(beta, gamma))
 
 # %% [markdown]
 # A mixture helps nearly everybody, and most those whose codes were never asked to look normal. It cannot
@@ -206,8 +214,7 @@ show(figure, words)
 # ## What does it cost?
 
 # %% mystnb={"image": {"alt": "Fréchet distance of each model against the time of one training step."}}
-figure, words = benchmark.against_cost(beta, gamma)
-show(figure, words)
+show(benchmark.against_cost(beta, gamma))
 
 # %% [markdown]
 # A density that is fitted after training costs no step at all. So among samples, the bargain is the plain
@@ -434,7 +441,7 @@ print("; ".join(f"{n:,} of each kind against {m:,} test images" for n, m in coun
 # %% mystnb={"image": {"alt": "Fréchet distances of MNIST samples of three models, by where codes come from, with the range of three trainings."}}
 from figures.explorables import mnist
 
-show(*mnist.short_picture())
+show(mnist.short_picture())
 
 # %%
 normal, gmm = mnist.SHORT.runs("N"), mnist.SHORT.runs("GMM(10)")
@@ -451,7 +458,7 @@ print(f"MLAE over autoencoder, N: {(mlae_n / ae_n).round(2).tolist()}")
 print(f"MLAE over VAE, N: {(mlae_n / vae_n).round(2).tolist()}")
 print(f"GMM over N, all nine trainings: {helped.round(2).tolist()}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from companion.lab.claims import claim, record
 
 claim("mlae-tab5-mnist-ahead-of-autoencoder", mlae_n / ae_n, mnist.SHORT)
@@ -471,7 +478,7 @@ claim("mlae-tab5-mnist-gmm-helps", helped, mnist.SHORT)
 # each model has a judge of its own, trained on the same digits (*real* says how much that moves a distance).
 
 # %% mystnb={"image": {"alt": "Samples of MLAE, a VAE and an autoencoder trained on all of MNIST, and their Fréchet distances by where codes come from."}}
-show(*mnist.paper_picture())
+show(mnist.paper_picture())
 
 # %%
 paper = mnist.PAPER
@@ -490,7 +497,7 @@ print(f"weights: {about_gpu.get('weights', 'the last, the rate halved by the tra
 # %% [markdown]
 # The minutes are of training. In this record MLAE trained alone on the GPU, the other two side by side.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 normal, mixed = (np.stack([*paper.runs(c).values()]) for c in ("N", "GMM(10)"))
 claim("mlae-tab5-resnet-ahead-of-autoencoder", normal[0] / normal[2], mnist.PAPER)
 claim("mlae-tab5-resnet-level-with-vae", normal[0] / normal[1], mnist.PAPER)
@@ -558,27 +565,27 @@ claim("mlae-tab5-resnet-gmm-helps", mixed / normal, mnist.PAPER)
 # training by training, with codes from the model's own prior unless it says otherwise, and always at the
 # prices that the claim names.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 N, mixture = (lambda key: benchmark.runs(key, "own")), (lambda key: benchmark.runs(key, "mixture"))
 claim("mlae-tab5-ahead-of-autoencoder", N("mlae 10") / N("ae"), benchmark.RUNS)
 claim("mlae-tab5-beside-beta-vae", N("mlae 10") / N("vae 0.05"), benchmark.RUNS)
 claim("mlae-tab5-vamp-worse", N("vamp") / N("vae 0.05"), benchmark.RUNS)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 helps = [mixture(key) / N(key) for key in benchmark.keys_of("mlae")]
 claim("mlae-fig9-mixture", helps, benchmark.RUNS)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 ours = [mixture(f"relaxed {weight}") for weight in (10, 100, 1000)]
 fixed = [mixture(f"scale {weight}") for weight in (10, 100, 1000)]
 over_plain = [one / mixture("ae") for one in ours]
 over_fixed = [one / other for one, other in zip(ours, fixed, strict=True)]
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 claim("rif-table1-log-beats-autoencoder", over_plain, benchmark.RUNS)
 claim("rif-table1-log-beats-scale", over_fixed, benchmark.RUNS)
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 quoted = ("vae 0.05", "ae", "rae", "sn", "cae", "relaxed 100", "scale 100")
 fitted = {key: mixture(key) / benchmark.runs(key, "gaussian") for key in quoted}
 claim("rif-table1-mixture", list(fitted.values()), benchmark.RUNS)
@@ -594,7 +601,7 @@ claim("2svae-tab1-second-stage-digits", second["learned"] / N("learned"), benchm
 ratio = second["ae"] / second["learned"]
 print(f"a second stage on the autoencoder over that on the VAE: {ratio.round(2).tolist()}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 rec = benchmark.runs("relaxed 100", "rec") / benchmark.runs("ae", "rec")
 claim("rif-table1-reconstructions", rec, benchmark.RUNS)
 
@@ -606,7 +613,7 @@ for sampler in (*compared_models.SAMPLERS, "rec"):
     shown = [f"{benchmark.caption(k)} ({benchmark.spread(k, sampler)})" for k in ranked[:3]]
     print(f"{benchmark.COLUMNS[sampler]:14} {'; '.join(shown)}")
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 record(real=floor, accuracy=about["accuracy"], trainings=trainings)
 
 # %% [markdown]
@@ -640,7 +647,7 @@ record(real=floor, accuracy=about["accuracy"], trainings=trainings)
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 sizes = {one.label: benchmark.cost(name, "parameters") for name, one in COMPARED.items()}
 print(f"VAE minus AE: {sizes['VAE'] - sizes['AE']:,.0f} of {sizes['AE']:,.0f} numbers")
 
@@ -656,7 +663,7 @@ print(f"VAE minus AE: {sizes['VAE'] - sizes['AE']:,.0f} of {sizes['AE']:,.0f} nu
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 difference = mixture("mlae 10") - benchmark.runs("mlae 10", "gaussian")
 error = difference.std(ddof=1) / len(difference) ** 0.5
 print(f"GMM minus Gaussian, MLAE at β = 10: {difference.mean():.1f} ± {error:.1f} (standard error)")
@@ -671,7 +678,7 @@ print(f"GMM minus Gaussian, MLAE at β = 10: {difference.mean():.1f} ± {error:.
 #
 # </details>
 
-# %%
+# %% tags=["hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true}
 for name in ("mlae", "vae"):
     ranked = sorted(benchmark.keys_of(name), key=lambda k: N(k).mean())
     print(f"best with N: {benchmark.caption(ranked[0])}, then {benchmark.caption(ranked[1])}")

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import judge
+from helpers import alike, judge
 
 from companion.lab import claims
+from companion.lab.panel import points, unpack
 from companion.lab.verdicts import EVIDENCE, registry
+from figures.explorables import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
 CHAPTERS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
-OURS = "explorable.js", "explorable.css", "lattice.js"
+OURS = "values.js", "picture.js", "panel.js", "page.js", "panel.css"
 EXPLORABLE = "application/vnd.companion.explorable+json"
 PLOTLY = "application/vnd.plotly.v1+json"
 
@@ -88,7 +90,7 @@ def test_every_notebook_is_a_chapter_with_its_pictures(book):
         outputs = [o.data for c in made.cells for o in c.get("outputs", ()) if "data" in o]
         shown = [image for image in page.all("img") if "logo" not in image.get("class", "")]
         assert len(shown) == sum("image/png" in data for data in outputs)
-        panels = [f for f in page.all("figure") if f.get("class") == "explorable"]
+        panels = [f for f in page.all("figure") if f.get("class") == "companion-panel"]
         assert len(panels) == sum(EXPLORABLE in data for data in outputs)
 
 
@@ -99,6 +101,8 @@ def test_no_kernel_ran(book, tmp):
 def test_pictures_have_the_words_that_came_with_them(book):
     for name, page in pages(book).items():
         for image in page.all("img"):
+            if "_static/thumbs/" in image["src"]:  # in a link that says the chapter's name
+                continue
             assert len(image.get("alt", "")) > 10, f"{name}: {image}"
     for name in CHAPTERS:
         made = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
@@ -115,7 +119,7 @@ def test_nothing_is_fetched_from_a_network(book):
         assert "@import" not in page.text and "cdn" not in page.text.lower(), name
         assert not re.search(r"fetch\(\s*[\"'`]http", page.text), name
     for path in [p for p in book.rglob("*") if p.name in OURS]:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")  # a name only
         assert not re.search(r"https?://|@import|fetch\(|XMLHttpRequest|import\(", text), path.name
     for path in (book / "_static").glob("**/*.css"):
         found = re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//\S+", path.read_text("utf-8"))
@@ -131,13 +135,13 @@ def test_the_files_that_pages_load_exist(book):
             assert (folder / url.partition("?")[0]).exists(), f"{name}: {url}"
 
 
-def test_the_map_links_exactly_the_chapters_that_exist(book):
+def test_the_landing_page_has_a_slider_and_a_card_for_each_chapter(book):
+    page = Page(book / "index.html")
+    links = [tag["href"] for tag in page.all("a") if tag.get("href", "").startswith("notebooks/")]
+    assert {f"notebooks/{name}.html" for name in CHAPTERS} <= set(links)
+    assert [tag["data-name"] for tag in page.all("figure") if "data-name" in tag] == ["sinusoid"]
     text = (book / "index.html").read_text("utf-8")
-    rows = re.findall(r"<tr[^>]*><td><p>(\d\d)</p></td>\s*<td><p>(.*?)</p></td>", text, re.DOTALL)
-    assert [number for number, _ in rows] == [f"{n:02}" for n in range(14)]
-    linked = {number for number, title in rows if "<a " in title}
-    assert linked == {name[:2] for name in CHAPTERS}
-    assert all(("planned" in title) == (number not in linked) for number, title in rows)
+    assert text.count("min · ") == len(CHAPTERS) and "planned" not in text.lower()
 
 
 def test_the_reproduction_table_holds_what_the_notebooks_measured(book):
@@ -166,39 +170,39 @@ def test_what_turns_in_jupyterlab_turns_on_the_page(book):
             assert script.read_text("utf-8").startswith(f'Plotly.newPlot("{id}", [')
 
 
+def store(path):
+    """The pictures of an explorable by the positions of its sliders, as the page unpacks them."""
+    text = path.read_text("utf-8")
+    return unpack(json.loads(re.search(r"\] = (\{.*\});", text, re.DOTALL)[1]))
+
+
 def test_every_slider_position_has_a_picture_and_words(book):
-    for script in (book / "_static" / "explorables").glob("*/lattice.js"):
-        lattice = json.loads(re.search(r"\] = (\{.*\});", script.read_text("utf-8"), re.DOTALL)[1])
-        sizes = [len(control["texts"]) for control in lattice["controls"]]
-        positions = {"-".join(map(str, at)) for at in grid(sizes)}
-        assert set(lattice["alt"]) == positions
-        assert {path.stem for path in script.parent.glob("*.png")} == positions
-        assert len(set(lattice["alt"].values())) > len(positions) / 2
+    shown = sorted((book / "_static" / "explorables").glob("*.js"))
+    assert {path.stem for path in shown} == set(BY_NAME)
+    for path in shown:
+        pictures = store(path)
+        assert set(pictures) == set(points(BY_NAME[path.stem]))
+        assert len({picture["says"] for picture in pictures.values()}) > len(pictures) / 2
 
 
-def grid(sizes):
-    return [()] if not sizes else [(*a, b) for a in grid(sizes[:-1]) for b in range(sizes[-1])]
-
-
-def test_the_panel_shows_what_the_explorable_renders():
-    """The picture on the page is the picture of the widget, but for its palette."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    from companion.lab.frame import png
-    from figures.explorables import BY_NAME
-
+def test_the_page_shows_what_the_explorable_renders(book):
+    """The numbers on the page, those of the panel in JupyterLab and those in print are the same."""
     for name, explorable in BY_NAME.items():
-        path = BOOK / "_static" / "explorables" / name / "0-0-0.png"
-        if not path.exists():
-            continue
-        first = {key: control.values[0] for key, control in explorable.controls.items()}
-        figure, _ = explorable.render(0, **first)
-        live = Image.open(io.BytesIO(png(figure))).convert("RGB")
-        away = np.abs(np.asarray(live, float) - np.asarray(Image.open(path).convert("RGB"), float))
-        assert away.mean() < 2
+        pictures = store(book / "_static" / "explorables" / f"{name}.js")
+        for at in (next(iter(pictures)), list(pictures)[-1]):
+            seed, values = points(explorable)[at]
+            now = json.loads(json.dumps(explorable.render(seed, **values).data()))
+            assert alike(now["says"], pictures[at]["says"])
+            marks = [[m["kind"] for p in c for m in p["marks"]] for c in now["columns"]]
+            assert marks == [
+                [m["kind"] for p in c for m in p["marks"]] for c in pictures[at]["columns"]
+            ]
+
+
+def test_all_pictures_weigh_little(book):
+    """DESIGN §8: numbers, not pictures; 8 MB for all explorables."""
+    sizes = [path.stat().st_size for path in (book / "_static" / "explorables").glob("*.js")]
+    assert sum(sizes) < 8e6
 
 
 @pytest.mark.parametrize("harm", ["other code", "no outputs"])
@@ -223,19 +227,23 @@ def test_a_stale_notebook_stops_the_build(tmp_path, harm):
 # In a browser
 
 
+PANEL = "figure.companion-panel"
 MEASURE = """() => {
   window.times = [];
-  const picture = document.querySelector("figure.explorable img");
-  document.addEventListener("input", (event) => {
-    const began = event.timeStamp;
-    picture.addEventListener("load", () => picture.decode().then(() =>
-      window.times.push(performance.now() - began)), { once: true });
-  }, true);
+  const picture = document.querySelector("figure.companion-panel .companion-picture");
+  let began = null;
+  document.addEventListener("input", (event) => (began ??= event.timeStamp), true);
+  new MutationObserver(() => requestAnimationFrame(() => {
+    if (began !== null) window.times.push(performance.now() - began);
+    began = null;
+  })).observe(picture, { childList: true });
 }"""
 STATE = """() => {
-  const figure = document.querySelector("figure.explorable");
-  const { src, alt, naturalWidth } = figure.querySelector("img");
-  return [src, alt, figure.querySelector("figcaption p").textContent, naturalWidth];
+  const figure = document.querySelector("figure.companion-panel");
+  const picture = figure.querySelector(".companion-picture");
+  const { width, height } = picture.getBoundingClientRect();
+  const caption = figure.querySelector("p[aria-live]").textContent;
+  return [picture.innerHTML, picture.getAttribute("aria-label"), caption, width * height];
 }"""
 
 
@@ -248,6 +256,9 @@ def opened(book, browser):
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(error))
     page.goto((book / "notebooks" / "02_noisy_sinusoid.html").as_uri())
+    page.locator(PANEL).scroll_into_view_if_needed()
+    page.locator(f"{PANEL}[data-loaded]").wait_for()
+    page.get_by_role("button", name="just show me").first.click()
     yield page
     assert not asked and not errors
     context.close()
@@ -278,13 +289,81 @@ def test_the_slider_answers_to_the_keyboard(opened):
 
 @pytest.mark.browser
 def test_presets_seeds_and_noise_move_the_picture(opened):
-    before = opened.evaluate(STATE)
+    from playwright.sync_api import expect  # here: most tests need no browser
+
+    words = opened.locator(f"{PANEL} p[aria-live]")
     opened.get_by_role("button", name=re.compile("likelihood alone")).click()
-    assert "β = 0.01," in opened.evaluate(STATE)[1] != before[1]
+    expect(words).to_contain_text("β = 0.01,")
+    before = opened.evaluate(STATE)
     opened.get_by_label("seed").press("End")
-    assert opened.evaluate(STATE)[0].endswith("-4.png")
-    opened.get_by_label(re.compile("noise")).press("End")
-    assert "σ = 0.3" in opened.evaluate(STATE)[2]
+    opened.wait_for_function(f"({STATE})()[0] !== {json.dumps(before[0])}")
+    opened.get_by_role("slider", name=re.compile("noise")).press("End")
+    expect(words).to_contain_text("σ = 0.3")
+
+
+@pytest.mark.browser
+def test_sliders_wait_for_a_prediction_which_is_kept(book, browser):
+    """Predict, commit, move: nothing that answers is shown before."""
+    from playwright.sync_api import expect
+
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    address = (book / "notebooks" / "02_noisy_sinusoid.html").as_uri()
+    page.goto(address)
+    panel = page.locator(PANEL).first
+    slider = panel.get_by_role("slider", name=re.compile("^β"))
+    expect(slider).to_be_disabled()
+    assert panel.locator("svg.companion-plot").count() == 1
+    assert panel.locator("p[aria-live]").inner_text() == ""
+    panel.get_by_label("where along the curve").check()
+    panel.get_by_role("button", name="this is my prediction").click()
+    expect(slider).to_be_enabled()
+    expect(slider).to_be_focused()
+    expect(panel.locator("p[role=status]").first).to_contain_text("It is otherwise. At β = 0.01")
+    assert panel.locator("svg.companion-plot").count() == 2
+    page.goto(address)
+    expect(slider).to_be_enabled()
+    assert panel.get_by_label("where along the curve").is_checked()
+    context.close()
+
+
+@pytest.mark.browser
+def test_values_are_told_and_numbers_stand_behind(opened):
+    from playwright.sync_api import expect
+
+    box = opened.locator(f"{PANEL} .companion-shell svg").first.bounding_box()
+    opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(opened.locator(f"{PANEL} .companion-tip").first).to_contain_text("x₁: ")
+    opened.get_by_text("the numbers").click()
+    assert opened.locator(f"{PANEL} .companion-numbers tbody tr").count() > 100
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_a_panel_fits_and_its_letters_can_be_read(book, browser, screenshot, width, theme):
+    context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.goto((book / "notebooks" / "02_noisy_sinusoid.html").as_uri())
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    page.locator(PANEL).scroll_into_view_if_needed()
+    page.locator(f"{PANEL}[data-loaded]").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    fits = """all => all.every((one) => one.getBoundingClientRect().right <=
+      document.querySelector("figure.companion-panel").getBoundingClientRect().right)"""
+    assert page.locator(f"{PANEL} svg text").evaluate_all(fits)
+    sizes = "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize))"
+    assert min(page.locator(f"{PANEL} svg text").evaluate_all(sizes)) >= 11
+    hit = """all => all.filter((one) => one.offsetParent).map((one) =>
+      (one.closest("label") ?? one).getBoundingClientRect().height)"""
+    assert min(page.locator(f"{PANEL} :is(button, input, summary)").evaluate_all(hit)) >= 44
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context=PANEL).response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not serious, [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in serious]
+    screenshot(page, f"page-02-{width}-{theme}")
+    context.close()
 
 
 @pytest.mark.browser
@@ -300,9 +379,9 @@ def test_without_scripts_a_picture_with_words_is_left(book, browser):
     context = browser.new_context(offline=True, java_script_enabled=False)
     page = context.new_page()
     page.goto((book / "notebooks" / "02_noisy_sinusoid.html").as_uri())
-    picture = page.locator("figure.explorable img")
+    picture = page.locator(f"{PANEL} img")
     assert picture.is_visible() and len(picture.get_attribute("alt")) > 10
-    assert "need JavaScript" in page.locator("figure.explorable noscript").inner_text()
+    assert "need JavaScript" in page.locator(f"{PANEL} noscript").inner_text()
     context.close()
 
 
@@ -311,8 +390,8 @@ def test_a_held_control_has_no_slider(book, browser):
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.goto((book / "notebooks" / "00_start_here.html").as_uri())
-    held = page.locator("figure.explorable").get_attribute("data-held").split()
-    there = page.locator("figure.explorable input").evaluate_all(
+    held = page.locator(PANEL).get_attribute("data-held").split()
+    there = page.locator(f"{PANEL} input").evaluate_all(
         "all => all.map((input) => input.dataset.control)"
     )
     assert held and "beta" in there and not set(held) & set(there)

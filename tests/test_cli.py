@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import nbformat
@@ -17,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from companion import cli
 from companion.cli import execute, health, places
+from companion.lab.frame import figure, output
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = (
@@ -65,7 +67,7 @@ def test_run_keeps_notebook_page_and_numbers(notebooks, tmp_path, capsys):
     assert (results["profile"], results["device"]) == ("quick", "cpu")
     assert results["versions"]["torch"] and results["seconds"] > 0
     page = (target / "02_toy.html").read_text("utf-8")
-    assert "double = 10" in page
+    assert "double = 10" in page and "companion run 02: " in page and "beta = 5" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//(?!www\.mathjax\.org)|@import""", page)
     assert everything(tmp_path) == [  # and no scratch folder
         "notebooks",
@@ -74,6 +76,17 @@ def test_run_keeps_notebook_page_and_numbers(notebooks, tmp_path, capsys):
         "runs/02_toy-quick",
         *(f"runs/02_toy-quick/{name}" for name in everything(target)),
     ]
+
+
+def test_the_page_keeps_what_pictures_say():
+    """Alt texts and sizes, which nbconvert's template loses."""
+    data, metadata = output(figure(), "small β: noise")
+    data["image/png"] = b64encode(data["image/png"]).decode()
+    cell = new_code_cell("explore()")
+    cell.outputs = [nbformat.v4.new_output("display_data", data, metadata=metadata)]
+    page = execute._page(new_notebook(cells=[cell]), "toy", "companion run 02: beta = 5")
+    assert 'alt="small β: noise"' in page
+    assert 'width="412"' in page
 
 
 def test_a_bad_value_ends_in_one_paragraph_and_no_file(notebooks, tmp_path, capsys):

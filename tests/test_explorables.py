@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,10 @@ from nbformat import read
 
 from companion.lab import explorable as lab
 from companion.lab import widgets
-from figures import explorables, plots
+from companion.lab.panel import facts, key
+from companion.lab.paper import on_paper
+from companion.lab.picture import Panel, Picture
+from figures import explorables
 from figures.explorables import conjugate_gradients, frobenius_bounds, sinusoid
 
 EXPLORABLES = explorables.EXPLORABLES
@@ -34,8 +38,7 @@ def drawn(name, pick):
     """The picture of a corner and its words, drawn once for all tests."""
     explorable = explorables.BY_NAME[name]
     seed, values = corner(explorable, pick)
-    figure, words = explorable.render(seed, **values)
-    return plots.png(figure), words
+    return explorable.render(seed, **values).data()
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
@@ -47,7 +50,7 @@ def test_render_is_pure(explorable):
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
 def test_controls_change_the_picture_and_its_description(explorable):
     low, high = (drawn(explorable.name, pick) for pick in (0, -1))
-    assert low[0] != high[0] and low[1] != high[1]
+    assert low["columns"] != high["columns"] and low["says"] != high["says"]
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
@@ -60,26 +63,49 @@ def test_presets_and_starts_are_on_the_lattice(explorable):
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
-def test_the_widget_shows_what_render_draws(explorable, monkeypatch):
-    monkeypatch.setattr(widgets.Pictures, "ahead", lambda *_: None)  # of all other positions
+def test_a_question_stands_before_the_sliders(explorable):
+    told = explorable.question.told
+    assert 2 <= len(told["choices"]) <= 4 and told["text"].endswith("?")
+    assert re.search(r"\d", told["reveals"]) and told["reveals"].endswith(".")
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """No pictures are sent ahead, of all other positions."""
+    monkeypatch.setattr(widgets.Panel, "ahead", lambda *_: None)
+
+
+@pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
+def test_the_widget_shows_what_render_draws(explorable, quiet):
     (seed, low), (_, high) = (corner(explorable, pick) for pick in (0, -1))
-    box = widgets.panel(explorable, seed, low)
-    image = next(w for w in walk(box) if getattr(w, "value", "") and "<img" in str(w.value))
-    assert image.value == widgets.tag(*drawn(explorable.name, 0))
-    sliders = {w.description: w for w in walk(box) if type(w).__name__ == "SelectionSlider"}
-    for name, control in explorable.controls.items():
-        sliders[control.label].value = high[name]
-    assert image.value == widgets.tag(*drawn(explorable.name, -1))
+    panel, sent = widgets.Panel(explorable, seed, low), []
+    panel.send = sent.append
+    assert panel.shown == drawn(explorable.name, 0)
+    ask = key(explorable, seed, high)
+    panel._heard(panel, {"ask": ask}, [])
+    assert sent == [{"pictures": {ask: drawn(explorable.name, -1)}}]
 
 
-def walk(widget):
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from walk(child)
+@pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
+def test_pictures_are_small_and_drawn_on_paper(explorable):
+    """A move sends at most 60 kB; every mark has its way onto paper."""
+    for pick in (0, -1):
+        seed, values = corner(explorable, pick)
+        picture = explorable.render(seed, **values)
+        assert len(json.dumps(picture.data(), ensure_ascii=False)) < 60_000
+        figure = on_paper(picture)
+        assert len(figure.axes) >= sum(map(len, picture.panels))
 
 
-def test_a_start_between_the_lattices_points_is_said(capsys, monkeypatch):
-    monkeypatch.setattr(widgets.Pictures, "ahead", lambda *_: None)
+def test_pictures_are_sent_ahead_nearest_first():
+    panel = widgets.Panel(sinusoid.EXPLORABLE, 0, {"beta": 10.0, "noise": 0.1}, ["noise", "seed"])
+    assert len(panel.sent) == 1
+    panel._heard(panel, {"seen": True}, [])
+    wait_for(lambda: len(panel.sent) == len(sinusoid.BETAS))
+    assert {one.split("-")[1:] == ["0", "0"] for one in panel.sent} == {True}
+
+
+def test_a_start_between_the_lattices_points_is_said(capsys, quiet):
     widgets.explore(sinusoid.EXPLORABLE, seed=9, beta=5.0, noise=(0.1,))
     first = capsys.readouterr().out.splitlines()[0]
     assert first.endswith("the nearest: β, weight of the reconstruction = 4.64, seed 4")
@@ -87,13 +113,11 @@ def test_a_start_between_the_lattices_points_is_said(capsys, monkeypatch):
     assert "nearest" not in capsys.readouterr().out
 
 
-def test_presets_move_the_sliders(monkeypatch):
-    monkeypatch.setattr(widgets.Pictures, "ahead", lambda *_: None)
-    box = widgets.panel(sinusoid.EXPLORABLE, 0, {"beta": 10.0, "noise": 0.1})
-    button = next(w for w in walk(box) if getattr(w, "description", "").startswith("β → 0"))
-    button.click()
-    slider = next(w for w in walk(box) if type(w).__name__ == "SelectionSlider")
-    assert slider.value == sinusoid.BETAS[0]
+def test_a_panel_knows_where_presets_are():
+    """Positions, not values: what the browser's sliders have."""
+    told = facts(sinusoid.EXPLORABLE, ["noise"])
+    assert told["presets"]["β → 0: likelihood alone"] == {"beta": 0}
+    assert [control["name"] for control in told["controls"]] == ["beta", "noise", "seed"]
 
 
 def test_the_committed_reports_show_the_same_numbers():
@@ -104,8 +128,8 @@ def test_the_committed_reports_show_the_same_numbers():
     marked = [(one[widgets.MIME], one["text/plain"]) for one in data if widgets.MIME in one]
     assert {mark["name"] for mark, _ in marked} == set(explorables.BY_NAME)  # each is taught
     for mark, words in marked:
-        _, now = explorables.BY_NAME[mark["name"]].render(mark["seed"], **mark["start"])
-        assert alike(now, words)
+        now = explorables.BY_NAME[mark["name"]].render(mark["seed"], **mark["start"])
+        assert alike(now.says, words)
 
 
 def test_results_of_two_machines_are_alike_in_words_and_in_numbers():
@@ -128,8 +152,8 @@ def test_what_is_computed_where_it_is_shown_does_not_rest_on_a_last_bit():
     """All singular values equal: every probe of eq. 7 meets the log-volume, none falls below it."""
     for latent in frobenius_bounds.LATENTS:
         assert not frobenius_bounds.measured(latent, 1.0).any()
-        _, words = frobenius_bounds.EXPLORABLE.render(0, ratio=1.0, latent=latent)
-        assert "below the log-volume in 0% of cases" in words
+        picture = frobenius_bounds.EXPLORABLE.render(0, ratio=1.0, latent=latent)
+        assert "below the log-volume in 0% of cases" in picture.says
     for line in conjugate_gradients.check():
         assert line.endswith(": ok")
 
@@ -191,7 +215,7 @@ def test_the_sinusoid_lattice_says_what_the_paper_says():
 def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
     code = (
         "from companion.lab import widgets; from figures.explorables import BY_NAME;"
-        "e = BY_NAME['linear']; widgets.panel(e, 0, widgets.starting_point(e, {}))"
+        "e = BY_NAME['linear']; widgets.Panel(e, 0, widgets.starting_point(e, {})).ahead()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -214,17 +238,17 @@ def test_train_here_runs_in_a_thread_and_can_be_stopped():
 
     knobs = {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}
     study = Trained("toy", knobs, (0,), lambda knob: knob, list)
-    toy = lab.Explorable("A toy", study, lambda _, numbers, knob: f"{numbers} at knob {knob:g}")
-    box = widgets.trainer(toy, lambda: (0, {"knob": 2.0}))
-    start, stop = (w for w in walk(box) if type(w).__name__ == "Button")
-    start.click()
+    words = lambda numbers, knob: Picture([Panel([])], f"{numbers} at knob {knob:g}")  # noqa: E731
+    panel, sent = widgets.Panel(lab.Explorable("A toy", study, words), 0, {"knob": 2.0}), []
+    panel.send = sent.append
+    panel._heard(panel, {"train": True}, [])
     wait_for(lambda: len(seen) > 3)
-    assert start.disabled and not stop.disabled
-    stop.click()
-    wait_for(lambda: not start.disabled)
-    message, image = (w.value for w in walk(box) if type(w).__name__ == "HTML")
-    assert seen[-1] < 999 and "stopped early" in message
-    assert f'alt="{2.0 + seen[-1]} at knob 2"' in image
+    panel._heard(panel, {"stop": True}, [])
+    wait_for(lambda: "trained" in sent[-1])
+    assert sent[0]["progress"] == {"epoch": 1, "epochs": 999, "says": "epoch 1: loss 1.000"}
+    trained = sent[-1]["trained"]
+    assert seen[-1] < 999 and trained["says"].startswith("stopped early after epoch")
+    assert trained["picture"]["says"] == f"{2.0 + seen[-1]} at knob 2"
     assert threading.active_count() < 20
 
 

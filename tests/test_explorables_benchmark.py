@@ -106,11 +106,12 @@ def test_the_table_has_a_row_for_each_and_the_means():
 
 
 def test_the_description_has_the_numbers_of_the_picture():
-    figure, words = benchmark.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
+    picture = benchmark.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
     own = benchmark.runs("mlae 10", "own").mean()
-    assert f"MLAE, β = 10 {own:.1f} and" in words
-    drawn = figure.axes[2].containers[0].lines[0].get_xdata()
-    assert drawn[0] == pytest.approx(own)
+    assert f"MLAE, β = 10 {own:.1f} and" in picture.says
+    _, [right] = picture.panels
+    drawn = next(mark for mark in right.marks if mark.label == benchmark.LABELS[0])
+    assert drawn.x[0] == pytest.approx(own)
 
 
 def test_a_point_between_two_is_refused():
@@ -146,3 +147,13 @@ def test_what_the_notebook_trains_at_full_can_be_built():
     for family, options in names["entries"].values():
         experiment = choose("mnist", family, "mlae-mnist-convnet", options=options)
         assert experiment.build((1, 8, 8)).eval().sample(3).shape == (3, 1, 8, 8)
+
+
+def test_the_rows_without_names_are_the_main_models():
+    keys = benchmark.mixed_up()
+    assert {key.partition(" ")[0] for key in keys} == set(benchmark.MAIN) and len(keys) == 9
+    [[panel]] = benchmark.unnamed().panels
+    assert panel.y.names == tuple("123456789")
+    shown = panel.marks[0].images.reshape(9, benchmark.SHOWN, 8, 8)
+    for row, key in zip(shown, keys, strict=True):
+        assert np.allclose(row, benchmark.RUNS.at("samples", key=key)[0])

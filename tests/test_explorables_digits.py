@@ -69,18 +69,19 @@ def test_a_point_between_two_is_refused():
 
 
 def test_the_description_has_the_numbers_of_the_picture():
-    figure, words = digits.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
+    picture = digits.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
     found = digits.RUNS.typical(key="mlae 10")
-    assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
-    assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
-    line = next(one for one in figure.axes[1].lines if one.get_label().startswith("σ"))
-    assert line.get_ydata()[0] == pytest.approx(20**-0.5)
+    assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in picture.says
+    [[left], [right]] = picture.panels
+    assert f"MLAE, β = 10\nreconstructions,\nerror {found.error:.2g}" in left.y.names
+    line = next(mark for mark in right.marks if mark.label.startswith("σ"))
+    assert line.y == pytest.approx(20**-0.5)
 
 
 @pytest.mark.parametrize("name", ["spectra", "samples", "quality", "codes"])
 def test_figures_against_beta_say_what_they_show(name):
-    figure, words = getattr(digit_figures, name)()
-    assert figure.axes and words.endswith(".") and "β = 0.1" in words
+    picture = getattr(digit_figures, name)()
+    assert picture.panels and picture.says.endswith(".") and "β = 0.1" in picture.says
 
 
 def test_a_price_makes_its_models_in_one_order():
@@ -133,3 +134,13 @@ def test_what_is_measured_is_what_its_samples_give():
         pair = (digit_features()(part).features for part in (plain.decode(z).clamp(0, 1), x))
     assert normal == pytest.approx(gaussian_w2(*pair).value, rel=0.05) and mixture > 0
     assert len(digits.make_data()[1].x) == digits.NUM_SAMPLES  # as many samples as there are digits
+
+
+def test_what_the_panels_reveal_is_borne_out_by_every_training():
+    plain = digits.RUNS.arrays["variety_real"]
+    assert digits.at_a_low_price()[0] == 0
+    assert (digits.curves("recognised")["beta"][0] > 0.9).all()
+    assert (digits.curves("variety")["beta"][0] < 0.6 * plain).all()
+    assert list(ablation.CHANGES)[ablation.moved_most()[0]] == "a β that grows by the epoch"
+    factors = {name: np.abs(np.log(ablation.ratio(*p))) for name, p in ablation.CHANGES.items()}
+    assert all((factors["a β that grows by the epoch"] >= f).all() for f in factors.values())

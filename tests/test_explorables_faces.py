@@ -61,7 +61,12 @@ def test_a_point_between_two_is_refused():
 
 
 def test_the_description_has_the_numbers_of_the_picture():
-    figure, words = face_models.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
+    picture = face_models.EXPLORABLE.render(0, beta=10.0, gamma=0.05)
     found = face_models.RUNS.typical(key="mlae 10")
-    assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in words
-    assert any(f"error {found.error:.2g}" in text.get_text() for text in figure.axes[0].texts)
+    assert f"MLAE, β = 10: reconstruction error {found.error:.2f}" in picture.says
+    [[left], _] = picture.panels
+    assert f"MLAE, β = 10\nreconstructions,\nerror {found.error:.2g}" in left.y.names
+
+
+def test_where_errors_are_dear_both_are_as_sharp():
+    assert [face_models.sharper(beta)[0] for beta in face_models.BETAS] == [0, 0, 2, 2]

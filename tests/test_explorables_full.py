@@ -53,9 +53,9 @@ def test_the_diagram_has_all_of_the_papers_runs():
     # the slider's lattice, other seeds' trainings at other β, tells the same
     few, many = (np.median(m.transitions(0.1)) for m in (sinusoid, sinusoid_full))
     assert 0.25 < few / many < 4
-    figure, words = sinusoid_full.phase_diagram()
+    picture = sinusoid_full.phase_diagram()
     medians = [f"{np.median(sinusoid_full.transitions(s)):.2g}" for s in sinusoid_full.NOISES]
-    assert len(figure.axes) == 3 and all(f"median β {m}" in words for m in medians)
+    assert len(picture.panels) == 3 and all(f"median β {m}" in picture.says for m in medians)
 
 
 def test_the_shift_is_the_ratio_of_medians_within_its_interval():
@@ -87,10 +87,11 @@ def test_mnist_shows_three_models_and_their_spread():
     assert "10,000" in about["data"] or "test" in about["data"]
     normal = mnist.SHORT.runs("N")
     assert list(normal) == about["models"] and all(len(v) == 3 for v in normal.values())
-    figure, words = mnist.short_picture()
-    assert figure.axes[0].get_xscale() == "log" and words.count("GMM(10)") == 3
+    picture = mnist.short_picture()
+    [[panel]] = picture.panels
+    assert panel.x.scale == "log" and picture.says.count("GMM(10)") == 3
     for name, values in normal.items():
-        assert f"{name}: N {values.mean():.0f}" in words
+        assert f"{name}: N {values.mean():.0f}" in picture.says
 
 
 @pytest.fixture
@@ -125,8 +126,9 @@ def test_all_of_mnist_shows_digits_and_says_where_they_were_made():
     assert mnist.PAPER.arrays["samples"].shape == shape
     ink = mnist.PAPER.arrays["samples"].mean((1, 2, 3, 4)) / 255
     assert (ink[:2] > 0.08).all() and ink[2] < 0.05  # the autoencoder's are nearly empty
-    figure, words = mnist.paper_picture()
-    assert len(figure.axes) == 4 and f"N {mnist.PAPER.runs('N')['autoencoder'][0]:.0f}" in words
+    picture = mnist.paper_picture()
+    assert [len(column) for column in picture.panels] == [3, 1]
+    assert f"N {mnist.PAPER.runs('N')['autoencoder'][0]:.0f}" in picture.says
 
 
 @pytest.mark.slow
@@ -153,14 +155,15 @@ def test_probes_orthogonal_across_the_batch_are_compared_over_eight_seeds():
     arrays = batch_orthogonal.STUDY.arrays
     assert {arrays[m].shape for m in batch_orthogonal.METRICS} == {shape}
     assert arrays["noise"].shape == (3, 2, 2, 8)
-    figure, words = batch_orthogonal.picture()
-    assert len(figure.axes) == 4
+    picture = batch_orthogonal.picture()
+    assert len(picture.panels) == 4
     for setting in batch_orthogonal.SETTINGS:
         ratios = batch_orthogonal.noise_ratio(setting)
         assert (ratios < 1).all() and (ratios[0] < ratios[1]).all()  # new networks gain most
         assert (batch_orthogonal.excess(setting, "sphere")[0] == 0).all()
         mean, half = batch_orthogonal.interval(batch_orthogonal.excess(setting, "sphere"))
-        assert f"{setting}, independent: +0.00 ± 0.00, {mean[1]:+.2f} ± {half[1]:.2f}" in words
+        found = f"{setting}, independent: +0.00 ± 0.00, {mean[1]:+.2f} ± {half[1]:.2f}"
+        assert found in picture.says
 
 
 def test_the_comparison_of_probes_can_be_made_again_and_goes_on(saved, tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from companion.evaluation import nearest_far, self_crossings
-from figures import plots
 from figures.explorables import frobenius_bounds, relaxed_flow
 
 
@@ -54,10 +53,3 @@ def test_the_lattice_says_what_the_notebook_teaches():
         relaxed_flow.STUDY.at(n, eta=0.03, mu=1.0, mu_in=0.0) for n in ("reconstruction", "nll")
     )
     assert (error > 1.2).all() and (nll < -2).all()  # collapsed
-
-
-def test_scores_fill_the_smallest_of_each_column():
-    ax = plots.figure().subplots()
-    plots.scores(ax, {"a": (1.0, 4.0), "b": (2.0, 3.0)}, ("x", "y"))
-    filled = [line.get_xydata().tolist() for line in ax.lines if len(line.get_xdata()) == 1]
-    assert filled == [[[1.0, 0.0]], [[3.0, 1.0]]]

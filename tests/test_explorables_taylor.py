@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from figures import plots
 from figures.explorables import estimators, taylor_vae
 
 
@@ -35,17 +34,17 @@ def test_the_map_shows_the_codes_where_the_axes_say():
     codes = taylor_vae.grid_codes(3, span=2.0)
     assert codes[0].tolist() == [-2, 2] and codes[1].tolist() == [0, 2]
     assert codes[-1].tolist() == [2, -2]
-    ax, images = plots.figure().subplots(), np.zeros((9, 1, 2, 2))
+    images = np.zeros((9, 1, 2, 2))
     images[0] = 1.0
-    plots.latent_map(ax, images, 2.0, "a map")
-    sheet = np.asarray(ax.images[0].get_array())
-    assert sheet[:2, :2].min() == 1 and sheet.sum() == 4
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["-2", "0", "2"]
-    assert ax.get_yticks()[0] > ax.get_yticks()[-1]  # pixel rows run downward
+    panel = taylor_vae.latent_map(images, 2.0, "a map")
+    ink = 255 - panel.marks[0].sheet().astype(int)
+    assert ink[:2, :2].min() == 255 and ink.sum() == 4 * 255
+    assert panel.y.names == ("2", "0", "-2") and panel.x.names == ("-2", "0", "2")
+    assert panel.y.limits[0] > panel.y.limits[1] and panel.y.ticks[0] < 1  # rows run downward
 
 
 def test_the_taylor_line_touches_the_decoder():
-    ax, z = plots.figure().subplots(), np.linspace(-1, 1, 5)
-    plots.linearisation(ax, z, z**2, 0.5, 0.1, value=0.25, slope=1.0)
-    decoder, line = (curve.get_ydata() for curve in ax.lines[:2])
+    z = np.linspace(-1, 1, 5)
+    panel = taylor_vae.linearisation(z, z**2, 0.5, 0.1, value=0.25, slope=1.0)
+    decoder, line = (mark.y for mark in panel.marks if mark.kind == "line")
     assert decoder.tolist() == (z**2).tolist() and line.tolist() == (z - 0.25).tolist()

@@ -24,8 +24,8 @@ def test_simulated_variances_follow_the_formulas(size, spectrum):
 def test_orthogonal_probes_are_at_most_as_many_as_dimensions():
     n = trace_probes.numbers(0, kind=3, num_probes=8, size=2, spectrum=1)
     assert n.num_probes == 2 and len(n.formula["orthogonal"]) == 2
-    _, words = trace_probes.EXPLORABLE.render(0, n, kind=3, num_probes=8, size=2)
-    assert "2 orthogonal probes (8 asked, there are no more)" in words
+    picture = trace_probes.EXPLORABLE.render(0, n, kind=3, num_probes=8, size=2)
+    assert "2 orthogonal probes (8 asked, there are no more)" in picture.says
 
 
 def test_the_trace_is_the_size_whatever_the_spectrum():

@@ -31,8 +31,9 @@ def test_a_live_point_can_be_stopped_and_drawn():
     numbers = decoder_variance.STUDY.live(
         lambda row: seen.append(row) or len(seen) == 2, seed=0, **at
     )
-    figure, words = decoder_variance.EXPLORABLE.render(0, numbers, **at)
-    assert len(seen) == 2 and len(figure.axes) == 3 and "γ = 0.03 lowered step by step" in words
+    picture = decoder_variance.EXPLORABLE.render(0, numbers, **at)
+    assert len(seen) == 2 and len(picture.panels) == 3
+    assert "γ = 0.03 lowered step by step" in picture.says
 
 
 class Seen(NamedTuple):

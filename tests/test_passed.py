@@ -19,7 +19,9 @@ def ran(tmp_path, monkeypatch, capfd):
     for name in ("notebooks/01_a.ipynb", "notebooks/02_b.ipynb", "companion/x.py", "data/y.bin"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    (tmp_path / "constraints.txt").write_text("")
+    for name in ("constraints.txt", "figures/draw.py", "figures/surfaces.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
     monkeypatch.setattr(passed, "ROOT", tmp_path)
     monkeypatch.setattr(passed, "MEMORY", tmp_path / ".pytest_cache" / "notebooks.json")
     monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "data"))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.marks import Rule
+from companion.lab.picture import Panel, Picture
 
 FILE = Path(__file__).resolve().parents[1] / "tools" / "pictures.py"
 SPEC = importlib.util.spec_from_file_location("pictures", FILE)
@@ -15,14 +17,15 @@ pictures = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(pictures)
 
 
-def titled(figure, point):
-    figure.suptitle("{beta:g} {gamma:g}".format(**point))
-    return str({"beta": point["beta"], "gamma": point["gamma"]})
+def titled(point, *marks):
+    title = "{beta:g} {gamma:g}".format(**point)
+    words = str({"beta": point["beta"], "gamma": point["gamma"]})
+    return Picture([Panel(marks, title=title)], words)
 
 
 CONTROLS = {name: Control(name, tuple(range(8)), 1.0) for name in ("beta", "gamma")}
 POINTS = Computed("toy", CONTROLS, (0, 1), lambda seed, beta, gamma: locals(), list)
-TOY = Explorable("A toy", POINTS, titled, size=(1, 1))
+TOY = Explorable("A toy", POINTS, titled)
 
 
 @pytest.fixture
@@ -53,11 +56,12 @@ def test_the_same_explorables_are_the_same(compared):
     assert said.endswith("1 explorables, 28 points: pictures and words are the same\n")
 
 
-def test_one_other_pixel_and_one_other_word_are_seen(compared):
-    def draw(figure, point):
+def test_one_other_mark_and_one_other_word_are_seen(compared):
+    def draw(point):
         if tuple(point.values()) == (1, 7, 0):
-            figure.text(0, 0, ".")
-        return titled(figure, point) + "!" * (point["beta"] == 0 and point["gamma"] == 7)
+            return titled(point, Rule(x=0))
+        other = "!" * (point["beta"] == 0 and point["gamma"] == 7)
+        return replace(titled(point), says=titled(point).says + other)
 
     now = dict(toy=replace(TOY, draw=draw))
     code, said = compared(dict(toy=TOY), now)

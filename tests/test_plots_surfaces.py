@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 
-from figures import plots
-from figures.plots import surfaces
+from companion.lab.frame import figure
+from figures import surfaces
 
 
 def test_a_surface_has_the_colours_of_its_values():
-    ax = plots.figure().add_subplot(projection="3d")
+    ax = figure().add_subplot(projection="3d")
     side = np.linspace(0, 1, 4)
     grid = np.stack([*np.meshgrid(side, side), np.zeros((4, 4))], -1)
     surfaces.still(ax, grid, np.add.outer(side, side))

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import torch
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_maps_of_the_course_are_the_notebooks_own(monkeypatch):
+    """README and notebook 00; `python book/_ext/chapters.py` writes them anew."""
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    import chapters
+
+    for name, folder, prefix in chapters.MAPS:
+        assert chapters.renewed(name, folder, prefix) == (ROOT / name).read_text("utf-8")
 
 
 def blocks():

@@ -58,8 +58,9 @@ def states(notebooks: list[Path]) -> Iterator[str]:
 
 def code() -> list[Path]:
     """The files of the package and of the gallery, but for the printed figures."""
-    folders = [ROOT / "companion", ROOT / "figures" / "explorables", ROOT / "figures" / "plots"]
-    return sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in CODE)
+    folders = [ROOT / "companion", ROOT / "figures" / "explorables"]
+    own = [ROOT / "figures" / "draw.py", ROOT / "figures" / "surfaces.py"]
+    return sorted([*own, *(p for each in folders for p in each.rglob("*") if p.suffix in CODE)])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Whether a change left all explorables as they were: every picture's bytes and words.
+"""Whether a change left all explorables as they were: every picture's numbers and words.
 
 `tools/pictures.py FILE` writes what this checkout draws at the corners of each explorable's
 lattice and at twenty random points of it; after a change, `tools/pictures.py --compare FILE` says
-what differs. Bytes are those of one machine and one environment: make the file where you compare.
+what differs. Numbers are those of one machine and one environment: make the file where you compare.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from pathlib import Path
 
 from companion.atomic import write
 from companion.lab.explorable import Explorable
-from companion.lab.frame import png
 from figures.explorables import BY_NAME
 
 NUM_RANDOM = 20
@@ -36,9 +35,10 @@ def draw(explorable: Explorable) -> Drawn:
     """Draw and describe an explorable at its points, and say how long it took."""
     start, drawn = time.perf_counter(), {}
     for seed, values in points(explorable):
-        picture, words = explorable.render(seed, **values)
+        picture = explorable.render(seed, **values).data()
+        words = picture.pop("says")
         key = ", ".join(f"{name} = {value:g}" for name, value in ({"seed": seed} | values).items())
-        drawn[key] = [hashlib.sha256(png(picture)).hexdigest(), words]
+        drawn[key] = [hashlib.sha256(json.dumps(picture).encode()).hexdigest(), words]
     seconds = time.perf_counter() - start
     print(f"{explorable.name}: {len(drawn)} points, {seconds:.1f} s", flush=True)
     return drawn

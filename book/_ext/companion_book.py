@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 from base64 import b64decode
-from functools import partial
 from pathlib import Path
 
 import jupytext
@@ -26,7 +25,7 @@ from sphinx.errors import SphinxError
 from companion.lab.claims import CLAIM_MIME
 from companion.lab.claims import MIME as RESULTS
 from companion.lab.widgets import MIME as EXPLORABLE
-from figures.plots.surfaces import PLOTLY
+from figures.surfaces import PLOTLY
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -51,13 +50,14 @@ def prepare(app: Sphinx) -> None:
     folder = Path(app.config.companion_notebooks)
     sources = sorted(folder.glob("[0-9][0-9]_*.py"))
     copy_chapters(sources, Path(app.srcdir) / "notebooks")
-    cache, app.companion_alts, shown = get_cache(app.config.nb_execution_cache_path), {}, set()
+    cache, app.companion_told, shown = get_cache(app.config.nb_execution_cache_path), {}, set()
+    static = Path(app.srcdir) / "_static"
     for source in sources:
         notebook = executed(source)
-        app.companion_alts |= alt_texts(notebook)
-        shown |= for_the_web(notebook, Path(app.srcdir) / "_static" / "turnables")
+        app.companion_told |= told(notebook)
+        shown |= for_the_web(notebook, static)
         cache.cache_notebook_bundle(CacheBundleIn(notebook, str(source)), overwrite=True)
-    draw_lattices(sorted(shown), Path(app.srcdir) / "_static" / "explorables")
+    draw_lattices(sorted(shown), static / "explorables")
 
 
 def copy_chapters(sources: list[Path], target: Path) -> None:
@@ -103,29 +103,30 @@ def outputs_with_data(notebook: NotebookNode) -> list[NotebookNode]:
     return [out for cell in code_cells(notebook) for out in cell.outputs if "data" in out]
 
 
-def alt_texts(notebook: NotebookNode) -> dict[str, str]:
-    """The alt text of each picture, by the SHA-256 sum of the picture."""
+def told(notebook: NotebookNode) -> dict[str, dict]:
+    """What is said about each picture, alt text and width, by the SHA-256 sum of the picture."""
     pictures = [out for out in outputs_with_data(notebook) if "image/png" in out.data]
     return {
-        hashlib.sha256(b64decode(out.data["image/png"])).hexdigest(): alt
+        hashlib.sha256(b64decode(out.data["image/png"])).hexdigest(): about
         for out in pictures
-        if (alt := out.metadata.get("image/png", {}).get("alt"))
+        if "alt" in (about := out.metadata.get("image/png", {}))
     }
 
 
-def for_the_web(notebook: NotebookNode, turnables: Path) -> set[str]:
+def for_the_web(notebook: NotebookNode, static: Path) -> set[str]:
     """Replace explorables by panels, drop what a page cannot show; which explorables there are."""
     shown = set()
     for cell in code_cells(notebook):
         kept = [out for out in cell.outputs if WIDGET not in out.get("data", ())]
-        cell.outputs = [each for out in kept for each in (out, *to_turn(out, turnables))]
+        cell.outputs = [each for out in kept for each in (out, *to_turn(out, static / "turnables"))]
     for output in outputs_with_data(notebook):
         output.data.pop(RESULTS, None)
         output.data.pop(CLAIM_MIME, None)
         if mark := output.data.get(EXPLORABLE):
             shown.add(mark["name"])
             alt = output.metadata["image/png"]["alt"]
-            output.data, output.metadata = {"text/html": panel(mark, alt)}, {}
+            made = panel(mark, output.data["image/png"], alt, static / "explorables")
+            output.data, output.metadata = {"text/html": made}, {}
     return shown
 
 
@@ -147,26 +148,17 @@ def to_turn(output: NotebookNode, folder: Path) -> list[NotebookNode]:
 
 
 def adapt(app: Sphinx, docname: str, text: list[str]) -> None:
-    """Point links between notebooks at chapters; say in the map which chapters there are."""
+    """Point links between notebooks at chapters."""
     if docname.startswith("notebooks/"):
         made = Path(app.config.companion_notebooks) / Path(docname).with_suffix(".ipynb").name
         app.env.note_dependency(str(made))  # new outputs make a new page
         text[0] = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.py)", text[0])
-    if docname == "index":
-        chapters = {Path(name).name[:2]: name for name in app.env.found_docs if "/" in name}
-        text[0] = re.sub(r"^\| (\d\d) \| (.*?) \|", partial(row, chapters), text[0], flags=re.M)
-
-
-def row(chapters: dict[str, str], match: re.Match) -> str:
-    """The start of a row of the map, with a link where there is a chapter."""
-    number, title = match.groups()
-    if number not in chapters:
-        return f"| {number} | {title} *(planned)* |"
-    return f"| {number} | [{title}]({chapters[number]}.py) |"
 
 
 def describe_pictures(app: Sphinx, doctree: nodes.document) -> None:
-    """Give each picture that a notebook made the alt text that came with it."""
+    """Give each picture that a notebook made the alt text and the width that came with it."""
     for image in doctree.findall(nodes.image):
-        if alt := app.companion_alts.get(Path(image["uri"]).stem):  # MyST-NB names it by its sum
-            image["alt"] = alt
+        if about := app.companion_told.get(Path(image["uri"]).stem):  # MyST-NB names it by its sum
+            image["alt"] = about["alt"]
+            if "width" in about:
+                image["width"] = f"{about['width']}px"

@@ -1,63 +1,90 @@
-"""Explorables on a page without a kernel: a panel of HTML, and a picture for each lattice point.
+"""Explorables on a page without a kernel: a panel, and a script with the pictures of all points.
 
-``explorable.js`` adds the sliders to the panel; each of their positions shows one of the pictures.
+A script of the page (`page.js`) builds the panel from what stands in it, and fetches the other
+pictures when the panel comes near.
 """
 
 import hashlib
 import html
 import inspect
-import io
 import json
-import shutil
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
-import matplotlib
-from PIL import Image
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
-from companion import theory
+import figures
+from companion import lab, theory
 from companion.atomic import write
-from companion.lab import explorable as lab
-from companion.lab import study
-from companion.lab.explorable import Explorable
-from figures import plots
+from companion.lab.explorable import Explorable, lattice_sum
+from companion.lab.frame import png
+from companion.lab.panel import facts, key, pack, points
+from companion.lab.paper import on_paper
 from figures.explorables import BY_NAME
 
 WORKERS = 2
 
 
-def panel(mark: dict, alt: str) -> str:
-    """The HTML of an explorable at its start; ``explorable.js`` adds the sliders."""
-    explorable: Explorable = BY_NAME[mark["name"]]
-    at = point_key(explorable, mark["seed"], mark["start"])
-    title, alt, held = html.escape(explorable.title), html.escape(alt), " ".join(mark["held"])
-    return f"""<figure class="explorable" data-name="{explorable.name}" data-at="{at}"
- data-held="{held}" data-root="../_static/explorables" aria-label="{title}: move the sliders">
-<noscript><p>The sliders need JavaScript; this is the picture at which they start.</p></noscript>
-<img src="../_static/explorables/{explorable.name}/{at}.png" alt="{alt}" decoding="sync">
-<figcaption><p aria-live="polite">{alt}</p></figcaption>
-</figure>
-<script src="../_static/explorables/{explorable.name}/lattice.js"></script>"""
+class Slider(SphinxDirective):
+    """The directive ``explorable``: a panel on a page that is no notebook."""
+
+    required_arguments = 1
+    option_spec = {"held": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        explorable = BY_NAME[self.arguments[0]]
+        start = {name: control.start for name, control in explorable.controls.items()}
+        seed, held = explorable.seeds[0], self.options.get("held", "").split()
+        mark = {"name": explorable.name, "seed": seed, "start": start, "held": held}
+        picture = explorable.render(seed, **start)
+        made = b64encode(png(on_paper(picture))).decode()
+        folder = Path(self.env.srcdir) / "_static" / "explorables"
+        return [nodes.raw("", panel(mark, made, picture.says, folder, "_static"), format="html")]
 
 
-def point_key(explorable: Explorable, seed: int, values: dict[str, float]) -> str:
-    """A lattice point as positions on its sliders: controls in order, then the seed."""
-    where = [c.values.index(values[name]) for name, c in explorable.controls.items()]
-    return "-".join(map(str, [*where, explorable.seeds.index(seed)]))
+def setup(app: Sphinx) -> dict:
+    app.add_directive("explorable", Slider)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def lattice_points(explorable: Explorable) -> dict[str, tuple[int, dict[str, float]]]:
-    """Every ``(seed, values)`` by its key."""
-    axes = product(*(c.values for c in explorable.controls.values()), explorable.seeds)
-    points = [(seed, dict(zip(explorable.controls, v, strict=True))) for *v, seed in axes]
-    return {point_key(explorable, *point): point for point in points}
+def panel(mark: dict, picture: str, alt: str, folder: Path, static: str = "../_static") -> str:
+    """The HTML of an explorable at its start.
+
+    Args:
+        mark: its name, and the point and the held controls with which a notebook shows it.
+        picture: the one there, a PNG in base64, for readers without JavaScript.
+        alt: what it shows.
+        folder: of the book's pictures; it gets this one.
+        static: the way to the folder above it from the page.
+    """
+    explorable = BY_NAME[mark["name"]]
+    at = key(explorable, mark["seed"], mark["start"])
+    write(folder / f"{explorable.name}-{at}.png", b64decode(picture))
+    start = {
+        "facts": facts(explorable, mark["held"]),
+        "at": [int(position) for position in at.split("-")],
+        "first": explorable.render(mark["seed"], **mark["start"]).data(),
+    }
+    told = json.dumps(start, ensure_ascii=False).replace("</", "<\\/")
+    title, alt = html.escape(explorable.title), html.escape(alt)
+    root = f"{static}/{folder.name}"
+    return f"""<figure class="companion-panel" data-name="{explorable.name}" data-root="{root}"
+ aria-label="{title}: move the sliders">
+<noscript><p>The sliders need JavaScript; this is the picture at which they start.</p>
+<img src="{root}/{explorable.name}-{at}.png" alt="{alt}"><p>{alt}</p></noscript>
+<script type="application/json">{told}</script>
+</figure>"""
 
 
 def draw_lattices(names: Iterable[str], folder: Path) -> None:
-    """Draw all pictures of some explorables, but for those in which nothing changed."""
+    """Write the pictures of some explorables, but for those in which nothing changed."""
+    folder.mkdir(parents=True, exist_ok=True)
     # a Python of its own takes seconds to start: the same two draw all, if any is to be drawn
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         for name in names:
@@ -65,51 +92,27 @@ def draw_lattices(names: Iterable[str], folder: Path) -> None:
 
 
 def draw_lattice(name: str, folder: Path, pool: Executor) -> None:
-    """Draw all pictures of an explorable and write its ``lattice.js``, unless nothing changed."""
-    explorable, target = BY_NAME[name], folder / name
-    script, stamp = target / "lattice.js", f"// {fingerprint(explorable)}\n"
+    """Write all pictures of an explorable as ``NAME.js``, unless nothing changed."""
+    explorable, script = BY_NAME[name], folder / f"{name}.js"
+    stamp = f"// {fingerprint(explorable)}\n"
     if script.exists() and script.read_text("utf-8").startswith(stamp):
         return
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    points = lattice_points(explorable)
-    jobs = [(name, *point, target / f"{key}.png") for key, point in points.items()]
-    told = list(pool.map(draw, *zip(*jobs, strict=True), chunksize=4))
-    alt = dict(zip(points, told, strict=True))
-    facts = json.dumps(description(explorable, alt), ensure_ascii=False, indent=0)
-    assign = f"(window.companionExplorables ??= {{}})[{name!r}] = {facts};\n"
-    write(script, stamp + assign)  # last: it says that all pictures are there
+    found = points(explorable)
+    jobs = [(name, *point) for point in found.values()]
+    pictures = dict(zip(found, pool.map(draw, *zip(*jobs, strict=True), chunksize=8), strict=True))
+    text = json.dumps(pack(pictures), ensure_ascii=False, separators=(",", ":"))
+    write(script, f"{stamp}(window.companionStores ??= {{}})[{name!r}] = {text};\n")
 
 
-def draw(name: str, seed: int, values: dict[str, float], path: Path) -> str:
-    """One picture, in a palette of 128 colours, a third of the size; returns what it shows."""
-    figure, alt = BY_NAME[name].render(seed, **values)
-    picture = Image.open(io.BytesIO(plots.png(figure)))
-    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
-    return alt
-
-
-def description(explorable: Explorable, alt: dict[str, str]) -> dict:
-    """What the sliders must know, positions instead of values, and each picture's words."""
-    controls = [
-        {"name": name, "label": c.label, "texts": c.texts}
-        for name, c in explorable.controls.items()
-    ]
-    seeds = {"name": "seed", "label": "seed", "texts": [str(seed) for seed in explorable.seeds]}
-    presets = {
-        label: {name: explorable.controls[name].values.index(v) for name, v in setting.items()}
-        for label, setting in explorable.presets.items()
-    }
-    parts = {"controls": [*controls, seeds], "presets": presets, "prompts": explorable.prompts}
-    return {"title": explorable.title, **parts, "alt": alt}
+def draw(name: str, seed: int, values: dict[str, float]) -> dict:
+    """One picture, as data."""
+    return BY_NAME[name].render(seed, **values).data()
 
 
 def fingerprint(explorable: Explorable) -> str:
-    """SHA-256 of all that decides what the pictures look like."""
-    rooms = [Path(folder) for package in (plots, theory) for folder in package.__path__]
+    """SHA-256 of all that decides what the pictures show."""
+    rooms = [Path(folder) for package in (figures, lab, theory) for folder in package.__path__]
     files = [path for room in rooms for path in sorted(room.glob("*.py"))]
-    files += [Path(inspect.getfile(one)) for one in (lab, study, explorable.draw)]
+    files += [Path(inspect.getfile(explorable.draw)), Path(__file__)]
     texts = [path.read_text("utf-8") for path in files]
-    texts += [lab.lattice_sum(explorable.name), matplotlib.__version__]
-    texts += [inspect.getsource(f) for f in (draw, description, point_key)]
-    return hashlib.sha256("".join(texts).encode()).hexdigest()
+    return hashlib.sha256("".join([*texts, lattice_sum(explorable.name)]).encode()).hexdigest()

@@ -17,16 +17,27 @@ from typing import Any
 from companion import __version__
 from companion.choices import PROFILES, unknown
 from companion.cli.places import Problem, find, installed, notebooks_folder, user_path
+from companion.cli.saving import dead
 from companion.lab.parameters import of_notebook
 
 FOLDERS = ("directory", "runs")  # the parameters that name folders
 
-# nbconvert's page without its four links to other machines
+# nbconvert's page without its four links to other machines; its lab template loses alt texts
 PAGE = """{% extends "lab/index.html.j2" %}
 {% block html_head_js_requirejs %}{% endblock %}
 {% block html_head_js_mermaidjs %}{% endblock %}
 {% block jupyter_widgets %}{% endblock %}
-{% block html_head_js_mathjax %}{{ resources.mathjax }}{% endblock %}"""
+{% block html_head_js_mathjax %}{{ resources.mathjax }}{% endblock %}
+{% block extra_css %}<style>
+body.jp-Notebook { margin: 0 auto; max-width: 62rem; }
+.jp-MarkdownOutput { max-width: 48rem; }
+</style>{% endblock %}
+{% block body_header %}{{ super() }}
+<p class="jp-MarkdownOutput">{{ resources.settings | escape_html }}</p>{% endblock %}
+{% block data_png scoped %}<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+ alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"
+ width="{{ output | get_metadata('width', 'image/png') or '' }}"></div>{% endblock %}"""
 
 MATHJAX = """<script>
 MathJax = {
@@ -192,12 +203,17 @@ def _execute(notebook: Path, content: Any, scratch: Path, given: dict, parameter
         | {name: installed(name) for name in ("torch", "numpy")},
         "seconds": seconds,
     }
+    for cell in read.cells:  # no kernel will answer its sliders
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not dead(output)]
     nbformat.write(read, scratch / notebook.name)
-    (scratch / f"{notebook.stem}.html").write_text(_page(read, notebook.stem), "utf-8")
+    settings = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    page = _page(read, notebook.stem, f"companion run {notebook.stem[:2]}: {settings}")
+    (scratch / f"{notebook.stem}.html").write_text(page, "utf-8")
     (scratch / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 
 
-def _page(notebook: Any, title: str) -> str:
+def _page(notebook: Any, title: str, settings: str) -> str:
     """The notebook as one HTML file that asks the network for nothing.
 
     Formulas are typeset where the ``book`` extra has put MathJax; elsewhere they stay TeX.
@@ -210,7 +226,7 @@ def _page(notebook: Any, title: str) -> str:
         template_file="page.html.j2",
         embed_images=True,
     )
-    resources = {"metadata": {"name": title}, "mathjax": _mathjax()}
+    resources = {"metadata": {"name": title}, "mathjax": _mathjax(), "settings": settings}
     return exporter.from_notebook_node(notebook, resources)[0]
 
 

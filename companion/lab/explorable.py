@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from companion.atomic import write, write_json
-from companion.lab.frame import figure
+from companion.lab.picture import Picture
 
 # of the checkout: the gallery is beside the package, not in it
 LATTICES = Path(__file__).resolve().parents[2] / "figures" / "explorables" / "lattices"
@@ -178,27 +177,58 @@ class Computed(Source):
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a panel asks before its sliders move.
+
+    Args:
+        text: the question.
+        choices: what one can answer.
+        reveal: the index of the choice that the numbers bear out, and a sentence with them.
+
+    >>> Question("Is 2 + 2 more than 3?", ("yes", "no"), lambda: (0, "It is 4.")).told
+    {'text': 'Is 2 + 2 more than 3?', 'choices': ['yes', 'no'], 'right': 0, 'reveals': 'It is 4.'}
+    """
+
+    text: str
+    choices: tuple[str, ...]
+    reveal: Callable[[], tuple[int, str]]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """All of it, as a panel needs it.
+
+        Raises:
+            ValueError: where what is revealed is none of the choices.
+        """
+        right, sentence = self.reveal()
+        if right not in range(len(self.choices)):
+            raise ValueError(f"Question {self.text!r}: {right} is none of {len(self.choices)}")
+        answers = {"choices": list(self.choices), "right": int(right), "reveals": sentence}
+        return {"text": self.text} | answers
+
+
+@dataclass(frozen=True)
 class Explorable:
     """A picture that answers to controls.
 
     Args:
         title: one line.
         study: where its numbers come from, with the name, the controls and the seeds.
-        draw: ``(figure, numbers, …) -> str`` draws the numbers into an empty figure and says what
-            they show: the alt text. Asked for what its further arguments name of the point.
-        columns: of panels, for which the figure has room.
-        size: of one of them, in inches.
+        draw: ``(numbers, …) -> Picture`` of the numbers, with the sentence that says what they
+            show. Asked for what its further arguments name of the point.
         presets: named settings of the controls.
-        prompts: what to predict before moving.
+        prompts: what to predict, or to try, when the sliders move.
+        question: to answer before they do.
+        opening: so many columns of the picture are shown before it is answered.
     """
 
     title: str
     study: Source
-    draw: Callable[..., str]
-    columns: int = 1
-    size: tuple[float, float] = (4.3, 3.5)
+    draw: Callable[..., Picture]
     presets: dict[str, dict[str, float]] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
+    question: Question | None = None
+    opening: int = 1
 
     @property
     def name(self) -> str:
@@ -215,8 +245,8 @@ class Explorable:
         """Those of the lattice."""
         return self.study.seeds
 
-    def render(self, seed: int, numbers: Any = None, **some: float) -> tuple[Figure, str]:
-        """The picture of a point and what it shows in words, both from the same numbers.
+    def render(self, seed: int, numbers: Any = None, **some: float) -> Picture:
+        """The picture of a point.
 
         Args:
             seed: of the lattice.
@@ -228,9 +258,7 @@ class Explorable:
         """
         point = self.study.point(seed, **some)
         numbers = self.study(**point) if numbers is None else numbers
-        # fixed margins: a slider cannot wait for a layout
-        picture = figure(self.columns, size=self.size, layout=None)
-        return picture, asked(self.draw, point, picture, numbers)
+        return asked(self.draw, point, numbers)
 
 
 def asked(function: Callable, point: dict, *first: Any) -> Any:

@@ -1,21 +1,22 @@
-"""Any explorable as sliders in JupyterLab; the only module that imports ipywidgets."""
+"""Any explorable as a panel in JupyterLab; the only module that imports widgets."""
 
 import threading
-from base64 import b64encode
-from html import escape
 from math import isclose
 
-import ipywidgets as w
+import anywidget
+import traitlets
 from IPython.display import display
 
 from companion.lab.explorable import Explorable
-from companion.lab.frame import png, show
+from companion.lab.frame import output
+from companion.lab.panel import SCRIPTS, STYLE, facts, key, points
 
-MIME = "application/vnd.companion.explorable+json"  # marks where the book puts its own sliders
+MIME = "application/vnd.companion.explorable+json"  # marks where the book puts its own panel
+WIDGET = STYLE.with_name("widget.js")
 
 
 def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
-    """Show an explorable: a static picture for readers without a kernel, then its sliders.
+    """Show an explorable as a panel, and as a static picture to readers without a kernel.
 
     Args:
         explorable: which one.
@@ -27,13 +28,14 @@ def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
         ValueError: for a control that the explorable does not have.
     """
     start = starting_point(explorable, fixed)
-    held = {name for name, value in fixed.items() if isinstance(value, tuple)}
+    held = sorted(name for name, value in fixed.items() if isinstance(value, tuple))
     asked, seed = seed, min(explorable.seeds, key=lambda known: abs(known - seed))
     if moved := _moved(explorable, fixed, start) + [f"seed {seed}"] * (asked != seed):
         print(f"computed beforehand, so this picture starts at the nearest: {', '.join(moved)}")
-    mark = {"name": explorable.name, "seed": seed, "start": start, "held": sorted(held)}
-    show(*explorable.render(seed, **start), extra={MIME: mark})
-    display(panel(explorable, seed, start, held))
+    mark = {"name": explorable.name, "seed": seed, "start": start, "held": held}
+    live = Panel(explorable, seed, start, held)._repr_mimebundle_()[0]
+    data, metadata = output(explorable.render(seed, **start), extra={MIME: mark})
+    display(live | data, raw=True, metadata=metadata)
 
 
 def starting_point(explorable: Explorable, fixed: dict) -> dict[str, float]:
@@ -56,147 +58,103 @@ def _moved(explorable: Explorable, fixed: dict, start: dict[str, float]) -> list
     return [f"{explorable.controls[n].label} = {start[n]:g}" for n in moved]
 
 
-def panel(explorable: Explorable, seed: int, start: dict, held: set[str] = frozenset()) -> w.VBox:
-    """The live panel: sliders, presets, the picture, and "train here" where there is one."""
-    pictures = Pictures(explorable)
-    sliders = {
-        name: w.SelectionSlider(
-            options=list(zip(control.texts, control.values, strict=True)),
-            value=start[name],
-            description=control.label,
-            continuous_update=True,
-            style={"description_width": "initial"},
-            layout=w.Layout(width="420px"),
+class Panel(anywidget.AnyWidget):
+    """The live panel of an explorable; its pictures are sent to the browser ahead of being asked.
+
+    Args:
+        explorable: which one.
+        seed: where the seed slider starts.
+        start: where the others do.
+        held: controls without a slider.
+    """
+
+    _esm = "\n".join(path.read_text("utf-8") for path in (*SCRIPTS, WIDGET))
+    _css = STYLE.read_text("utf-8")
+    facts = traitlets.Dict().tag(sync=True)
+    at = traitlets.List().tag(sync=True)  # positions of the controls and of the seed
+    predicted = traitlets.List().tag(sync=True)  # what was answered to the question, if it was
+    shown = traitlets.Dict().tag(sync=True)  # the picture there: what a stored notebook shows
+
+    def __init__(self, explorable: Explorable, seed: int, start: dict, held: list[str] = ()):
+        self.explorable, self.points = explorable, points(explorable)
+        self.wish, self.stopped = 0, threading.Event()
+        here = key(explorable, seed, start)
+        super().__init__(
+            facts=facts(explorable, held) | {"live": explorable.study.live is not None},
+            at=[int(position) for position in here.split("-")],
+            shown=explorable.render(seed, **start).data(),
         )
-        for name, control in explorable.controls.items()
-        if name not in held
-    }
-    seeds = w.SelectionSlider(options=explorable.seeds, value=seed, description="seed")
-    image, caption = w.HTML(), w.HTML()
+        self.sent = {here}
+        self.on_msg(self._heard)
+        self.observe(lambda _: self.ahead(), "at")
 
-    def values() -> dict[str, float]:
-        return start | {name: slider.value for name, slider in sliders.items()}
+    def picture(self, at: str) -> dict:
+        """The picture of a key, as data."""
+        seed, values = self.points[at]
+        return self.explorable.render(seed, **values).data()
 
-    def redraw(*_) -> None:
-        image.value, caption.value = pictures(seeds.value, values())
-        pictures.ahead(seeds.value, values(), list(sliders))  # the next move finds it drawn
-
-    for slider in (*sliders.values(), seeds):
-        slider.observe(redraw, "value")
-    redraw()
-    rows = [w.HTML(f"<b>{explorable.title}</b>"), *_prompts(explorable), *sliders.values()]
-    rows += [seeds] if len(explorable.seeds) > 1 else []
-    rows += [_presets(explorable, sliders), image, caption]
-    if explorable.study.live is not None:
-        rows.append(trainer(explorable, lambda: (seeds.value, values())))
-    box = w.VBox(rows)
-    box.add_class(f"companion-{explorable.name}")
-    return box
-
-
-class Pictures:
-    """An explorable's pictures and words as HTML, drawn once; drawing ahead happens in a thread."""
-
-    def __init__(self, explorable: Explorable):
-        self.explorable, self.drawn, self.lock, self.wish = explorable, {}, threading.Lock(), 0
-
-    def __call__(self, seed: int, values: dict[str, float]) -> tuple[str, str]:
-        point = (seed, *values.items())
-        if point not in self.drawn:
-            with self.lock:  # one at a time: a picture half drawn elsewhere is waited for
-                if point not in self.drawn:
-                    figure, alt = self.explorable.render(seed, **values)
-                    caption = f'<p aria-live="polite">{escape(alt)}</p>'
-                    self.drawn[point] = tag(png(figure), alt), caption
-        return self.drawn[point]
-
-    def ahead(self, seed: int, values: dict[str, float], names: list[str]) -> None:
-        """Draw what one further slider could be moved to, nearest first, until the next wish."""
+    def ahead(self) -> None:
+        """Send the pictures of all points in a thread, the nearest first, until the next wish."""
         self.wish += 1
-        steps = []
-        for name in names:
-            order = self.explorable.controls[name].values
-            here = order.index(values[name])
-            steps += [(abs(i - here), name, value) for i, value in enumerate(order)]
+        threading.Thread(target=self._send_all, args=(self.wish, list(self.at))).start()
 
-        def work(wish: int) -> None:
-            for _, name, value in sorted(steps):
-                if wish == self.wish and not leaving():
-                    self(seed, values | {name: value})
+    def _send_all(self, wish: int, at: list[int]) -> None:
+        held = [c["name"] in self.facts["held"] for c in self.facts["controls"]]
+        for one in nearest_first(self.points, at, held):
+            if wish != self.wish or leaving():
+                return
+            if one not in self.sent:
+                self.sent.add(one)
+                self.send({"pictures": {one: self.picture(one)}})
 
-        threading.Thread(target=work, args=(self.wish,)).start()
+    def _heard(self, _, message: dict, __) -> None:
+        if message.get("seen"):  # by somebody: a run without a browser draws nothing ahead
+            self.ahead()
+        if "ask" in message:
+            self.send({"pictures": {message["ask"]: self.picture(message["ask"])}})
+        if message.get("stop"):
+            self.stopped.set()
+        if message.get("train"):
+            self.stopped.clear()
+            threading.Thread(target=self._train).start()
+
+    def _train(self) -> None:
+        """Train the point at which the sliders stand; progress and picture go to the browser."""
+        seed, values = self.points["-".join(map(str, self.at))]
+        epochs, study = 0, self.explorable.study
+
+        def progress(row: dict) -> bool:
+            nonlocal epochs
+            epochs = int(row["epoch"])
+            says = f"epoch {epochs}: loss {row['loss']:.3f}"
+            total = study.epochs(seed=seed, **values)
+            self.send({"progress": {"epoch": epochs, "epochs": total, "says": says}})
+            return self.stopped.is_set() or leaving()
+
+        try:
+            numbers = study.live(progress, seed=seed, **values)
+            picture = self.explorable.render(seed, numbers, **values)
+            ended = "stopped early" if self.stopped.is_set() else "done"
+            says = f"{ended} after epoch {epochs}, trained here. {picture.says}"
+            self.send({"trained": {"says": says, "picture": picture.data()}})
+        except Exception as error:  # a thread's traceback would go unseen
+            self.send({"trained": {"says": f"training failed: {error}"}})
+
+
+def nearest_first(keys, at: list[int], held: list[bool]) -> list[str]:
+    """Keys that the sliders reach: first those one slider away, then all, near ones before far.
+
+    >>> nearest_first(["0-0", "0-1", "1-1", "2-0"], [0, 0], [False, False])
+    ['0-1', '2-0', '1-1']
+    """
+    ranked = []
+    for one in keys:
+        away = [abs(int(to) - here) for to, here in zip(one.split("-"), at, strict=True)]
+        if any(away) and not any(a and h for a, h in zip(away, held, strict=True)):
+            ranked.append((sum(a > 0 for a in away), sum(away), one))
+    return [one for *_, one in sorted(ranked)]
 
 
 def leaving() -> bool:
     """Whether Python is about to exit: threads then end by themselves, as killing them aborts."""
     return not threading.main_thread().is_alive()
-
-
-def tag(picture: bytes, alt: str) -> str:
-    """A PNG as an HTML image with alt text, which the Image widget does not have."""
-    data = b64encode(picture).decode()
-    return f'<img alt="{escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
-
-
-def _prompts(explorable: Explorable) -> list[w.Widget]:
-    if not explorable.prompts:
-        return []
-    items = "".join(f"<li>{prompt}</li>" for prompt in explorable.prompts)
-    return [w.HTML(f"<i>Predict before you move:</i><ul>{items}</ul>")]
-
-
-def _presets(explorable: Explorable, sliders: dict[str, w.SelectionSlider]) -> w.HBox:
-    buttons = []
-    for name, setting in explorable.presets.items():
-        button = w.Button(description=name, layout=w.Layout(width="auto"))
-
-        def go(_, setting=setting) -> None:
-            for control, value in setting.items():
-                if control in sliders:
-                    sliders[control].value = value
-
-        button.on_click(go)
-        buttons.append(button)
-    return w.HBox(buttons)
-
-
-def trainer(explorable: Explorable, point) -> w.VBox:
-    """A "train here" row: retrain the current point in a thread, with progress and a stop button.
-
-    Args:
-        explorable: one whose study can train a point live.
-        point: called for ``(seed, values)`` when training starts.
-    """
-    start = w.Button(description="train here", icon="play")
-    stop = w.Button(description="stop", icon="stop", disabled=True)
-    bar = w.IntProgress(min=0, description="epoch")
-    image, message = w.HTML(), w.HTML()
-    wanted = threading.Event()
-
-    def progress(row: dict) -> bool:
-        bar.value = int(row["epoch"])
-        message.value = f"epoch {row['epoch']}: loss {row['loss']:.3f}"
-        return wanted.is_set() or leaving()
-
-    def work() -> None:
-        seed, values = point()
-        try:
-            bar.max = explorable.study.epochs(seed=seed, **values)
-            numbers = explorable.study.live(progress, seed=seed, **values)
-            figure, alt = explorable.render(seed, numbers, **values)
-            image.value = tag(png(figure), alt)
-            ended = "stopped early" if wanted.is_set() else "done"
-            message.value = f"{ended} after epoch {bar.value}: retrained at {values}, seed {seed}"
-        except Exception as error:  # a thread's traceback would go unseen
-            message.value = f"training failed: {error}"
-        finally:
-            start.disabled, stop.disabled = False, True
-
-    def begin(_) -> None:
-        wanted.clear()
-        start.disabled, stop.disabled, bar.value = True, False, 0
-        threading.Thread(target=work).start()
-
-    start.on_click(begin)
-    stop.on_click(lambda _: wanted.set())
-    return w.VBox([w.HBox([start, stop, bar]), message, image])

@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class History:
-    """The log of a run: one dict for each epoch, and whether somebody stopped it."""
+    """The log of a run: one dict for each epoch, and whether somebody stopped it.
+
+    >>> History([{"epoch": 1, "loss": 3.25}, {"epoch": 2, "loss": 1.5}])
+    History(2 rows, loss 3.25 to 1.5)
+    """
 
     rows: list[dict[str, float]] = field(default_factory=list)
     stopped: bool = False
+
+    def __repr__(self) -> str:
+        losses, stopped = self.column("loss"), ", stopped" * self.stopped
+        ends = f", loss {losses[0]:.4g} to {losses[-1]:.4g}" if losses else ""
+        return f"History({len(self.rows)} rows{ends}{stopped})"
 
     def column(self, name: str) -> list[float]:
         """One quantity over the epochs that have it."""

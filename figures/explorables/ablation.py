@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from companion.experiments.presets import BY_EPOCH
-from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Mark, Points, Rule, Span
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import Study
 from companion.models import MLAE
 from companion.models import linear as rising
@@ -27,7 +27,7 @@ from companion.networks.table import (
 )
 from companion.networks.table import linear as fully
 from companion.training import TrainConfig
-from figures import plots
+from figures import draw
 from figures.explorables import digits
 
 NAME = "ablation"
@@ -191,38 +191,51 @@ def printed() -> str:
     return "\n".join(lines)
 
 
-def paired_strip(ax: Axes, here: int) -> None:
+def paired_rows(here: int) -> Panel:
     """Both Fréchet distances of each run, a row for each model, bars at the medians (Table 6)."""
-    styles = ("N", "normal", plots.BLUE, -0.18), ("GMM(10)", "mixture", plots.ORANGE, 0.18)
-    for name, metric, color, shift in styles:
-        for row, runs in enumerate(RUNS.arrays[metric]):
-            where = np.full(len(runs), row + shift)
-            ax.plot(runs, where, "o", color=color, alpha=0.45, markersize=4)
-            ax.plot(np.median(runs), row + shift, "|", color=color, markersize=11, mew=2.2)
-        ax.plot([], [], "o", color=color, label=name)
+    marks: list[Mark] = [Span(y=(here - 0.5, here + 0.5), alpha=0.18)]
+    styles = ("N", "normal", "blue", -0.18), ("GMM(10)", "mixture", "orange", 0.18)
+    for label, metric, colour, shift in styles:
+        values = RUNS.arrays[metric].astype(float)  # (change, run)
+        at = np.arange(len(values)) + shift
+        each = np.repeat(at, values.shape[1])
+        marks += [Points(values.ravel(), each, colour, size=4, alpha=0.45, label=label)]
+        marks += [Points(np.median(values, 1), at, colour, marker="|", size=11)]
     chance = float(RUNS.arrays["chance"])
-    ax.axvline(chance, color=plots.GREY, linestyle="--", linewidth=1, label="real digits")
-    ax.axhspan(here - 0.5, here + 0.5, color=plots.GREY, alpha=0.18, linewidth=0)
-    ax.set(yticks=range(len(NAMES)), yticklabels=NAMES, xlabel="Fréchet distance", xscale="log")
-    ax.set_ylim(len(NAMES) - 0.5, -0.5)
-    high = max(RUNS.arrays[metric].max() for metric in ("normal", "mixture"))
-    ticks = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if chance < t < high]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.grid(axis="x", alpha=0.3)
-    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=3, frameon=False)
+    marks += [Rule(chance, dash="dashed", label="real digits")]
+    y = Axis(limits=(len(NAMES) - 0.5, -0.5), ticks=tuple(range(len(NAMES))), names=NAMES)
+    x = Axis("Fréchet distance", "log", ticks=(0.5, 1, 2, 5, 10, 20), grid=True)
+    return Panel(marks, x, y, legend="above")
 
 
-def draw(figure: Figure, n: Numbers, change: int) -> str:
+def picture(n: Numbers, change: int) -> Picture:
     """Fréchet distances of all rows and samples of the chosen one."""
-    paired_strip(figure.add_axes((0.29, 0.12, 0.385, 0.79)), change)
-    right = figure.add_axes((0.7, 0.03, 0.29, 0.88))
-    plots.image_grid(right, n.samples, 6, f"samples, {NAMES[change]}")
-    right.title.set_fontsize(9)
-    return (
+    samples = draw.image_rows(n.samples, 6, title=f"samples, {NAMES[change]}")
+    says = (
         f"Real digits, MLAE at β = {BETA:g}. {NAMES[change]}: Fréchet distance of samples "
         f"{n.normal:.2f} with normal codes, {n.mixture:.2f} with GMM(10), reconstruction error "
         f"{n.error:.2f}; means of {len(RUNS.seeds)} trainings."
+    )
+    return Picture([paired_rows(change), samples], says, (9.6, 4.4), (1.9, 1))
+
+
+# what is changed: a row that has it, and the same without
+CHANGES = {
+    "BatchNorm": ("ConvNet+, BN", "ConvNet+"),
+    "weight decay": ("ConvNet+, weight decay", "ConvNet+"),
+    "a β that grows by the epoch": (ROWS[0].name, "ConvNet+, weight decay"),
+    "two probes in place of one": ("ConvNet+, K = 2", "ConvNet+"),
+}
+
+
+def moved_most() -> tuple[int, str]:
+    """Which of four changes moves the distance with normal codes by the largest factor."""
+    factors = {name: float(np.median(ratio(*pair))) for name, pair in CHANGES.items()}
+    right = int(np.argmax(np.abs(np.log(list(factors.values())))))
+    found = ", ".join(f"{name} {factor:.2f}" for name, factor in factors.items())
+    return right, (
+        f"The Fréchet distance of samples with normal codes changes by these factors, medians of "
+        f"{len(RUNS.seeds)} trainings: {found}."
     )
 
 
@@ -233,15 +246,20 @@ STUDY = Computed(
 EXPLORABLE = Explorable(
     title="One change at a time",
     study=STUDY,
-    draw=draw,
-    size=(9.6, 4.4),
+    draw=picture,
     presets={
         "the paper's best": {"change": 0},
         "ConvNet+": {"change": NAMES.index("ConvNet+")},
         "ConvNet": {"change": NAMES.index("ConvNet")},
     },
     prompts=(
-        "Which change will move the samples most: networks, BatchNorm, weight decay, β or K?",
-        "For which networks will a mixture over the codes help most?",
+        "Which rows lie further apart than the three trainings of one row?",
+        "Which networks need a mixture over the codes, and which hardly gain by it?",
     ),
+    question=Question(
+        "One thing is changed in a ConvNet+. Which moves the distance of its samples most?",
+        tuple(CHANGES),
+        moved_most,
+    ),
+    opening=0,
 )

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from companion import volume
@@ -17,11 +16,13 @@ from companion.contracts import as_float
 from companion.data import images
 from companion.lab import verdicts
 from companion.lab.explorable import Control
+from companion.lab.marks import Line, Mark, Points, Rule
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import Study
 from companion.models import MLAE
 from companion.networks import MLP, ConvDecoder, ConvEncoder
 from companion.training import TrainConfig
-from figures import plots
+from figures import draw
 
 NAME = "batch_orthogonal"
 KINDS = {"sphere": "independent", "batch-orthogonal": "orthogonal across"}
@@ -29,7 +30,7 @@ FRACTIONS = (1.0, 1 / 8, 1 / 16)
 BETA, BATCH, DRAWS, VALID = 10.0, 128, 10, 500
 TRAINING = {"learning_rate": 2e-3, "noise": 0.1}
 METRICS = ("nll", "error")
-COLOURS = dict(zip(KINDS, (plots.ORANGE, plots.BLUE), strict=True))
+COLOURS = dict(zip(KINDS, ("orange", "blue"), strict=True))
 
 
 class Numbers(NamedTuple):
@@ -98,37 +99,38 @@ def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(-1), high - values.mean(-1)
 
 
-def picture() -> tuple[Figure, str]:
-    """The noise of a step and what a fraction of the batch costs, with the alt text."""
-    figure = plots.figure(1 + len(SETTINGS), size=(2.9, 3.0))
-    first, *others = figure.subplots(1, 1 + len(SETTINGS))
-    words = []
-    for at, (setting, ax) in enumerate(zip(SETTINGS, others, strict=True)):
-        for ratios, shift, (marker, when) in zip(
-            noise_ratio(setting), (-0.1, 0.1), (("o", "new"), ("^", "trained")), strict=True
-        ):
-            label = when if at == 0 else ""
-            first.plot(ratios, [at + shift] * len(STUDY.seeds), marker, color=plots.BLUE, alpha=0.6,
-                       label=label)  # fmt: skip
+def picture() -> Picture:
+    """The noise of a step and what a fraction of the batch costs."""
+    panels, words = [noise_of_steps()], []
+    for setting in SETTINGS:
+        marks: list[Mark] = [Rule(y=0, width=0.8, dash="solid")]
         for shift, (kind, name) in zip((0.97, 1.03), KINDS.items(), strict=True):
             mean, half = interval(excess(setting, kind))
             places = np.array(FRACTIONS) * shift
-            ax.errorbar(places, mean, half, fmt="o-", color=COLOURS[kind], label=name, capsize=3)
+            marks += [Line(places, mean, COLOURS[kind], label=name)]
+            marks += draw.error_bars(places, mean, half, COLOURS[kind])
             ends = ", ".join(f"{m:+.2f} ± {h:.2f}" for m, h in zip(mean, half, strict=True))
             words.append(f"{setting}, {name}: {ends}")
-        ax.axhline(0, color=plots.GREY, linewidth=0.8)
-        ax.set(xscale="log", xlabel="share of the batch", title=setting)
-        ax.set_xticks(FRACTIONS, ["1", "1/8", "1/16"])
-        ax.minorticks_off()
-    first.set(xscale="log", xlabel="noise over independent probes'", yticks=range(len(SETTINGS)))
-    first.set_yticklabels([name.replace(", ", "\n") for name in SETTINGS], fontsize=8)
-    first.axvline(1, color=plots.GREY, linewidth=0.8)
-    for ax in (first, others[0]):
-        ax.legend(frameon=False, fontsize=8)
-    others[0].set_ylabel("excess of the final loss (nats)")
+        x = Axis("share of the batch", "log", ticks=FRACTIONS, names=("1", "1/8", "1/16"))
+        y = Axis("excess of the final loss (nats)")
+        panels.append(Panel(marks, x, y, title=setting))
     shares = ", ".join(f"{s:g}" for s in FRACTIONS)
     says = f"Mean excess of the final loss with its 95 % interval, at shares {shares}"
-    return figure, f"{says}. {'; '.join(words)}."
+    return Picture(panels, f"{says}. {'; '.join(words)}.", (11.6, 3.0))
+
+
+def noise_of_steps() -> Panel:
+    """The noise ratio of every seed, a row for each setting."""
+    marks: list[Mark] = [Rule(1, width=0.8, dash="solid")]
+    styles = zip((-0.1, 0.1), "o^", ("new", "trained"), strict=True)
+    for i, (shift, marker, when) in enumerate(styles):
+        found = np.stack([noise_ratio(setting)[i] for setting in SETTINGS])  # (setting, seed)
+        at = np.repeat(np.arange(len(SETTINGS)) + shift, found.shape[1])
+        marks += [Points(found.ravel(), at, marker=marker, alpha=0.6, label=when)]
+    names = tuple(name.replace(", ", "\n") for name in SETTINGS)
+    x = Axis("noise over independent probes'", "log")
+    y = Axis(limits=(-0.5, len(SETTINGS) - 0.5), ticks=tuple(range(len(SETTINGS))), names=names)
+    return Panel(marks, x, y)
 
 
 @cache

@@ -1,16 +1,17 @@
 """All models of the family side by side on real digits, at every weight of an error."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from companion.evaluation import digit_features, evaluate
-from companion.lab.explorable import Computed, Control, Explorable
-from figures import plots
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Line, Mark, Points, Rule, Text
+from companion.lab.picture import Axis, Panel, Picture
+from figures import draw
 from figures.explorables import compared_models
 from figures.explorables.compared_models import (
     COMPARED,
@@ -44,7 +45,6 @@ COLUMNS = {
     "rec": "Rec",
 }
 LABELS = tuple(COLUMNS[name] for name in SAMPLERS)
-
 
 RUNS = Trainings(
     NAME, {"key": Control("model", KEYS, "mlae 10", names=KEYS)}, (0, 1, 2), Numbers,
@@ -154,32 +154,36 @@ def numbers(beta: float, gamma: float) -> Shown:
     return Shown(samples, {caption(k): [runs(k, name) for name in SAMPLERS] for k in keys})
 
 
-def draw(figure: Figure, found: Shown) -> str:
+def picture(found: Shown) -> Picture:
     """Samples of the main models, and Fréchet distances by where codes come from."""
-    captions, real = list(found.distances), float(STUDY.arrays["real"])
-    boxes = ((0.148, 0.1, 0.235, 0.79), (0.392, 0.1, 0.235, 0.79))
-    for i, (box, title) in enumerate(zip(boxes, (LABELS[0], LABELS[2]), strict=True)):
-        ax = figure.add_axes(box)
-        plots.image_grid(ax, found.samples[:, i].reshape(-1, 1, 8, 8), SHOWN)
-        ax.set_aspect("auto")
-        ax.set_title(f"samples, codes from {title}", fontsize=9)
-    figure.axes[0].set_yticks(9 * np.arange(len(captions)) + 4, captions, fontsize=9)
-    figure.axes[0].tick_params(length=0)
-    right = figure.add_axes((0.645, 0.1, 0.34, 0.79))
-    plots.spreads(right, found.distances, LABELS, real, "real digits")
-    right.set(
-        xlabel=f"Fréchet distance, mean and range of {len(RUNS.seeds)} trainings", xlim=_limits()
-    )
-    right.set_yticklabels([])
+    real = float(STUDY.arrays["real"])
+    label = f"Fréchet distance, mean and range of {len(RUNS.seeds)} trainings"
+    x = Axis(label, "log", _limits(), draw.TICKS)
+    right = draw.rows(found.distances, LABELS, x, real, "real digits")
     own, mixture = SAMPLERS.index("own"), SAMPLERS.index("mixture")
     parts = [
         f"{caption} {row[own].mean():.1f} and {row[mixture].mean():.1f}"
         for caption, row in found.distances.items()
     ]
-    return (
+    says = (
         "Fréchet distances of samples of 8×8 digits, codes from the model's own prior and from a "
         f"mixture: {', '.join(parts)}; real digits {real:.1f}."
     )
+    return Picture([sampled(found), right], says, (10.6, 4.4), (5.4, 4))
+
+
+def sampled(found: Shown) -> Panel:
+    """A row of samples for each model: codes of its own prior, and beside them of a mixture."""
+    gap = np.zeros_like(found.samples[:, 0, :1])
+    own, mixture = found.samples[:, 0], found.samples[:, 1]
+    images = np.concatenate([own, gap, mixture], axis=1)  # (model, 2 shown + 1, 8, 8)
+    columns, names = images.shape[1], (LABELS[0], LABELS[2])
+    panel = draw.image_rows(
+        images.reshape(-1, 1, 8, 8), columns, names=list(found.distances),
+        title="samples, by where codes come from",
+    )  # fmt: skip
+    middles = SHOWN / 2, columns - SHOWN / 2
+    return replace(panel, x=replace(panel.x, ticks=middles, names=names))
 
 
 def _limits() -> tuple[float, float]:
@@ -189,86 +193,103 @@ def _limits() -> tuple[float, float]:
     return 0.85 * float(STUDY.arrays["real"]), 1.15 * float(values.max())
 
 
+def mixed_up() -> list[str]:
+    """The keys of the main models at one price, in an order that tells nothing."""
+    keys = [key_at(name, 10.0, 0.05) for name in MAIN]
+    return [keys[i] for i in np.random.default_rng(0).permutation(len(keys))]
+
+
+def unnamed() -> Picture:
+    """Samples of the main models with codes of their own prior; rows are numbered, not named."""
+    samples = np.concatenate([RUNS.at("samples", key=key)[0] for key in mixed_up()])
+    names = [str(1 + row) for row in range(len(MAIN))]
+    panel = draw.image_rows(samples.reshape(-1, 1, 8, 8), SHOWN, names=names)
+    says = f"{SHOWN} samples of 8×8 digits of each of {len(MAIN)} models, without their names."
+    return Picture([panel], says, (3.4, 4.4))
+
+
 def over_weights(
     names: Sequence[str] = ("mlae", "rectangular", "scale", "vae", "taylor"),
-) -> tuple[Figure, str]:
-    """Distances and errors of some models against the weight of an error, with the alt text."""
-    figure = plots.figure(3, size=(3.5, 3.1))
+) -> Picture:
+    """Distances and errors of some models against the weight of an error."""
     titles = {
         "error": "reconstructions",
         "own": "codes from N(0, 1)",
         "mixture": "codes from GMM(10)",
     }
-    colours = (plots.BLUE, plots.GREY, plots.GREEN, plots.ORANGE, plots.PURPLE)
-    texts = []
-    axes = figure.subplots(1, 3)
-    for ax, (metric, title) in zip(axes, titles.items(), strict=True):
-        for name, colour in zip(names, colours, strict=True):
-            values = np.stack([runs(key, metric) for key in keys_of(name)])
-            plots.band(ax, BETAS, values, colour, COMPARED[name].label)
-            best = int(values.mean(1).argmin())
+    colours = ("blue", "grey", "green", "orange", "purple")
+    values = {m: {n: np.stack([runs(k, m) for k in keys_of(n)]) for n in names} for m in titles}
+    distances = np.stack([*values["own"].values(), *values["mixture"].values()])
+    (limits,) = draw.common([distances])
+    panels, texts = [], []
+    for metric, title in titles.items():
+        marks: list[Mark] = []
+        for (name, found), colour in zip(values[metric].items(), colours, strict=True):
+            marks += draw.spread(BETAS, found, colour, COMPARED[name].label)
+            best = int(found.mean(1).argmin())
             texts.append(f"{COMPARED[name].label} {title}: least at {caption(keys_of(name)[best])}")
-        label = "mean ‖x̂ − x‖²" if metric == "error" else "Fréchet distance"
-        plots.plain_logarithm(ax, "y")
-        ax.set(xscale="log", xlabel="price of an error, β or 1/2γ", title=title)
-        ax.set_ylabel(label)
-    high = [ax.get_ylim() for ax in axes[1:]]
-    for ax in axes[1:]:
-        ax.set_ylim(min(h[0] for h in high), max(h[1] for h in high))
-    axes[0].legend(frameon=False, fontsize=8)
-    return figure, "; ".join(texts) + "."
+        y = Axis("Fréchet distance", "log", limits, draw.TICKS)
+        y = Axis("mean ‖x̂ − x‖²", "log") if metric == "error" else y
+        x = Axis("price of an error, β or 1/2γ", "log")
+        panels.append(Panel(marks, x, y, title=title, legend="above"))
+    return Picture(panels, "; ".join(texts) + ".", (10.5, 3.5))
 
 
-def against_cost(beta: float, gamma: float) -> tuple[Figure, str]:
-    """Distances with the own prior and the best sampler against a step's time, with alt text."""
-    figure = plots.figure(size=(7.2, 4.4))
-    ax = figure.subplots()
+def against_cost(beta: float, gamma: float) -> Picture:
+    """Distances with the own prior and the best sampler against a step's time."""
     points, words = {}, []
     for name in COMPARED:
         key = key_at(name, beta, gamma)
         low = min(runs(key, sampler).mean() for sampler in SAMPLERS)
         points[COMPARED[name].label] = cost(name, "step"), low, runs(key, "own").mean()
         words.append(f"{caption(key)}: {cost(name, 'step'):.1f}, {low:.1f}")
-    for step, low, high in sorted(points.values()):
-        ax.plot([step, step], [low, high], color=plots.GREY, linewidth=0.9, alpha=0.6, zorder=1)
-        ax.plot(step, high, "o", color=plots.BLUE, markersize=5)
-        ax.plot(step, low, "s", color=plots.ORANGE, markersize=5)
-    _write_names(ax, points)
-    ax.plot([], [], "o", color=plots.BLUE, label="N (own prior)")
-    ax.plot([], [], "s", color=plots.ORANGE, label="its best sampler")
-    for which in "xy":
-        plots.plain_logarithm(ax, which)
-    ax.set_xlim(0.9, 1.35 * ax.get_xlim()[1])  # room for the names
-    ax.set(xlabel="time of a step over a plain autoencoder's", ylabel="Fréchet distance")
-    ax.legend(fontsize=8, frameon=False)
-    ax.axhline(float(STUDY.arrays["real"]), color=plots.GREY, linestyle="--", linewidth=1)
-    return figure, "Time of a step and best Fréchet distance. " + "; ".join(words) + "."
+    steps, lows, highs = np.transpose(list(points.values()))  # (model,) each
+    ends = np.stack([lows, highs, np.full(len(lows), np.nan)], axis=-1)
+    marks = (
+        Line(np.repeat(steps, 3), ends.ravel(), "grey", width=0.9, alpha=0.6),
+        Points(steps, highs, label="N (own prior)"),
+        Points(steps, lows, "orange", marker="s", label="its best sampler"),
+        Rule(y=float(STUDY.arrays["real"]), dash="dashed", label="real digits"),
+        *_names_beside(points),
+    )
+    x = Axis("time of a step over a plain autoencoder's", "log", (0.9, 1.5 * steps.max()))
+    says = "Time of a step and best Fréchet distance. " + "; ".join(words) + "."
+    return Picture(
+        [Panel(marks, x, Axis("Fréchet distance", "log", ticks=draw.TICKS))], says, (7.2, 4.4)
+    )
 
 
-def _write_names(ax: Axes, points: dict[str, tuple[float, float, float]]) -> None:
+def _names_beside(points: dict[str, tuple[float, float, float]]) -> list[Text]:
     """Each name beside its lower point, moved down from those already there."""
     written: list[tuple[float, float]] = []
-    for name, (step, height, _) in sorted(points.items(), key=lambda point: point[1][0]):
+    for _, (step, height, _) in sorted(points.items(), key=lambda point: point[1][0]):
         while any(
             abs(np.log(step / a)) < 0.3 and abs(np.log(height / b)) < 0.16 for a, b in written
         ):
             height *= 0.95
         written.append((step, height))
-        ax.annotate(name, (step, height), (4, -3), textcoords="offset points", fontsize=7)
+    names = sorted(points, key=lambda name: points[name][0])
+    return [
+        Text(1.025 * step, height, name, anchor="start", size=7)
+        for name, (step, height) in zip(names, written, strict=True)
+    ]
 
 
-def gains(beta: float, gamma: float) -> tuple[Figure, str]:
-    """What each fitted sampler does to each model, paired over trainings, with the alt text."""
-    figure = plots.figure(size=(7.4, 5.6))
-    ax = figure.subplots()
+def gains(beta: float, gamma: float) -> Picture:
+    """What each fitted sampler does to each model, paired over trainings."""
     rows = {}
     for name in COMPARED:
         key = key_at(name, beta, gamma)
         rows[caption(key)] = [runs(key, s) / runs(key, "own") for s in SAMPLERS[1:]]
-    plots.spreads(ax, rows, LABELS[1:], 1.0, "no change")
-    ax.set_xlabel("Fréchet distance over that with codes from the own prior, same training")
+    x = Axis(
+        "Fréchet distance over that with codes from the own prior, same training",
+        "log",
+        ticks=draw.TICKS,
+    )
+    panel = draw.rows(rows, LABELS[1:], x, 1.0, "no change")
     words = [f"{name} {ratios[1].mean():.2f}" for name, ratios in rows.items()]
-    return figure, "Ratio with the mixture to the own prior: " + ", ".join(words) + "."
+    says = "Ratio with the mixture to the own prior: " + ", ".join(words) + "."
+    return Picture([panel], says, (7.4, 5.6))
 
 
 def compute(directory: Path | None = None) -> tuple[dict[str, np.ndarray], dict]:
@@ -290,12 +311,25 @@ def compute(directory: Path | None = None) -> tuple[dict[str, np.ndarray], dict]
     }
 
 
+def what_makes_digits() -> tuple[int, str]:
+    """From which codes the plain autoencoder's samples are nearer to digits than MLAE's with N."""
+    mlae, own, mixture = (
+        runs(key, name).mean()
+        for key, name in (("mlae 10", "own"), ("ae", "own"), ("ae", "mixture"))
+    )
+    right = 2 if mixture > mlae else 0 if own < mlae else 1
+    return right, (
+        f"Its samples' distance from real digits is {own:.0f} with codes from N(0, 1) and "
+        f"{mixture:.0f} with a mixture, means of {len(RUNS.seeds)} trainings; MLAE's with N(0, 1) "
+        f"is {mlae:.0f}, that of other real digits {STUDY.arrays['real']:.1f}."
+    )
+
+
 STUDY = Computed(NAME, CONTROLS, (0,), numbers, RUNS.check, compute)
 EXPLORABLE = Explorable(
     title="All models side by side on 8×8 digits",
     study=STUDY,
-    draw=draw,
-    size=(10.6, 4.9),
+    draw=picture,
     presets={
         "the same price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
         "β → 0, γ → ∞": {"beta": BETAS[0], "gamma": GAMMAS[-1]},
@@ -303,7 +337,18 @@ EXPLORABLE = Explorable(
         "γ → 0": {"gamma": GAMMAS[0]},
     },
     prompts=(
-        "At β = 1/2γ = 10, which models sample digits from a standard normal?",
+        "At β = 1/2γ = 10, which other models sample digits from a standard normal?",
         "When errors cost ever more, what do MLAE and the VAE turn into?",
     ),
+    question=Question(
+        "A plain autoencoder pays for errors alone. From which codes do its samples come near to "
+        "real digits?",
+        (
+            "from N(0, 1), and from a mixture fitted to its codes",
+            "only from the mixture",
+            "from neither: it is no generative model",
+        ),
+        what_makes_digits,
+    ),
+    opening=0,
 )

@@ -1,18 +1,19 @@
 """Conjugate gradients on JᵀJ: how many rounds, and what stopping early leaves out (MLAE eq. 7)."""
 
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from companion import probes
-from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Line, Points, Rule
+from companion.lab.picture import Axis, Panel, Picture
 from companion.volume.conjugate import solve
-from figures import plots
+from figures import draw
 
 NAME = "rectangular"
 LATENTS = (8, 32, 128)
@@ -20,6 +21,7 @@ SPREADS = (2.0, 10.0, 100.0, 1000.0)
 TOLERANCES = (1e-10, 1e-4, 1e-2, 0.5)
 BUDGETS = (0.25, 1.0, 4.0)
 SEEDS = (0,)
+ROUNDS = Axis("rounds", limits=(0.7, 1500))
 CONTROLS = {
     "latent": Control("latent size d", LATENTS, 32),
     "spread": Control("largest over smallest singular value", SPREADS, 10.0),
@@ -108,41 +110,73 @@ def numbers(latent: int, spread: float, tolerance: float, budget: float) -> Numb
     return Numbers(singular_values(latent, spread).numpy(), float(rounds), share.astype(float))
 
 
-def fallen(ax: Axes, latent: int, spread: float, tolerance: float, stop: float) -> None:
+def fallen(latent: int, spread: float, tolerance: float, stop: float) -> Panel:
     """Relative residuals over the rounds, median and range over probes, and where they stop."""
     kept = STUDY.arrays[f"residuals_{latent}"][SPREADS.index(spread)]  # (rounds, 3)
-    rounds, values = so_many(latent), np.maximum(kept, 1e-15)
-    ax.fill_between(rounds, values.min(1), values.max(1), color=plots.BLUE, alpha=0.22, linewidth=0)
-    ax.plot(rounds, np.median(values, 1), color=plots.BLUE, linewidth=1.5, marker=".")
-    ax.axhline(tolerance, color=plots.ORANGE, linewidth=1.3, label=f"tolerance {tolerance:g}")
-    label = f"stops after {stop:.1f}"
-    ax.axvline(stop, color=plots.GREY, linestyle=":", linewidth=1.4, label=label)
-    ax.set(yscale="log", ylim=(1e-13, 5), xlabel="round", ylabel="‖v − JᵀJu‖ / ‖v‖")
-    ax.minorticks_off()
-    ax.legend(fontsize=8, loc="lower left")
+    marks = (
+        *draw.spread(so_many(latent), np.maximum(kept, 1e-15), "blue"),
+        Rule(y=tolerance, colour="orange", dash="solid", label=f"tolerance {tolerance:g}"),
+        Rule(stop, label=f"stops after {stop:.1f}"),
+    )
+    title = f"d = {latent}, singular values from 1 to {1 / spread:g}"
+    y = Axis("‖v − JᵀJu‖ / ‖v‖", "log", (1e-13, 5))
+    return Panel(marks, Axis("round"), y, title=title)
 
 
-def draw(
-    figure: Figure, n: Numbers, latent: int, spread: float, tolerance: float, budget: float
-) -> str:
+def shares(sizes, share, title: str) -> Panel:
+    """How much of the gradient an unfinished iteration finds in each direction; 1 is all of it.
+
+    Args:
+        sizes: ``(size,)`` singular values.
+        share: ``(size,)``.
+        title: above.
+    """
+    exact = Rule(y=1.0, colour="green", width=1.4, dash="solid", label="exact")
+    marks = exact, Points(sizes, share, "orange", size=4.5, label="found")
+    ends = min(-0.1, np.min(share) - 0.6), max(1.2, np.max(share)) + 0.1
+    return Panel(marks, Axis("singular value of J", "log"), Axis("share", limits=ends), title=title)
+
+
+def against_size(sizes, curves: dict, y: Axis, bound=None, here=None, title: str = "") -> Panel:
+    """Costs against a size, both logarithmic, each ticked where it was measured.
+
+    Args:
+        sizes: ``(m,)``.
+        curves: ``(m,)`` values by name.
+        y: the axis of the costs.
+        bound: ``(m,)`` of a dotted bound, or nothing.
+        here: a size to mark, or nothing.
+        title: above.
+    """
+    marks = []
+    if bound is not None:
+        marks += [Line(sizes, bound, "grey", width=1.4, dash="dotted", label="bound: d")]
+    styles = zip(("blue", "orange", "green", "purple"), "osv^", strict=True)
+    for (name, values), (colour, marker) in zip(curves.items(), styles, strict=False):
+        marks += [Line(sizes, values, colour, marker=marker, label=name)]
+    if here is not None:
+        marks += [Rule(here, colour="ink", width=1, dash="solid")]
+    x = Axis("latent size d", "log", ticks=tuple(sizes), names=tuple(f"{d:g}" for d in sizes))
+    return Panel(marks, x, replace(y, scale="log"), title=title)
+
+
+def picture(n: Numbers, latent: int, spread: float, tolerance: float, budget: float) -> Picture:
     """The residuals over the rounds, the share of the gradient found, and rounds against d."""
-    figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.3)
-    left, middle, right = figure.subplots(1, 3)
-    fallen(left, latent, spread, tolerance, n.rounds)
-    left.set_title(f"d = {latent}, singular values from 1 to {1 / spread:g}", fontsize=9)
-    plots.shares(middle, n.singular_values, n.share)
-    middle.set_title(f"gradient found, relative error {n.error:.1%}", fontsize=9)
+    found = f"gradient found, relative error {n.error:.1%}"
     rounds = [numbers(d, spread, tolerance, budget).rounds for d in LATENTS]
     curves = {"conjugate gradients": rounds, "one pass": np.ones(len(LATENTS))}
-    plots.against_size(right, LATENTS, curves, "rounds", bound=LATENTS, here=latent)
-    right.set(ylim=(0.7, 1500), title="rounds against the latent size")
-    right.title.set_fontsize(9)
-    return (
+    panels = (
+        fallen(latent, spread, tolerance, n.rounds),
+        shares(n.singular_values, n.share, found),
+        against_size(LATENTS, curves, ROUNDS, LATENTS, latent, "rounds against the latent size"),
+    )
+    says = (
         f"Conjugate gradients on {latent} dimensions with singular values from 1 to "
         f"{1 / spread:g}, at a tolerance of {tolerance:g} and at most {round(budget * latent)} "
         f"rounds, take {n.rounds:.1f}; the log-volume's gradient has a relative error of "
         f"{n.error:.2%}, from {n.share.min():.0%} to {n.share.max():.0%} of it are found."
     )
+    return Picture(panels, says, (10.5, 3.2))
 
 
 def compute() -> tuple[dict[str, np.ndarray], dict]:
@@ -171,13 +205,27 @@ def check() -> list[str]:
     return lines
 
 
+def lost() -> tuple[int, str]:
+    """Which directions' gradient is missing after too few rounds, of the most and least stretched.
+
+    Half of the gradient missing in the median of a quarter of the directions is lost.
+    """
+    latent, spread, budget = 32, 100.0, BUDGETS[0]
+    n, few = numbers(latent, spread, 1e-4, budget), latent // 4
+    stretched, squeezed = (float(np.median(part)) for part in (n.share[:few], n.share[-few:]))
+    right = 2 if (stretched < 0.5) == (squeezed < 0.5) else 0 if stretched < 0.5 else 1
+    return right, (
+        f"At d = {latent}, with singular values from 1 to {1 / spread:g}, {n.rounds:.0f} rounds: "
+        f"the {few} most stretched directions get {stretched:.0%} of their gradient in the median, "
+        f"the {few} most squeezed ones {squeezed:.0%}."
+    )
+
+
 STUDY = Computed(NAME, CONTROLS, SEEDS, numbers, check, compute)
 EXPLORABLE = Explorable(
     title="An inverse by conjugate gradients",
     study=STUDY,
-    draw=draw,
-    columns=3,
-    size=(3.5, 3.2),
+    draw=picture,
     presets={
         "well conditioned": {"latent": 32, "spread": 2.0, "tolerance": 1e-4},
         "badly conditioned": {"latent": 32, "spread": 1000.0, "tolerance": 1e-4},
@@ -186,7 +234,12 @@ EXPLORABLE = Explorable(
     },
     prompts=(
         "Make the latent space four times larger: does the number of rounds follow, at any spread?",
-        "Allow too few rounds: which directions lose their gradient, those that the decoder "
-        "stretches or those that it squeezes?",
+        "Loosen the tolerance at a large spread: how much of the gradient is wrong then?",
+    ),
+    question=Question(
+        "With singular values from 1 to 0.01 the iteration is stopped after a quarter of d rounds. "
+        "Which directions of the latent space lose their gradient?",
+        ("those that the decoder stretches most", "those that it squeezes most", "all alike"),
+        lost,
     ),
 )

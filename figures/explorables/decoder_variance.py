@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
 from companion.evaluation import active_dimensions, variance_spectrum
-from companion.lab.explorable import Control, Explorable
+from companion.lab.explorable import Control, Explorable, Question
+from companion.lab.marks import Line, Points
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import Study
 from companion.models import VAE, posterior_size
 from companion.networks import MLP
 from companion.training import TrainConfig
-from figures import plots
+from figures import draw
 
 NAME = "variance"
 GAMMAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -139,62 +139,54 @@ def counts(dimension: int, way: int) -> np.ndarray:
     return (STUDY.at("spectrum", way=way, dimension=dimension) < 0.5).sum(-1)
 
 
-def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> tuple[Figure, str]:
-    """Data, reconstructions and samples at several γ side by side, with the alt text."""
-    figure = plots.figure(len(gammas), size=(3.4, 2.9))
-    texts = []
-    for ax, gamma in zip(figure.subplots(1, len(gammas), sharey=True), gammas, strict=True):
+def gallery(gammas: Sequence[float], seed: int = 0, dimension: int = 2) -> Picture:
+    """Data, reconstructions and samples at several γ side by side."""
+    panels, texts = [], []
+    for gamma in gammas:
         result = STUDY(seed, gamma=gamma, dimension=dimension)
-        blur(ax, result)
-        ax.set_title(f"γ = {gamma:g}", fontsize=10)
+        panels.append(blur(result, f"γ = {gamma:g}"))
         texts.append(words(result, gamma, dimension, 1))
-    return figure, " ".join(texts)
+    return Picture(panels, " ".join(texts), (3.4 * len(panels), 2.9))
 
 
-def blur(ax: Axes, result: Numbers) -> None:
+def blur(result: Numbers, title: str) -> Panel:
     """Data, their reconstructions and samples of a model in the plane of the picture."""
-    styles = {
-        "data": (result.points, ".", plots.GREY, 0.45, 4),
-        "samples": (result.samples, "+", plots.GREEN, 1, 4.5),
-        "reconstructions": (result.reconstructions, ".", plots.ORANGE, 1, 4.5),
-    }
-    for label, (values, marker, color, alpha, size) in styles.items():
-        style = {"color": color, "alpha": alpha, "markersize": size, "label": label}
-        ax.plot(*np.transpose(values), marker, **style)
-    ax.set(xlim=(-2.6, 2.6), ylim=(-0.75, 0.95), xlabel="along the manifold, u₁", ylabel="its bend")
-    ax.legend(fontsize=7, loc="upper right", ncols=3, columnspacing=0.8, handletextpad=0.1)
+    marks = (
+        Points(*np.transpose(result.points), "grey", size=2.5, alpha=0.5, label="data"),
+        Points(*np.transpose(result.samples), "green", marker="+", size=4.5, label="samples"),
+        Points(*np.transpose(result.reconstructions), "orange", size=2.5, label="reconstructions"),
+    )
+    x = Axis("along the manifold, u₁", limits=(-2.6, 2.6))
+    return Panel(marks, x, Axis("its bend", limits=(-0.75, 0.95)), title=title, legend="above")
 
 
-def loss_against_variance(ax: Axes, dimension: int, here: tuple[float, float]) -> None:
+def loss_against_variance(dimension: int, way: int, gamma: float, loss: float) -> Panel:
     """Twice the loss against γ, median and range over seeds, beside its slope in log γ, D − r.
 
-    The line goes through the smallest γ of the lowered runs; ``here`` is one run to mark.
+    The line goes through the smallest γ of the lowered runs; one run is marked.
     """
-    for (name, loss), color in zip(
-        curves(dimension).items(), (plots.ORANGE, plots.BLUE), strict=True
-    ):
-        plots.band(ax, GAMMAS, 2 * loss, color, name)
-    slope, ratio = DIM - dimension, np.divide(GAMMAS, GAMMAS[0])
-    line = np.median(2 * loss[0]) + slope * np.log(ratio)
+    colours, found = ("orange", "blue"), curves(dimension)
+    marks = ()
+    for (name, values), colour in zip(found.items(), colours, strict=True):
+        marks += draw.spread(GAMMAS, 2 * values, colour, name)
+    slope = DIM - dimension
+    line = np.median(2 * found[WAYS[1]][0]) + slope * np.log(np.divide(GAMMAS, GAMMAS[0]))
     label = f"slope D − r = {slope:g}"
-    ax.plot(GAMMAS, line, "--", color=plots.GREY, linewidth=1.2, label=label)
-    ax.plot(*here, "o", color="black", markersize=8, fillstyle="none", markeredgewidth=1.6)
-    ax.set(xscale="log", xlabel="decoder variance γ", ylabel="2 · loss (nats)")
-    ax.minorticks_off()
-    ax.legend(fontsize=7)
+    marks += (Line(GAMMAS, line, "grey", width=1.2, dash="dashed", label=label),)
+    marks += (draw.chosen(gamma, 2 * loss, colours[way]),)
+    x, y = Axis("decoder variance γ", "log"), Axis("2 · loss (nats)")
+    return Panel(marks, x, y, title=draw.SPREAD)
 
 
-def draw(figure: Figure, result: Numbers, gamma: float, dimension: int, way: int) -> str:
+def picture(result: Numbers, gamma: float, dimension: int, way: int) -> Picture:
     """Data against samples, the posterior variances, and where the loss stands among all runs."""
-    figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.32)
-    left, middle, right = figure.subplots(1, 3)
-    blur(left, result)
-    left.set_title(f"γ = {gamma:g}: error {result.error:.2g}", fontsize=9)
-    plots.posterior_variances(middle, result.spectrum, dimension)
-    middle.set_title(f"active {result.active} of {LATENT}, true {dimension}", fontsize=9)
-    loss_against_variance(right, dimension, (gamma, 2 * result.loss))
-    right.set_title("median and range over seeds", fontsize=9)
-    return words(result, gamma, dimension, way)
+    title = f"active {result.active} of {LATENT}, true {dimension}"
+    panels = (
+        blur(result, f"γ = {gamma:g}: error {result.error:.2g}"),
+        draw.posterior_variances(result.spectrum, dimension, title=title),
+        loss_against_variance(dimension, way, gamma, result.loss),
+    )
+    return Picture(panels, words(result, gamma, dimension, way), (10.8, 3.4))
 
 
 def words(result: Numbers, gamma: float, dimension: int, way: int) -> str:
@@ -211,12 +203,21 @@ def words(result: Numbers, gamma: float, dimension: int, way: int) -> str:
     )
 
 
+def wired() -> tuple[int, str]:
+    """How many latent dimensions a tiny γ keeps in use if it is there from the start."""
+    r, (at_once, lowered) = 2, (counts(2, way)[0] for way in range(len(WAYS)))  # (seed,)
+    most = int(np.sign(np.median(at_once) - r)) + 1
+    one, other = (" to ".join(map(str, sorted({c.min(), c.max()}))) for c in (at_once, lowered))
+    return most, (
+        f"At γ = {GAMMAS[0]:g} from the start {one} of {LATENT} dimensions are active "
+        f"in {len(at_once)} trainings; where γ is lowered step by step, {other}."
+    )
+
+
 EXPLORABLE = Explorable(
     title="The decoder variance",
     study=STUDY,
-    draw=draw,
-    columns=3,
-    size=(3.6, 3.4),
+    draw=picture,
     presets={
         "γ = 1, as many do": {"gamma": 1.0},
         "γ → 0, lowered": {"gamma": GAMMAS[0], "way": 1},
@@ -224,6 +225,12 @@ EXPLORABLE = Explorable(
     },
     prompts=(
         "With a smaller γ, will more or fewer latent dimensions carry information?",
-        "Does it matter whether γ is small from the start or only at the end?",
+        "What does the loss at γ → 0 tell about r?",
+    ),
+    question=Question(
+        "The data lie on a surface, r = 2; the code has 10 numbers. With γ = 0.003 from the first "
+        "step on, how many of the ten are in use?",
+        ("fewer than 2", "2", "more than 2"),
+        wired,
     ),
 )

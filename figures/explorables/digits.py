@@ -1,12 +1,11 @@
 """Conditional models of real digits: MLAE's β beside a VAE's fixed and learned γ (App. E.2)."""
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from companion.contracts import as_float
@@ -14,12 +13,14 @@ from companion.data import images
 from companion.evaluation import decoder_spectrum, digit_features, gaussian_w2, score_samples
 from companion.evaluation.features import DIGITS_LEARNED
 from companion.evaluation.generation import codes_of
-from companion.lab.explorable import Computed, Explorable
+from companion.lab.explorable import Computed, Explorable, Question
+from companion.lab.marks import Rule
+from companion.lab.picture import Picture
 from companion.lab.study import Study, as_bytes
 from companion.models import Model
 from companion.networks import MLP
 from companion.training import TrainConfig
-from figures import plots
+from figures import draw
 from figures.explorables.error_weights import COLOURS, ErrorWeights
 
 NAME = "digits"
@@ -195,27 +196,22 @@ def curves(name: str) -> dict[str, np.ndarray]:
     return WEIGHTS.curves((values >= THRESHOLD).sum(-1) if name == "count" else values)
 
 
-def draw(figure: Figure, found: dict[str, Numbers], beta: float) -> str:
+def picture(found: dict[str, Numbers], beta: float) -> Picture:
     """Held-out digits, what three models make of them, their samples, their decoders' spectra."""
-    rows = [RUNS.arrays["truth"] / 255]
-    for one in found.values():
-        rows += [one.reconstructions, one.samples[: 2 * CLASSES]]
-    left = figure.add_axes((0.215, 0.01, 0.37, 0.93))
-    title = "held-out digits (top row), a column for each class"
-    plots.image_grid(left, np.concatenate(rows), CLASSES, title, (1, 4, 7))
-    left.title.set_fontsize(9)
-    step = left.get_ylim()[0] / 10
-    for i, (caption, one) in enumerate(found.items()):
-        text = (
-            f"{caption}\nreconstructions, error {one.error:.2g}\n\n"
-            f"samples, recognised {one.recognised:.0%},\nvariance {one.variety:.2g}"
-        )
-        left.text(-2, (3 * i + 2.5) * step, text, ha="right", va="center", color=COLOURS[i])
-    right = figure.add_axes((0.66, 0.12, 0.33, 0.81))
+    shown, names, at = [RUNS.arrays["truth"] / 255], ["held-out digits"], [0.5]
+    for caption, one in found.items():
+        row = sum(map(len, shown)) // CLASSES
+        shown += [one.reconstructions, one.samples[: 2 * CLASSES]]
+        names += [
+            f"{caption}\nreconstructions,\nerror {one.error:.2g}",
+            f"samples,\nrecognised {one.recognised:.0%},\nvariance {one.variety:.2g}",
+        ]
+        at += [row + 0.5, row + 2]
+    rest = {"title": "a column for each class", "names": names, "at": at}
+    left = draw.image_rows(np.concatenate(shown), CLASSES, (1, 4, 7), **rest)
     spectra = {caption: one.spectrum for caption, one in found.items()}
-    plots.spectra(right, spectra, COLOURS, ())
-    noise_level(right, beta)
-    right.set_ylim(5e-3, 4)
+    right = draw.spectra(spectra, COLOURS, marks=(noise_level(beta),))
+    right = replace(right, y=replace(right.y, limits=(5e-3, 4)))
     parts = [
         f"{caption}: reconstruction error {one.error:.2f}, {one.recognised:.0%} of samples "
         f"recognised, their variance within a class {one.variety:.2f}, singular values "
@@ -223,15 +219,27 @@ def draw(figure: Figure, found: dict[str, Numbers], beta: float) -> str:
         f"them at least {THRESHOLD:.2f}"
         for caption, one in found.items()
     ]
-    return "Real digits of 8×8 pixels, conditional models. " + "; ".join(parts) + "."
+    says = "Real digits of 8×8 pixels, conditional models. " + "; ".join(parts) + "."
+    return Picture([left, right], says, (9.6, 4.6), (6.5, 4))
 
 
-def noise_level(ax: Axes, beta: float) -> None:
-    """MLAE's own noise scale σ = 1/√(2β) as a line, in a panel of spectra."""
+def noise_level(beta: float) -> Rule:
+    """MLAE's own noise scale σ = 1/√(2β), in a panel of spectra."""
     sigma = (2 * beta) ** -0.5
-    label = f"σ = 1/√(2β) = {sigma:.2g}"
-    ax.axhline(sigma, color=plots.GREY, linewidth=1, linestyle=":", label=label)
-    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    return Rule(y=sigma, label=f"σ = 1/√(2β) = {sigma:.2g}")
+
+
+def at_a_low_price() -> tuple[int, str]:
+    """What MLAE's samples are at the smallest β, in the median of the trainings."""
+    found = {name: curves(name)["beta"][0] for name in ("recognised", "variety")}
+    recognised, variety = (float(np.median(values)) for values in found.values())
+    real = float(RUNS.arrays["variety_real"])
+    right = 2 if recognised < 0.5 else 1 if variety < 0.1 * real else 0
+    return right, (
+        f"At β = {BETAS[0]:g} a classifier recognises {recognised:.0%} of MLAE's samples. Their "
+        f"variance within a class is {variety:.1f}, that of real digits {real:.1f} (medians of "
+        f"{len(found['variety'])} trainings)."
+    )
 
 
 STUDY = Computed(
@@ -240,16 +248,21 @@ STUDY = Computed(
 EXPLORABLE = Explorable(
     title="Real digits, told which",
     study=STUDY,
-    draw=draw,
-    size=(9.6, 4.6),
+    draw=picture,
     presets={
         "one price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
         "the price of the noise on the images": {"beta": 50.0, "gamma": 0.01},
         "β → ∞, γ → 0": {"beta": BETAS[-1], "gamma": GAMMAS[0]},
         "β → 0, γ → ∞": {"beta": BETAS[0], "gamma": GAMMAS[-1]},
     },
-    prompts=(
-        "At β = 0.1 an error is almost free. What will MLAE's samples look like, and the VAE's?",
-        "As β grows, do only the large singular values grow, or the small ones too?",
+    prompts=("As β grows, do only the large singular values grow, or the small ones too?",),
+    question=Question(
+        "At β = 0.1 an error is almost free. What will MLAE's samples look like?",
+        (
+            "digits that differ too little",
+            "one mean image for each class",
+            "nothing like digits",
+        ),
+        at_a_low_price,
     ),
 )

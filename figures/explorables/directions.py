@@ -1,22 +1,24 @@
 """Noise along one latent direction of a VAE on real digits (2SVAE Figs 1, 10 and 11)."""
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from companion.contracts import as_float
 from companion.data import images
 from companion.evaluation import active_dimensions, noise_effect, variance_spectrum
 from companion.evaluation.dimension import NoiseEffect
-from companion.lab.explorable import Computed, Control, Explorable, compare
+from companion.lab.explorable import Computed, Control, Explorable, Question, compare
+from companion.lab.marks import Images, Line, Mark, Rule, Text
+from companion.lab.picture import Axis, Panel, Picture
 from companion.models import VAE, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig, fit
-from figures import plots
+from figures import draw
 
 NAME = "directions"
 LATENT, NUM_NOISES, EPOCHS = 16, 10, 300
@@ -83,20 +85,50 @@ def numbers(direction: int, sample: int) -> Numbers:
     return Numbers(*pictures, arrays["effect"][i], arrays["variances"])
 
 
-def draw(figure: Figure, n: Numbers, direction: int, sample: int) -> str:
+def picture(n: Numbers, direction: int, sample: int) -> Picture:
     """A digit, its decoded code under noise along one direction, and all directions' variances."""
-    figure.subplots_adjust(0.02, 0.16, 0.925, 0.88, wspace=0.2)
-    left, right = figure.subplots(1, 2)
-    blank = np.zeros((4, *n.original.shape))
-    sheet = np.concatenate([n.original[None], blank, n.images])
-    plots.image_grid(left, sheet, 5, f"digit, and noise along direction {direction}", [1])
-    plots.posterior_variances(right, n.variances)
+    line = Rule(y=1, colour="orange", dash="solid")
+    sheet = Images(n.original[None], 5), Images(n.images, 5, row=1), line
+    title, names = f"noise along direction {direction}", (f"digit {sample}", "under\nnoise")
+    left = Panel.of_images(*sheet, title=title, names=names, at=(0.5, 2))
+    return Picture([left, variances(n, direction)], words(n, direction, sample), (9.2, 3.0), (4, 5))
+
+
+def variances(n: Numbers, direction: int) -> Panel:
+    """All directions' posterior variances beside what noise along them does to the pixels."""
+    value, style = n.variances[direction - 1], {"marker": "s", "alpha": 0.7, "right": True}
+    marks = (
+        Line(range(1, LATENT + 1), n.effect, "green", **style),
+        Rule(direction),
+        draw.chosen(direction, value, "blue" if value < 0.5 else "orange"),
+    )
+    right = Axis("pixel variance under noise", colour="green")
+    return draw.posterior_variances(n.variances, marks=marks, right=right, legend="above")
+
+
+def noise_rows(images, effects, values, title: str) -> Panel:
+    """Decoded noise along latent directions, one row each (2SVAE Figs 1 and 10).
+
+    Args:
+        images: ``(directions, n, channels, height, width)`` in [0, 1].
+        effects: ``(directions,)`` pixel variance under the noise, at the end of a row.
+        values: ``(directions,)`` posterior variances λ, before it.
+        title: above.
+    """
+    rows, columns = images.shape[:2]
+    marks: list[Mark] = [Images(images.reshape(-1, *images.shape[2:]), columns)]
+    marks += [
+        Text(columns + 0.2, row + 0.5, f"{effect:.1e}", anchor="start", size=7)
+        for row, effect in enumerate(effects)
+    ]
+    names = [f"λ = {value:.2g}" for value in values]
+    panel = Panel.of_images(*marks, title=title, names=names)
+    return replace(panel, x=replace(panel.x, limits=(0, columns + 1.8)))
+
+
+def words(n: Numbers, direction: int, sample: int) -> str:
+    """What a picture of one digit and one direction shows."""
     value = n.variances[direction - 1]
-    right.plot(direction, value, "o", color="black", markersize=11, fillstyle="none")
-    twin = right.twinx()
-    twin.plot(range(1, LATENT + 1), n.effect, "s-", color=plots.GREEN, markersize=3, alpha=0.7)
-    twin.set_ylabel("pixel variance under noise", color=plots.GREEN)
-    right.legend(fontsize=7, loc="center right")
     return (
         f"Digit {sample}: noise along latent direction {direction} of {LATENT}, whose posterior "
         f"variance is {value:.3g}, changes the pixels with variance {n.effect[direction - 1]:.2g} "
@@ -175,19 +207,42 @@ def check() -> list[str]:
     return compare(found, {n: STUDY.arrays[n][-1] * widened for n in ("gamma", "error")})
 
 
+def heard() -> tuple[int, str]:
+    """Which directions change the picture, by their posterior variance, over all trainings."""
+    effects, variances = STUDY.arrays["all_effects"], STUDY.arrays["all_variances"]
+    shares = effects / effects.max(1, keepdims=True)  # (seed, latent), of the busiest
+    active, idle = shares[variances < 0.5], shares[variances > 0.9]
+    ratio = np.median(active) / np.median(idle)
+    louder = 0 if ratio > 2 else 1 if ratio < 0.5 else 2
+    return louder, (
+        f"In {len(RUNS)} trainings noise along a direction with λ > 0.9 does at most "
+        f"{idle.max():.2%} of what it does along the busiest; along one with λ < 0.5 at least "
+        f"{active.min():.0%}."
+    )
+
+
 STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
     title="Noise along one latent direction",
     study=STUDY,
-    draw=draw,
-    columns=2,
-    size=(4.9, 3.0),
+    draw=picture,
     presets={
         "the busiest direction": {"direction": 1},
         "the idlest direction": {"direction": LATENT},
     },
     prompts=(
-        "A direction with posterior variance near 0: large or small changes in the image?",
-        "And one with posterior variance near 1?",
+        "At which direction does the picture stop changing?",
+        "Is that the same direction for every digit?",
     ),
+    question=Question(
+        "Noise of variance 1 is added along one latent direction. Along which does it change the "
+        "decoded digit?",
+        (
+            "where the posterior variance λ is near 0",
+            "where λ is near 1, as wide as the noise",
+            "along all of them about equally",
+        ),
+        heard,
+    ),
+    opening=0,
 )

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from torch import nn
 
 from companion.lab.explorable import Control
+from companion.lab.marks import Points
+from companion.lab.picture import Axis, Panel
 from companion.lab.study import Study
 from companion.models import MLAE, VAE, Model
-from figures import plots
+from figures import draw
 
-COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN)
+COLOURS = ("blue", "orange", "green")
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,21 @@ class ErrorWeights:
         n = len(self.betas)
         return {"beta": values[:n], "gamma": values[n : 2 * n], "learned": values[2 * n]}
 
-    def draw(self, ax: Axes, study: Study, found: dict[str, np.ndarray], label: str) -> None:
-        """Such curves against the weight of an error, the learned γ's runs at their own."""
-        plots.band(ax, self.betas, found["beta"], COLOURS[0], "MLAE")
-        plots.band(ax, self.betas, found["gamma"][::-1], COLOURS[1], "VAE")
+    def panel(self, study: Study, found: dict[str, np.ndarray], y: Axis, **rest) -> Panel:
+        """Such curves against the weight of an error, the learned γ's runs at their own.
+
+        Args:
+            study: whose runs they are.
+            found: the curves.
+            y: the axis of what was measured.
+            rest: of the panel; ``marks`` are drawn beside the curves.
+        """
         own = 0.5 / study.arrays["learned_gamma"]
-        ax.plot(own, found["learned"], "s", color=COLOURS[2], label="VAE, γ learned")
-        ax.set(xscale="log", xlabel="price of an error, β or 1/2γ", ylabel=label)
-        ax.minorticks_off()
+        marks = draw.spread(self.betas, found["beta"], COLOURS[0], "MLAE")
+        marks += draw.spread(self.betas, found["gamma"][::-1], COLOURS[1], "VAE")
+        marks += (Points(own, found["learned"], COLOURS[2], marker="s", label="VAE, γ learned"),)
+        x = Axis("price of an error, β or 1/2γ", "log")
+        return Panel(marks + tuple(rest.pop("marks", ())), x, y, **rest)
 
     def styles(self) -> dict[str, dict]:
         """A colour, a shade and a label for each key, where all are drawn into one panel."""
@@ -116,5 +124,5 @@ class ErrorWeights:
                 kind, (COLOURS[2], "γ learned")
             )
             shade = 0.4 + 0.6 * (at % n) / (n - 1) if value else 1.0
-            found[key] = {"color": colour, "alpha": shade, "label": label + value}
+            found[key] = {"colour": colour, "alpha": shade, "label": label + value}
         return found

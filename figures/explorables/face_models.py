@@ -5,19 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from companion import jacobians
 from companion.data.faces import FACTORS, LABEL, Faces
 from companion.evaluation import decoder_spectrum, face_features, gaussian_w2
 from companion.evaluation.generation import codes_of
-from companion.lab.explorable import Computed, Explorable
+from companion.lab.explorable import Computed, Explorable, Question
+from companion.lab.marks import Line, Rule
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import Study, as_bytes
 from companion.latents import fit_latents
 from companion.models import Model
 from companion.networks import MLP
 from companion.training import TrainConfig
-from figures import plots
+from figures import draw
 from figures.explorables.error_weights import COLOURS, ErrorWeights
 
 NAME = "faces"
@@ -141,74 +142,84 @@ def curves(name: str) -> dict[str, np.ndarray]:
     return WEIGHTS.curves(values)
 
 
-def trade_off() -> tuple[Figure, str]:
-    """Reconstruction error and Fréchet distances against β and 1/2γ, with the alt text."""
-    figure = plots.figure(3, size=(3.4, 3.0))
-    titles = ("reconstructions", "samples, codes from N(0, 1)", "samples, codes from GMM(10)")
-    names, texts = ("error", "normal", "mixture"), []
-    axes = figure.subplots(1, 3)
-    for ax, name, title in zip(axes, names, titles, strict=True):
-        label = "mean ‖x̂ − x‖²" if name == "error" else "Fréchet distance"
-        WEIGHTS.draw(ax, RUNS, curves(name), label)
-        ax.set(yscale="log", title=title)
+def trade_off() -> Picture:
+    """Reconstruction error and Fréchet distances against β and 1/2γ."""
+    titles = {
+        "error": "reconstructions",
+        "normal": "samples, codes from N(0, 1)",
+        "mixture": "samples, codes from GMM(10)",
+    }
+    distances = np.concatenate([RUNS.arrays[name].ravel() for name in ("normal", "mixture")])
+    (limits,) = draw.common([distances])
+    panels, texts = [], []
+    for name, title in titles.items():
+        y = Axis("Fréchet distance", "log", limits)
+        y = Axis("mean ‖x̂ − x‖²", "log") if name == "error" else y
+        panels.append(WEIGHTS.panel(RUNS, curves(name), y, title=title))
         found = {k: np.median(v, -1) for k, v in curves(name).items() if k != "learned"}
         ends = found["beta"][0], found["beta"][-1], found["gamma"][-1], found["gamma"][0]
         texts.append("{}: MLAE {:.3g} to {:.3g}, VAE {:.3g} to {:.3g}".format(title, *ends))
-    high = max(ax.get_ylim()[1] for ax in axes[1:]), min(ax.get_ylim()[0] for ax in axes[1:])
-    for ax in axes[1:]:
-        ax.set_ylim(*high[::-1])
-    axes[0].legend(frameon=False, fontsize=8)
     words = "From the lowest price of an error to the highest, medians of three runs. "
-    return figure, words + "; ".join(texts) + "."
+    return Picture(panels, words + "; ".join(texts) + ".", (10.2, 3.0))
 
 
-def spectra_figure() -> tuple[Figure, str]:
-    """Spectra at all β and γ, and after which value they fall most, with the alt text."""
-    figure = plots.figure(2, size=(4.6, 3.3))
-    left, right = figure.subplots(1, 2)
-    index, arrays = np.arange(1, LATENT + 1), RUNS.arrays
-    for at, style in enumerate(WEIGHTS.styles().values()):
-        left.semilogy(index, np.median(arrays["spectrum"][at], 0), **style)
-    left.semilogy(index[:DIM], arrays["true_spectrum"], "k--", label="true map")
-    left.axvline(DIM + 0.5, color=plots.GREY, linewidth=1, linestyle=":")
-    left.set(xlabel="index of the singular value", ylabel="mean singular value of g'(z)")
-    left.set(ylim=(8e-4, None), xticks=index[1::2])
-    left.legend(frameon=False, fontsize=7, ncols=3, loc="lower left")
-    WEIGHTS.draw(right, RUNS, curves("step"), "singular values before the largest step")
-    right.axhline(DIM, color="black", linewidth=1.2, linestyle="--")
-    right.set(ylim=(0, LATENT), yticks=index[1::2])
-    right.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+def all_spectra() -> Picture:
+    """Spectra at all β and γ, and after which value they fall most."""
+    index, ticks = np.arange(1, LATENT + 1), tuple(range(2, LATENT + 1, 2))
+    lines = [
+        Line(index, np.median(found, 0), **style)
+        for found, style in zip(RUNS.arrays["spectrum"], WEIGHTS.styles().values(), strict=True)
+    ]
+    truth = RUNS.arrays["true_spectrum"]
+    lines += [Line(index[:DIM], truth, "ink", dash="dashed", label="true map")]
+    y = Axis("mean singular value of g'(z)", "log", (8e-4, 1.3 * truth.max()))
+    x = Axis("index of the singular value", ticks=ticks)
+    left = Panel((*lines, Rule(DIM + 0.5)), x, y)
+    steps = Axis("singular values before the largest step", limits=(0, LATENT), ticks=ticks)
+    level = Rule(y=DIM, colour="ink", dash="dashed", label="true dimension")
+    right = WEIGHTS.panel(RUNS, curves("step"), steps, marks=(level,), legend="above")
     found = {k: np.median(v, -1) for k, v in curves("step").items()}
     words = ", ".join(f"{n:g} at β = {b:g}" for b, n in zip(BETAS, found["beta"], strict=True))
     others = ", ".join(f"{n:g} at γ = {g:g}" for g, n in zip(GAMMAS, found["gamma"], strict=True))
-    return figure, (
+    says = (
         f"Median number of singular values before the largest step: MLAE {words}; VAE {others}; "
         f"learned γ {found['learned']:g}; true dimension {DIM}."
     )
+    return Picture([left, right], says, (9.2, 3.6))
 
 
-def draw(figure: Figure, found: dict[str, Numbers]) -> str:
+def picture(found: dict[str, Numbers]) -> Picture:
     """Faces, what three models make of them, their samples, and the decoders' spectra."""
-    arrays = RUNS.arrays
-    rows = [arrays["truth"] / 255, *(part for one in found.values() for part in one[:2])]
-    left = figure.add_axes((0.215, 0.01, 0.36, 0.93))
-    plots.image_grid(left, np.concatenate(rows), NUM_SHOWN, f"{LABEL} (top row)", (1, 3, 5))
-    step = left.get_ylim()[0] / len(rows)
-    for i, (caption, one) in enumerate(found.items()):
-        text = (
-            f"{caption}\nreconstructions, error {one.error:.2g}\nsamples, Fréchet {one.normal:.2g}"
-        )
-        left.text(-4, (2 * i + 2) * step, text, ha="right", va="center", color=COLOURS[i])
-    right = figure.add_axes((0.655, 0.12, 0.335, 0.81))
+    shown, names = [RUNS.arrays["truth"] / 255], ["held-out faces"]
+    for caption, one in found.items():
+        shown += [one.reconstructions, one.samples]
+        names += [f"{caption}\nreconstructions,\nerror {one.error:.2g}"]
+        names += [f"samples,\nFréchet {one.normal:.2g}"]
+    sheet = np.concatenate(shown)
+    left = draw.image_rows(sheet, NUM_SHOWN, (1, 3, 5), title=LABEL, names=names)
     spectra = {caption: one.spectrum for caption, one in found.items()}
-    plots.spectra(right, spectra, COLOURS, arrays["true_spectrum"])
+    right = draw.spectra(spectra, COLOURS, RUNS.arrays["true_spectrum"])
     parts = [
         f"{caption}: reconstruction error {one.error:.2f}, Fréchet distance of samples "
         f"{one.normal:.1f}, singular values {one.spectrum[0]:.2f} to {one.spectrum[DIM - 1]:.2f} "
         f"(tenth) and {one.spectrum[DIM]:.2f} (eleventh)"
         for caption, one in found.items()
     ]
-    return "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
+    says = "Synthetic faces of ten known factors. " + "; ".join(parts) + "."
+    return Picture([left, right], says, (9.6, 4.6), (6, 4))
+
+
+def sharper(beta: float = 10.0) -> tuple[int, str]:
+    """Whose error is smaller at one price, within a tenth, in the median of the trainings."""
+    medians = {name: np.median(values, -1) for name, values in curves("error").items()}
+    ratios = medians["gamma"][::-1] / medians["beta"]  # (price,) from cheap errors to dear ones
+    here = ratios[BETAS.index(beta)]
+    right = 2 if 1 / 1.1 < here < 1.1 else 0 if here > 1 else 1
+    found = ", ".join(f"{r:.2f} at β = {b:g}" for b, r in zip(BETAS, ratios, strict=True))
+    return right, (
+        f"The VAE's reconstruction error over MLAE's, both at β = 1/2γ, medians of "
+        f"{len(RUNS.seeds)} trainings: {found}."
+    )
 
 
 STUDY = Computed(
@@ -217,15 +228,18 @@ STUDY = Computed(
 EXPLORABLE = Explorable(
     title="Synthetic faces of ten known factors",
     study=STUDY,
-    draw=draw,
-    size=(9.6, 4.6),
+    draw=picture,
     presets={
         "one price: β = 1/2γ = 10": {"beta": 10.0, "gamma": 0.05},
         "β → ∞, γ → 0": {"beta": BETAS[-1], "gamma": GAMMAS[0]},
         "β → 0, γ → ∞": {"beta": BETAS[0], "gamma": GAMMAS[-1]},
     },
-    prompts=(
-        "At β = 1/2γ both models pay the same price for an error. Whose faces will be sharper?",
-        "How many singular values stand out at a large γ, and how many at a small one?",
+    prompts=("How many singular values stand out at a large γ, and how many at a small one?",),
+    question=Question(
+        "At β = 10 and γ = 0.05 both pay the same price for an error. Whose reconstructions are "
+        "sharper?",
+        ("MLAE's", "the VAE's", "both alike"),
+        sharper,
     ),
+    opening=0,
 )

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from companion import probes
-from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Bars, Line, Rule
+from companion.lab.picture import Axis, Panel, Picture
 from companion.theory import frobenius
 from companion.volume import bounds
-from figures import plots
+from figures import draw
 
 NAME = "bounds"
 RATIOS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
@@ -24,7 +24,7 @@ CONTROLS = {
     "latent": Control("latent dimensions d", LATENTS, 8),
 }
 NAMES = ("eq. 7, mean over unit v", "eq. 5", "eq. 4")
-COLOURS = (plots.GREEN, plots.BLUE, plots.ORANGE)  # of NAMES
+COLOURS = ("green", "blue", "orange")  # of NAMES
 NUM_PROBES = 2000
 FINE = tuple(sorted({*np.geomspace(1, 100, 40).tolist(), *RATIOS}))  # where the curves are drawn
 
@@ -80,51 +80,48 @@ def numbers(seed: int, ratio: float, scale: float, latent: int) -> Numbers:
     return Numbers(curves, in_closed_form(latent, ratio, scale), measured(latent, ratio, seed))
 
 
-def gaps(ax: Axes, curves: np.ndarray, here: float) -> None:
+def gaps(curves: np.ndarray, here: float, title: str) -> Panel:
     """How far the bounds lie above the log-volume over the spread, with one spread marked."""
-    at = FINE.index(here)
-    for name, values, color in zip(NAMES, curves, COLOURS, strict=True):
-        ax.plot(FINE, values, color=color, linewidth=1.8, label=name)
-        ax.plot(here, values[at], "o", color=color, markeredgecolor="black", markersize=7)
-    ax.axvline(here, color=plots.GREY, linewidth=1, linestyle=":")
-    ax.set(xscale="log", ylim=(-0.05, 3.05), xlabel="largest over smallest singular value")
-    ax.set_ylabel("bound − log-volume, nats per latent")
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    marks = [Rule(here)]
+    for name, values, colour in zip(NAMES, curves, COLOURS, strict=True):
+        marks += [Line(FINE, values, colour, width=1.8, label=name)]
+        marks += [draw.chosen(here, values[FINE.index(here)], colour)]
+    x = Axis("largest over smallest singular value", "log")
+    y = Axis("bound − log-volume, nats per latent", limits=(-0.05, 3.05))
+    return Panel(marks, x, y, title=title)
 
 
-def probed(ax: Axes, n: Numbers) -> None:
+def probed(n: Numbers, title: str) -> Panel:
     """A histogram of single estimates, with the bounds and the exact value as levels."""
     low, high = np.quantile(n.probed, (0.002, 0.998))
     edges = np.linspace(-0.5, 0.5, 41) * max(high - low, 0.02) + (low + high) / 2  # may be alike
-    values, style = np.clip(n.probed, *edges[[0, -1]]), {"color": plots.GREY, "alpha": 0.45}
-    ax.hist(values, edges, label="one probe each", **style)
-    for name, value, color in zip(NAMES, n.gaps, COLOURS, strict=True):
-        ax.axvline(value, label=name, color=color, linewidth=1.8)
-    ax.axvline(0.0, linestyle="--", label="exact", color="black", linewidth=1.8)
+    counts, _ = np.histogram(np.clip(n.probed, *edges[[0, -1]]), edges)
+    marks = [Bars(edges, counts, "grey", 0.45, label="one probe each")]
+    marks += [
+        Rule(value, colour=colour, width=1.8, dash="solid", label=name)
+        for name, value, colour in zip(NAMES, n.gaps, COLOURS, strict=True)
+    ]
+    marks += [Rule(0.0, colour="ink", width=1.8, dash="dashed", label="exact")]
     near = [m for m in (*n.gaps, 0.0) if m < high + 1]  # what is far off stays out of the picture
     left, right = min(low, *near), max(high, *near)
     margin = 0.05 * max(right - left, 0.1)
-    ax.set_xlim(left - margin, right + margin)
-    ax.set_ylim(0, 1.7 * ax.get_ylim()[1])  # room for the legend
-    ax.set(xlabel="log-volume and what stands for it, nats per latent", yticks=[])
-    ax.legend(fontsize=8, loc="upper center", ncols=2)
+    what = "log-volume and what stands for it, nats per latent"
+    x = Axis(what, limits=(left - margin, right + margin))
+    y = Axis(limits=(0, 1.05 * counts.max()), ticks=())
+    return Panel(marks, x, y, title=title, legend="above")
 
 
-def draw(figure: Figure, n: Numbers, ratio: float, scale: float, latent: int) -> str:
+def picture(n: Numbers, ratio: float, scale: float, latent: int) -> Picture:
     """The bounds' gaps over the spread, and single estimates of eq. 7 beside all levels."""
-    figure.subplots_adjust(0.075, 0.15, 0.985, 0.91, wspace=0.16)
-    left, right = figure.subplots(1, 2)
-    gaps(left, n.curves, ratio)
-    left.set_title(f"d = {latent}, λ = {scale:g}, product of all sᵢ = 1", fontsize=9)
-    probed(right, n)
-    right.set_title(f"s₁/s_d = {ratio:g}", fontsize=9)
-    return (
+    left = gaps(n.curves, ratio, f"d = {latent}, λ = {scale:g}, product of all sᵢ = 1")
+    right = probed(n, f"s₁/s_d = {ratio:g}")
+    says = (
         f"Bounds on the log-volume for {latent} singular values spread by a factor {ratio:g}: "
         f"above it by {n.gaps[0]:.3f} (eq. 7), {n.gaps[1]:.3f} (eq. 5) and {n.gaps[2]:.3f} (eq. 4 "
         f"at λ = {scale:g}) nats per latent dimension; single probes of eq. 7 fall below the "
         f"log-volume in {(n.probed < 0).mean():.0%} of cases."
     )
+    return Picture([left, right], says)
 
 
 def check() -> list[str]:
@@ -141,18 +138,44 @@ def check() -> list[str]:
     return lines
 
 
+def loose() -> tuple[int, str]:
+    """Which bounds lie above the log-volume at some λ though all singular values are equal."""
+    latent, found = CONTROLS["latent"].start, {}
+    for scale in SCALES:
+        gaps = in_closed_form(latent, 1.0, scale)
+        for name, gap in zip(("eq. 7", "eq. 5", "eq. 4"), gaps, strict=True):
+            found[name] = max(found.get(name, (0.0, scale)), (round(gap, 9), scale))
+    above = [name for name, (gap, _) in found.items() if gap > 0]
+    right = {(): 0, ("eq. 7",): 1, ("eq. 5",): 2, ("eq. 4",): 3}[tuple(above)]
+    gap, scale = found["eq. 4"]
+    return right, (
+        f"Eqs 7 and 5 lie {found['eq. 7'][0]:.2g} and {found['eq. 5'][0]:.2g} nats per latent "
+        f"dimension above it, eq. 4 {gap:.2f} at λ = {scale:g}: there its tangent touches the "
+        "logarithm at another place."
+    )
+
+
 EXPLORABLE = Explorable(
     title="Bounds on the log-volume",
     study=Computed(NAME, CONTROLS, (0,), numbers, check),
-    draw=draw,
-    columns=2,
+    draw=picture,
     presets={
         "all equal: tight": {"ratio": 1.0, "scale": 1.0},
         "a wrong λ": {"ratio": 1.0, "scale": 0.3},
         "two scales apart": {"ratio": 100.0},
     },
     prompts=(
-        "All singular values equal: which bound can still be loose, and why?",
+        "As the singular values spread, which of the three bounds stays nearest?",
         "More latent dimensions at the same spread: does a single probe of eq. 7 get noisier?",
+    ),
+    question=Question(
+        "All singular values are 1. Which bound can still lie above the log-volume?",
+        (
+            "none: then all are exact",
+            "eq. 7: its probe is random",
+            "eq. 5: it knows only their mean",
+            "eq. 4: its λ may not fit",
+        ),
+        loose,
     ),
 )

@@ -5,17 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
-from companion.lab.explorable import Computed, Control, Explorable
-from figures import plots
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Line, Mark, Points, Strip
+from companion.lab.picture import Axis, Panel, Picture
 
 NAME = "interval"
 REACH = 3.0  # the curve is drawn for codes from −REACH to REACH
 ALONG, TOP = (-3.3, 6.1), 0.48  # axes that hold every setting, so that areas can be compared
+FACTORS = 1.0, 1.5, 3.0, 10.0  # among which one predicts
 CONTROLS = {
     "centre": Control("centre of the interval", (-2.0, -1.5, -0.75, 0.0, 0.75, 1.5, 2.0), 0.75),
     "width": Control("its width", (0.5, 1.0), 0.5),
@@ -125,28 +123,30 @@ def numbers(
     )  # fmt: skip
 
 
-def marked_density(ax: Axes, x, density, chosen, ticks, top: float) -> None:
+def marked_density(x, density, chosen, ticks, top: float) -> list[Mark]:
     """The area under a density, coloured by its height, with one piece of it outlined.
 
     Args:
-        ax: axes to draw into.
         x: ``(m,)`` ascending.
         density: ``(m,)``.
         chosen: ``(m,)`` bool, the piece.
         ticks: indices, or a slice, of points to mark on the axis.
-        top: the density that is brightest, and the height of the axes.
+        top: the density that is brightest.
+
+    >>> marks = marked_density([0, 1, 2], [1, 2, 1], [True, True, False], [0, 2], top=2)
+    >>> [mark.kind for mark in marks]
+    ['strip', 'line', 'points']
     """
-    x, density, floor = np.asarray(x), np.asarray(density), np.zeros(len(x))
-    _strip(ax, np.stack([x, floor], 1), np.stack([x, density], 1), density, chosen, top)
-    ax.plot(x[ticks], floor[ticks], "o", color="black", markersize=4, clip_on=False, zorder=4)
-    ax.set(ylim=(0, top), ylabel="density")
+    x, density = np.asarray(x), np.asarray(density)
+    floor = np.zeros(len(x))
+    marks = _strip(np.stack([x, floor], 1), np.stack([x, density], 1), density, chosen, top)
+    return [*marks, Points(x[ticks], floor[ticks], "ink", size=4)]
 
 
-def ribbon(ax: Axes, curve, density, chosen, ticks, top: float, width: float = 1.1) -> None:
+def ribbon(curve, density, chosen, ticks, top: float, width: float = 1.1) -> list[Mark]:
     """A curve in the plane, thick and bright where the density on it is high.
 
     Args:
-        ax: axes to draw into.
         curve: ``(m, 2)``.
         density: ``(m,)`` per unit of arc length.
         chosen: ``(m,)`` bool, a piece to outline.
@@ -158,54 +158,46 @@ def ribbon(ax: Axes, curve, density, chosen, ticks, top: float, width: float = 1
     along = np.gradient(curve, axis=0)
     normal = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True)
     aside = width / 2 * density[:, None] * normal
-    _strip(ax, curve - aside, curve + aside, density, chosen, top)
-    ax.plot(*curve.T, color="black", linewidth=0.7)
-    ax.plot(*curve[ticks].T, "o", color="black", markersize=4, zorder=4)
-    ax.set(aspect="equal", xlabel="x₁", ylabel="x₂")
+    marks = _strip(curve - aside, curve + aside, density, chosen, top)
+    return [*marks, Line(*curve.T, "ink", width=0.7), Points(*curve[ticks].T, "ink", size=4)]
 
 
-def _strip(ax: Axes, one, other, values, chosen, top: float) -> None:
+def _strip(one, other, values, chosen, top: float) -> list[Mark]:
     """The strip between two lines ``(m, 2)``, coloured by values, with one piece outlined."""
-    quads = np.stack([one[:-1], one[1:], other[1:], other[:-1]], 1)  # (m - 1, 4 corners, 2)
-    body = PolyCollection(quads, cmap=plots.CODE_MAP, norm=Normalize(0, top))
-    body.set(linewidth=0.4, edgecolor="face")
-    body.set_array((values[:-1] + values[1:]) / 2)
-    ax.add_collection(body)
-    outline = np.concatenate([one[chosen], other[chosen][::-1]])
-    ax.fill(*outline.T, facecolor="none", edgecolor=plots.ORANGE, linewidth=2.5, zorder=3)
+    outline = np.concatenate([one[chosen], other[chosen][::-1], one[chosen][:1]])
+    body = Strip(*one.T, *other.T, shade=np.asarray(values) / top)
+    return [body, Line(*outline.T, "orange", width=2.5)]
 
 
-def draw(
-    figure: Figure, n: Numbers, centre: float, width: float, stretch: float, bend: float
-) -> str:
+def picture(n: Numbers, centre: float, width: float, stretch: float, bend: float) -> Picture:
     """The codes, the curve that they become, the density along it, the interval marked in each."""
-    grid = figure.add_gridspec(
-        2, 2, width_ratios=(4, 6), left=0.06, bottom=0.12, right=0.99, top=0.93, hspace=0.55
-    )
-    latent, arc = (figure.add_subplot(grid[row, 0]) for row in (0, 1))
-    plane = figure.add_subplot(grid[:, 1])
     thin = slice(None, None, 5)  # enough to draw
     style = {"chosen": n.inside[thin], "ticks": slice(None, None, 20), "top": TOP}  # whole codes
-    marked_density(latent, n.z[thin], n.density_z[thin], **style)
-    marked_density(arc, n.arc[thin], n.density_x[thin], **style)
-    ribbon(plane, n.curve[thin], n.density_x[thin], **style)
-    title = f"N(0, 1): length {width:g}, mass {n.mass_z:.3f}"
-    latent.set(xlim=ALONG, xlabel="code z", title=title)
-    title = f"on the curve: length {n.length:.2f}, mass {n.mass_x:.3f}"
-    arc.set(xlim=ALONG, xlabel="arc length from g(0)", title=title)
-    title = (
-        f"decoder of stretch {stretch:g} and bend {bend:g}: thick is dense, dots are whole codes"
-    )
-    plane.set(xlim=(-2.2, 6.1), ylim=(-0.7, 4.4), title=title)
-    for ax in (latent, arc, plane):
-        ax.title.set_fontsize(9)
-    return (
+    density = Axis("density", limits=(-0.02, TOP))
+    latent = Panel(
+        marked_density(n.z[thin], n.density_z[thin], **style),
+        Axis("code z", limits=ALONG), density,
+        title=f"N(0, 1): length {width:g}, mass {n.mass_z:.3f}",
+    )  # fmt: skip
+    arc = Panel(
+        marked_density(n.arc[thin], n.density_x[thin], **style),
+        Axis("arc length from g(0)", limits=ALONG), density,
+        title=f"on the curve: length {n.length:.2f}, mass {n.mass_x:.3f}",
+    )  # fmt: skip
+    decoder = f"decoder of stretch {stretch:g} and bend {bend:g}"
+    plane = Panel(
+        ribbon(n.curve[thin], n.density_x[thin], **style),
+        Axis("x₁", limits=ALONG), Axis("x₂", limits=(-0.7, 4.4)),
+        title=f"{decoder}: thick is dense, dots are whole codes", equal=True,
+    )  # fmt: skip
+    says = (
         f"The codes from {centre - width / 2:g} to {centre + width / 2:g} hold mass "
         f"{n.mass_z:.3f} on a length of {width:g}. "
-        f"A decoder of stretch {stretch:g} and bend {bend:g} lays them on {n.length:.2f} units of "
+        f"A {decoder} lays them on {n.length:.2f} units of "
         f"curve with the same mass {n.mass_x:.3f}: mean density {n.mass_x / n.length:.3f} per unit "
         f"of arc length, after {n.mass_z / width:.3f} per unit of code."
     )
+    return Picture([[latent, arc], plane], says, (10.4, 4.6), (4, 6))
 
 
 def check() -> list[str]:
@@ -216,11 +208,22 @@ def check() -> list[str]:
     return [f"interval: length {n.length:.4f}, mass {n.mass_x:.4f}: {'ok' if good else 'OUTSIDE'}"]
 
 
+def longer() -> tuple[int, str]:
+    """Of two pieces of curve with the same mass, how much longer one is, at the largest stretch."""
+    k, w = CONTROLS["stretch"].values[-1], CONTROLS["bend"].values[-1]
+    small, large = (numbers(centre, 1.0, k, w) for centre in (-1.5, 1.5))
+    ratio = large.length / small.length
+    return int(np.abs(np.log(ratio / np.array(FACTORS))).argmin()), (
+        f"Mass {small.mass_x:.3f} lies on a length of {small.length:.2f} for the small codes and "
+        f"on {large.length:.2f} for the large ones, {ratio:.1f} times as long: there the curve is "
+        "so much less dense."
+    )
+
+
 EXPLORABLE = Explorable(
     title="A latent interval, stretched and thinned",
     study=Computed(NAME, CONTROLS, (0,), numbers, check),
-    draw=draw,
-    size=(10.4, 4.6),
+    draw=picture,
     presets={
         "a line laid down as it is": {"stretch": 0.0, "bend": 0.0},
         "bent only": {"stretch": 0.0, "bend": 1.0},
@@ -229,7 +232,13 @@ EXPLORABLE = Explorable(
     },
     prompts=(
         "Bend the line without stretching it: does the density along it change?",
-        "With stretch, move the interval from −2 to 2: the masses at both ends are equal. Are the "
-        "lengths, and where is the curve thicker?",
+        "With stretch, move the interval from −2 to 2: at which code does it keep its length?",
     ),
+    question=Question(
+        "The codes from −2 to −1 and those from 1 to 2 hold the same mass. With stretch 0.4, how "
+        "much longer is the second piece of curve?",
+        ("as long, for the mass is the same", *(f"about {f:g} times" for f in FACTORS[1:])),
+        longer,
+    ),
+    opening=0,
 )

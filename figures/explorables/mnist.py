@@ -11,8 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from companion.atomic import write_json
 from companion.contracts import as_float
@@ -23,8 +21,9 @@ from companion.experiments.experiment import Data, Experiment, choose
 from companion.experiments.sizes import SIZES
 from companion.experiments.train import kept
 from companion.lab.explorable import Source, compare
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import as_bytes
-from figures import plots
+from figures import draw
 
 DRAWN = ("N", "gaussian", "GMM(10)", "Rec")  # where codes of samples come from
 SHOWN, ACROSS = 48, 16  # samples with codes from N(0, 1), and how many in a row
@@ -205,35 +204,44 @@ def away_from_mean(data: Data) -> float:
     return float((valid - x.mean(0)).square().flatten(1).sum(1).mean())
 
 
-def short_picture() -> tuple[Figure, str]:
-    """Fréchet distances of the short trainings by where codes come from, with the alt text."""
-    figure = plots.figure(size=(7.2, 3.2))
-    ax = figure.subplots()
-    words = _distances(ax, SHORT)
-    ax.set_xlabel(f"Fréchet distance, mean and range of {len(SHORT.seeds)} trainings")
-    return figure, f"Mean {words}"
+def short_picture() -> Picture:
+    """Fréchet distances of the short trainings by where codes come from."""
+    label = f"Fréchet distance, mean and range of {len(SHORT.seeds)} trainings"
+    return Picture([distances(SHORT, label)], f"Mean {words(SHORT)}", (7.2, 3.2))
 
 
-def _distances(ax: Axes, comparison: Comparison) -> str:
+def distances(comparison: Comparison, label: str) -> Panel:
+    """A row for each model: Fréchet distances by where codes come from."""
     rows = {name: [comparison.runs(c)[name] for c in DRAWN] for name in comparison.models}
-    real = float(np.mean([values.mean() for values in comparison.runs("real").values()]))
-    plots.spreads(ax, rows, DRAWN, real, "real digits")
-    words = [
-        f"{name}: " + ", ".join(f"{c} {v.mean():.0f}" for c, v in zip(DRAWN, row, strict=True))
-        for name, row in rows.items()
+    x = Axis(label, "log", ticks=draw.TICKS)
+    return draw.rows(rows, DRAWN, x, of_real(comparison), "real digits")
+
+
+def of_real(comparison: Comparison) -> float:
+    """The Fréchet distance of real digits, their mean over models and trainings."""
+    return float(np.mean([values.mean() for values in comparison.runs("real").values()]))
+
+
+def words(comparison: Comparison) -> str:
+    """What :func:`distances` shows.
+
+    >>> words(PAPER)[:56]
+    'Fréchet distances of MNIST digits. MLAE, β = 10: N 247, '
+    """
+    columns = {name: comparison.runs(name) for name in DRAWN}
+    parts = [
+        f"{name}: " + ", ".join(f"{c} {runs[name].mean():.0f}" for c, runs in columns.items())
+        for name in comparison.models
     ]
-    return f"Fréchet distances of MNIST digits. {'; '.join(words)}; real {real:.0f}."
+    found = "; ".join(parts)
+    return f"Fréchet distances of MNIST digits. {found}; real {of_real(comparison):.0f}."
 
 
-def paper_picture() -> tuple[Figure, str]:
-    """Samples at the paper's settings, and Fréchet distances, with the alt text."""
-    figure = plots.figure(size=(10.6, 3.6))
-    grid = figure.add_gridspec(3, 2, width_ratios=(1.15, 1))
-    for i, (name, samples) in enumerate(zip(PAPER.models, PAPER.arrays["samples"], strict=True)):
-        ax = figure.add_subplot(grid[i, 0])
-        plots.image_grid(ax, samples / 255, ACROSS, f"{name}, codes from N(0, 1)")
-        ax.title.set_fontsize(9)
-    right = figure.add_subplot(grid[:, 1])
-    words = _distances(right, PAPER)
-    right.set_xlabel("Fréchet distance")
-    return figure, words
+def paper_picture() -> Picture:
+    """Samples at the paper's settings, and Fréchet distances."""
+    samples = [
+        draw.image_rows(found / 255, ACROSS, title=f"{name}, codes from N(0, 1)")
+        for name, found in zip(PAPER.models, PAPER.arrays["samples"], strict=True)
+    ]
+    right = distances(PAPER, "Fréchet distance")
+    return Picture([samples, right], words(PAPER), (10.6, 3.6), (1.15, 1))

@@ -1,16 +1,15 @@
 """The semicircle: the same start followed on and off the manifold (MLAE Fig. 2)."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 
-from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Line, Points
+from companion.lab.picture import Axis, Panel, Picture
 from companion.theory import semicircle
-from figures import plots
 
 NAME = "semicircle"
 BETAS = (0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -20,7 +19,10 @@ CONTROLS = {
     "radius": Control("radius at the start", RADII, 0.1),
 }
 SIDES = "manifold", "data"
-COLOURS = plots.ORANGE, plots.GREEN
+COLOURS = "orange", "green"
+ENDINGS = {
+    "collapsed": ("orange", "v"), "closed circle": ("purple", "o"), "flat arc": ("green", "s")
+}  # fmt: skip
 CENTRE, STD, NUM_POINTS = 1.5, (0.1, 1.0), 200
 STEPS = 6000
 TIMES = [0, *sorted({int(t) for t in np.geomspace(5, STEPS, 40)} | {60, 200})]
@@ -77,48 +79,51 @@ def ending(circles: np.ndarray, x: torch.Tensor) -> str:
     return "flat arc" if m > 3 * scale else "closed circle"
 
 
-def circles(ax: Axes, points: np.ndarray, frames: np.ndarray, color: str) -> None:
+def circles(points: np.ndarray, frames: np.ndarray, colour: str, title: str) -> Panel:
     """A circle's way through its frames, the first black, with the data projected (MLAE Fig. 2).
 
     The half that faces the data is solid, the other dotted. Light lines, drawn for the last frame
-    but one, hold the points that share a code.
+    but one (or the only one), hold the points that share a code.
 
     Args:
-        ax: axes to draw into.
         points: ``(n, 2)`` data.
         frames: ``(frames, 3)`` of m, log r, log s.
-        color: of all frames but the first.
+        colour: of all frames but the first.
+        title: above.
     """
     centres, radii = frames[:, 0], np.exp(frames[:, 1])
-    ax.scatter(*points.T, s=7, color=plots.GREY, alpha=0.6, linewidths=0)
-    centre, radius = centres[-2], radii[-2]
-    angle = np.linspace(-np.pi, np.pi, 24, endpoint=False)
-    rays = np.zeros((len(angle), 2, 2)) + (centre, 0)  # (ray, its two ends, 2)
-    rays[:, 1] += 60 * np.stack([-np.cos(angle), np.sin(angle)], axis=-1)
-    ax.add_collection(LineCollection(rays, colors=color, alpha=0.22, linewidths=0.7))
+    centre, reach = centres[-2:][0], radii[-2:][0]
+    marks = [Points(*points.T, "grey", size=2.6, alpha=0.6), rays(centre, colour)]
     across, up = centre - points[:, 0], points[:, 1]
-    share = radius / np.hypot(across, up)
-    projected = np.stack([centre - share * across, share * up])
-    ax.scatter(*projected, s=9, color=color, alpha=0.7, linewidths=0, zorder=3)
+    share = reach / np.hypot(across, up)
+    marks += [Points(centre - share * across, share * up, colour, size=3, alpha=0.7)]
     for i, (m, r) in enumerate(zip(centres, radii, strict=True)):
-        thick = {"color": color if i else "black", "linewidth": 1.2 + 0.5 * i}
         half = min(np.pi / 2, 6 / r)  # of a large circle only what is in view, finely
-        for low, high, style in ((-half, half, "-"), (np.pi / 2, 3 * np.pi / 2, ":")):
-            angle = np.linspace(low, high, 200)
-            ax.plot(m - r * np.cos(angle), r * np.sin(angle), style, **thick)
-    ax.set(xlim=(-2.2, 3.3), ylim=(-2.75, 2.75), aspect="equal", xlabel="x₁", ylabel="x₂")
+        for low, high, dash in ((-half, half, "solid"), (np.pi / 2, 3 * np.pi / 2, "dotted")):
+            angle, thick = np.linspace(low, high, 31), 1.2 + 0.5 * i
+            x, y = m - r * np.cos(angle), r * np.sin(angle)
+            marks += [Line(x, y, colour if i else "ink", width=thick, dash=dash)]
+    axes = Axis("x₁", limits=(-2.2, 3.3)), Axis("x₂", limits=(-2.75, 2.75))
+    return Panel(marks, *axes, title=title, note="black: start;  thicker: later", equal=True)
 
 
-def draw(figure: Figure, both: dict[str, Path], beta: float, radius: float) -> str:
+def rays(centre: float, colour: str) -> Line:
+    """Light lines from a circle's centre in 24 directions."""
+    angle = np.linspace(-np.pi, np.pi, 24, endpoint=False)
+    far = 60 * np.stack([-np.cos(angle), np.sin(angle)])
+    start, gap = np.zeros((2, 24)), np.full((2, 24), np.nan)
+    x, y = np.stack([start, far, gap], axis=-1).reshape(2, -1)
+    return Line(x + centre, y, colour, width=0.7, alpha=0.22)
+
+
+def picture(both: dict[str, Path], beta: float, radius: float) -> Picture:
     """Both descents from one start, and curvature, NLL and reconstruction error over the steps."""
-    figure.subplots_adjust(0.055, 0.13, 0.985, 0.91, wspace=0.26)
-    *panels, right = figure.subplots(1, 3)
-    names = "on the manifold, f'(x̂)", "off the manifold, f'(x)"
     at, x = [TIMES.index(step) for step in FRAMES], make_data()
-    for ax, one, name, color in zip(panels, both.values(), names, COLOURS, strict=True):
-        circles(ax, x.numpy(), one.circles[at], color)
-        ax.set_title(f"{name}: {ending(one.circles, x)}", fontsize=9)
-    over_steps(right, both)
+    names = "on the manifold, f'(x̂)", "off the manifold, f'(x)"
+    panels = [
+        circles(x.numpy(), one.circles[at], colour, f"{name}: {ending(one.circles, x)}")
+        for one, name, colour in zip(both.values(), names, COLOURS, strict=True)
+    ]
     texts = []
     for one, name in zip(both.values(), ("on the manifold", "off it"), strict=True):
         end, radius_at_end = ending(one.circles, x), np.exp(one.circles[-1, 1])
@@ -126,28 +131,66 @@ def draw(figure: Figure, both: dict[str, Path], beta: float, radius: float) -> s
             f"{name} it ends {end if end == 'collapsed' else 'as a ' + end} (radius "
             f"{radius_at_end:.2g}, NLL {one.nll[-1]:.2f}, error {one.reconstruction[-1]:.3g})"
         )
-    return f"Semicircle at β = {beta:g}, started at radius {radius:g}: {'; '.join(texts)}."
+    says = f"Semicircle at β = {beta:g}, started at radius {radius:g}: {'; '.join(texts)}."
+    return Picture([*panels, over_steps(both)], says, (11.1, 4.2))
 
 
-def over_steps(panel: Axes, both: dict[str, Path]) -> None:
+def opening(radius: float) -> Picture:
+    """The data and a circle at its start: what a descent will make of it is not seen."""
+    (start,) = starts((radius,)).numpy()
+    panel = circles(make_data().numpy(), start[None], "orange", "before the first step")
+    says = (
+        f"{NUM_POINTS} points with standard deviations {STD[0]:g} and {STD[1]:g} about the origin, "
+        f"and a circle of radius {radius:g} about ({CENTRE:g}, 0), onto which they are projected."
+    )
+    return Picture([replace(panel, note="black: the circle")], says, (4.2, 4.2))
+
+
+def over_steps(both: dict[str, Path]) -> list[Panel]:
     """Curvature, NLL and reconstruction error of both descents, one below the other."""
-    panel.set_axis_off()
     rows = {
         "log₁₀ curvature": [-one.circles[:, 1] / np.log(10) for one in both.values()],
         "NLL (nats)": [one.nll for one in both.values()],
         "mean ‖x̂ − x‖²": [one.reconstruction for one in both.values()],
     }
-    for i, (label, values) in enumerate(rows.items()):
-        ax = panel.inset_axes((0.12, 0.7 - 0.35 * i, 0.88, 0.3))
-        for one, color, name in zip(values, COLOURS, ("on", "off"), strict=True):
-            ax.plot(TIMES, one, color=color, linewidth=1.6, label=name)
-        ax.set_xscale("symlog", linthresh=10)
-        ax.set(xlim=(0, TIMES[-1]), ylabel=label)
-        ax.minorticks_off()
-        ax.tick_params(labelbottom=i == 2, labelsize=8)
-        ax.yaxis.label.set_size(8)
-    ax.set_xlabel("step")
-    ax.legend(frameon=False, fontsize=8)
+    panels = []
+    for label, values in rows.items():
+        lines = [
+            Line(TIMES, one, colour, label=name)
+            for one, colour, name in zip(values, COLOURS, ("on", "off"), strict=True)
+        ]
+        last = len(panels) == len(rows) - 1
+        step = Axis("step" if last else "", "symlog", (0, STEPS), threshold=10)
+        panels.append(Panel(lines, step, Axis(label), legend="inside" if last else ""))
+    return panels
+
+
+def phases(x, y, endings, y_axis: Axis, edge=None, edge_label: str = "", title: str = "") -> Panel:
+    """A map of how descents ended, over β and another setting, with the predicted edge as a line.
+
+    Args:
+        x: ``(m,)`` β, evenly spaced in the logarithm.
+        y: ``(n,)``.
+        endings: ``(m, n)`` of "collapsed", "closed circle" and "flat arc".
+        y_axis: of the other setting.
+        edge: pair of arrays of the line, or nothing.
+        edge_label: what predicts it.
+        title: above.
+
+    >>> panel = phases([1.0, 9.0], [0.1], [["collapsed"], ["flat arc"]], Axis("radius"))
+    >>> [(mark.label, mark.x.tolist()) for mark in panel.marks]
+    [('collapsed', [1.0]), ('flat arc', [9.0])]
+    """
+    across, up = np.meshgrid(x, y)
+    marks = []
+    for word, (colour, marker) in ENDINGS.items():
+        at = word == np.transpose(endings)  # (n, m), as meshgrid lays it out
+        if at.any():
+            marks += [Points(across[at], up[at], colour, marker=marker, size=6, label=word)]
+    if edge is not None:
+        marks += [Line(*edge, "ink", width=1.6, label=edge_label)]
+    beta = Axis("β", "log", (x[0] / 1.3, x[-1] * 1.3))
+    return Panel(marks, beta, y_axis, title=title, legend="above")
 
 
 def descend(radii=RADII, betas=BETAS) -> torch.Tensor:
@@ -181,13 +224,24 @@ def check() -> list[str]:
     return lines
 
 
+def ruled_out() -> tuple[int, str]:
+    """Whether some β saves every circle on the manifold, over all starts of the lattice."""
+    x, ends = make_data(), STUDY.arrays["path"][SIDES.index("manifold")]
+    fallen = np.array([[ending(one, x) == "collapsed" for one in row] for row in ends])
+    counts = fallen.sum(1)  # (beta,) of the starts
+    low, high = counts[0], counts[-1]
+    return 0 if counts.min() == 0 else 2 if low == high else 1, (
+        f"On the manifold {low} of {len(RADII)} starts collapse at β = {BETAS[0]:g} and {high} at "
+        f"β = {BETAS[-1]:g}: the well shrinks. But the smallest circle, of radius {RADII[0]:g}, "
+        f"falls into it at {fallen[:, 0].sum()} of {len(BETAS)} β."
+    )
+
+
 STUDY = Computed(NAME, CONTROLS, (0,), numbers, check, compute)
 EXPLORABLE = Explorable(
     title="The semicircle, on and off the manifold",
     study=STUDY,
-    draw=draw,
-    columns=3,
-    size=(3.7, 3.9),
+    draw=picture,
     presets={
         "inside the well": {"beta": 2.0, "radius": 0.05},
         "outside it": {"beta": 10.0, "radius": 1.0},
@@ -196,6 +250,16 @@ EXPLORABLE = Explorable(
     prompts=(
         "The likelihood pulls points together, the error pushes the circle to them: who wins from "
         "a small circle, who from a large one?",
-        "Will a larger β save the small circle on the left?",
+        "Off the manifold nothing collapses. Which starts end flat there, and which closed?",
+    ),
+    question=Question(
+        "At small β the circle on the left may collapse. Is there a β that saves it, however small "
+        "it starts?",
+        (
+            "yes, the error outweighs the likelihood in the end",
+            "no, a small enough circle always collapses",
+            "no, β makes no difference",
+        ),
+        ruled_out,
     ),
 )

@@ -1,20 +1,22 @@
 """The noisy sinusoid under β and noise: what does one latent dimension keep (MLAE Figs 3, 6)?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from companion.data.toy import Sinusoid
 from companion.evaluation import evaluate, normal_alignment, rank_correlation
-from companion.lab.explorable import Control, Explorable
+from companion.lab.explorable import Control, Explorable, Question
+from companion.lab.marks import Line, Points, Span, Text
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import Study
 from companion.models import MLAE
 from companion.networks import MLP
 from companion.training import TrainConfig
-from figures import plots
+from figures import draw
 
 NAME = "sinusoid"
 BETAS = tuple(float(f"{b:.3g}") for b in np.logspace(-2, 2, 13))  # holds 0.01, 0.1, 1, 10, 100
@@ -125,50 +127,62 @@ def onsets(betas: Sequence[float], alignment: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> tuple[Figure, str]:
-    """Manifolds at several β side by side, as MLAE Fig. 3 shows them, with the alt text."""
-    figure = plots.figure(len(betas), size=(3.2, 2.9))
-    texts = []
-    for ax, beta in zip(
-        figure.subplots(1, len(betas)), map(CONTROLS["beta"].nearest, betas), strict=True
-    ):
+def posed(noise: float = 0.1) -> Picture:
+    """The data alone, and the two directions of which a code could tell one."""
+    points = STUDY(0, noise=CONTROLS["noise"].nearest(noise)).points
+    arms = np.array([-0.7, 0.7]), np.ones(2)
+    marks = (
+        Points(*points.T, "grey", size=3, alpha=0.55),
+        Line(1 + arms[0], arms[1], "orange", width=2.6),
+        Line(arms[1], 1 + arms[0], "green", width=2.6),
+        Text(1.75, 1.0, "along?", "orange", "start"),
+        Text(1.0, 1.8, "across?", "green"),
+        Points([1.0], [1.0], "ink", size=6),
+    )
+    axes = Axis("x₁", limits=(-3.3, 3.3)), Axis("x₂", limits=(-2.2, 2.2))
+    says = (
+        "Points near a sinusoid. One number for each may say where along the curve it lies, or how "
+        "far across it."
+    )
+    return Picture([Panel(marks, *axes)], says, (4.3, 3.0))
+
+
+def gallery(betas: Sequence[float], seed: int = 0, noise: float = 0.1) -> Picture:
+    """Manifolds at several β side by side, as MLAE Fig. 3 shows them."""
+    panels, texts = [], []
+    for beta in map(CONTROLS["beta"].nearest, betas):
         result = STUDY(seed, beta=beta, noise=noise)
-        plots.manifold(ax, result.points, result.codes, result.curve, CODES)
-        ax.set_title(f"β = {beta:g}")
+        panels.append(of_codes(result, f"β = {beta:g}"))
         texts.append(words(result, beta, noise))
-    return figure, " ".join(texts)
+    return Picture(panels, " ".join(texts), (3.2 * len(panels), 2.9))
 
 
-def noise_gallery() -> tuple[Figure, str]:
-    """The trade-off at each noise level on common axes, as MLAE Fig. 6, with the alt text."""
-    figure = plots.figure(len(NOISES), size=(3.5, 3.2))
-    panels, texts = figure.subplots(1, len(NOISES), sharey=True), []
-    twins = [
-        plots.trade_off(ax, **trade_off(noise)) for ax, noise in zip(panels, NOISES, strict=True)
-    ]
-    limits = [twin.get_ylim() for twin in twins]
-    for ax, twin, noise in zip(panels, twins, NOISES, strict=True):
+def of_codes(result: Numbers, title: str) -> Panel:
+    """The manifold of one trained model."""
+    return draw.manifold(result.points, result.codes, result.curve, CODES, title)
+
+
+def noise_gallery() -> Picture:
+    """The trade-off at each noise level, as MLAE Fig. 6, with the range of the transition."""
+    panels, texts = [], []
+    limits = draw.common(np.stack([trade_off(noise)[n] for noise in NOISES]) for n in METRICS[:2])
+    for noise in NOISES:
         low, high = transitions(noise).min(), transitions(noise).max()
-        ax.axvspan(low, high, color=plots.GREEN, alpha=0.25, linewidth=0)
-        ax.set_title(f"σ = {noise:g};  green: transition", fontsize=9)
-        twin.set_ylim(min(a for a, _ in limits), max(b for _, b in limits))
-        if ax is not panels[0]:
-            ax.set_ylabel("")
-        if ax is not panels[-1]:
-            twin.set_ylabel("")
-            twin.tick_params(labelright=False)
+        panel = draw.trade_off(**trade_off(noise), title=f"σ = {noise:g};  green: transition")
+        nats, error = replace(panel.right, limits=limits[0]), replace(panel.y, limits=limits[1])
+        marks = (Span((low, high), colour="green", alpha=0.25), *panel.marks)
+        panels.append(replace(panel, marks=marks, y=error, right=nats))
         texts.append(f"at σ = {noise:g} the transition lies between β = {low:.2g} and {high:.2g}")
-    return figure, "Trade-off at three noise levels: " + "; ".join(texts) + " over seeds."
+    says = "Trade-off at three noise levels: " + "; ".join(texts) + " over seeds."
+    return Picture(panels, says, (10.5, 3.2))
 
 
-def draw(figure: Figure, result: Numbers, beta: float, noise: float) -> str:
+def picture(result: Numbers, beta: float, noise: float) -> Picture:
     """One model's manifold beside where it stands among all runs of its noise level."""
-    figure.subplots_adjust(0.08, 0.15, 0.92, 0.91, wspace=0.25)
-    left, right = figure.subplots(1, 2, width_ratios=(5, 4))
-    plots.manifold(left, result.points, result.codes, result.curve, CODES)
-    left.set_title(f"β = {beta:g}, σ = {noise:g}")
-    plots.trade_off(right, **trade_off(noise), here=(beta, result.reconstruction, result.nll))
-    return words(result, beta, noise)
+    left = of_codes(result, f"β = {beta:g}, σ = {noise:g}")
+    here = beta, result.reconstruction, result.nll
+    right = draw.trade_off(**trade_off(noise), here=here)
+    return Picture([left, right], words(result, beta, noise), widths=(5, 4))
 
 
 def words(result: Numbers, beta: float, noise: float) -> str:
@@ -185,18 +199,32 @@ def words(result: Numbers, beta: float, noise: float) -> str:
     )
 
 
+def followed() -> tuple[int, str]:
+    """Which direction the code follows at the smallest β, in most of the trainings."""
+    across = STUDY.at("alignment", noise=NOISES[0])[0]  # mean cos² to the normal, (seed,)
+    most = int(np.median(across) > 0.5)
+    return most, (
+        f"At β = {BETAS[0]:g} the code follows the noise across the curve in "
+        f"{(across > 0.5).sum()} of {len(across)} trainings: the likelihood alone prefers the "
+        "direction in which the data vary least."
+    )
+
+
 EXPLORABLE = Explorable(
     title="The noisy sinusoid",
     study=STUDY,
-    draw=draw,
-    columns=2,
+    draw=picture,
     presets={
         "β → 0: likelihood alone": {"beta": BETAS[0]},
         "the transition": {"beta": BETAS[5]},
         "β → ∞: reconstruction alone": {"beta": BETAS[-1]},
     },
     prompts=(
-        "With a small β, which direction of the data does one number describe most cheaply?",
         "More noise: does the change from one regime to the other come at a smaller or a larger β?",
+    ),
+    question=Question(
+        "At β = 0.01 the reconstruction hardly counts. What will the one number of the code say?",
+        ("where along the curve a point lies", "how far across the curve it lies", "neither"),
+        followed,
     ),
 )

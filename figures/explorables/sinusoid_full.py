@@ -4,17 +4,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from companion.lab.explorable import Control
-from figures import plots
+from companion.lab.marks import Band, Line, Mark, Points, Rule
+from companion.lab.picture import Axis, Panel, Picture
 from figures.explorables import sinusoid
 
 NAME = "sinusoid_full"
 BETAS = sinusoid.PAPER_BETAS
 NOISES = sinusoid.NOISES
-COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN)
+COLOURS = ("blue", "orange", "green")
 
 
 class Numbers(NamedTuple):
@@ -89,36 +88,34 @@ def shift(draws: int = 10_000) -> dict[str, float]:
     }
 
 
-def quartiles(ax: Axes, values: np.ndarray, color: str, label: str) -> None:
+def quartiles(values: np.ndarray, colour: str, label: str) -> tuple[Mark, ...]:
     """The median over seeds against β as a line, and their middle half as a band."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=1)
-    ax.fill_between(BETAS, low, high, color=color, alpha=0.22, linewidth=0)
-    ax.plot(BETAS, middle, color=color, marker="o", markersize=3, linewidth=1.4, label=label)
+    return Band(BETAS, low, high, colour), Line(BETAS, middle, colour, marker="o", label=label)
 
 
-def phase_diagram() -> tuple[Figure, str]:
-    """What the code follows, and where that changes, in the plane of β and noise; with alt text."""
-    figure = plots.figure(3, size=(3.5, 3.2))
-    left, middle, right = figure.subplots(1, 3)
+def phase_diagram() -> Picture:
+    """What the code follows, and where that changes, in the plane of β and noise."""
+    follows: list[Mark] = [Rule(y=0.5)]
+    errors: list[Mark] = []
+    onsets: list[Mark] = []
     texts = []
     for noise, colour in zip(NOISES, COLOURS, strict=True):
         label, onset = f"σ = {noise:g}", transitions(noise)
         error = STUDY.at("reconstruction", noise=noise) / noise**2  # (beta, seed)
-        quartiles(left, STUDY.at("alignment", noise=noise), colour, label)
-        quartiles(middle, error, colour, label)
-        spread = noise + 0.04 * np.linspace(-1, 1, len(onset))
-        right.plot(onset, spread, ".", color=colour, clip_on=False)  # one lies at the first β
-        right.plot([np.median(onset)] * 2, [noise - 0.04, noise + 0.04], color="black")
-        texts.append(f"σ = {noise:g}: median β {np.median(onset):.2g}")
-    left.axhline(0.5, color=plots.GREY, linestyle=":")
-    left.set(ylabel="mean cos² to the normal", ylim=(0, 1))
-    left.set_title("what the code follows", fontsize=9)
-    middle.set(yscale="log", ylabel="mean ‖x̂ − x‖² / σ²")
-    middle.set_title("reconstruction error", fontsize=9)
-    right.set(ylabel="noise σ", yticks=NOISES, ylim=(NOISES[0] - 0.07, NOISES[-1] + 0.07))
-    right.set_title("transitions of 20 seeds, and the median", fontsize=9)
-    for ax in (left, middle, right):
-        ax.set(xscale="log", xlim=(BETAS[0], BETAS[-1]), xlabel="β")
-    left.legend(frameon=False, fontsize=8)
+        follows += quartiles(STUDY.at("alignment", noise=noise), colour, label)
+        errors += quartiles(error, colour, label)
+        aside, middle = np.linspace(-0.04, 0.04, len(onset)), np.median(onset)
+        onsets += [Points(onset, noise + aside, colour, size=3.5)]
+        onsets += [Line([middle] * 2, [noise - 0.04, noise + 0.04], "ink")]
+        texts.append(f"σ = {noise:g}: median β {middle:.2g}")
+    x = Axis("β", "log", (BETAS[0] / 1.3, BETAS[-1] * 1.3))
+    sigma = Axis("noise σ", limits=(NOISES[0] - 0.07, NOISES[-1] + 0.07), ticks=NOISES)
+    cosine = Axis("mean cos² to the normal", limits=(0, 1))
+    panels = (
+        Panel(follows, x, cosine, title="what the code follows"),
+        Panel(errors, x, Axis("mean ‖x̂ − x‖² / σ²", "log"), title="reconstruction error"),
+        Panel(onsets, x, sigma, title="transitions of 20 seeds, and the median"),
+    )
     words = "The transition from following the noise to following the curve, over 20 seeds: "
-    return figure, words + "; ".join(texts) + "."
+    return Picture(panels, words + "; ".join(texts) + ".", (10.5, 3.2))

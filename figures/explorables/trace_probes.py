@@ -1,18 +1,19 @@
 """A trace from random probes: estimates, their spread, and the formula for it (MLAE App. D.3)."""
 
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from companion import probes
-from companion.lab.explorable import Computed, Control, Explorable
+from companion.lab.explorable import Computed, Control, Explorable, Question
+from companion.lab.marks import Bars, Line, Points, Rule, Span
+from companion.lab.picture import Axis, Panel, Picture
 from companion.theory.variance import trace_variance
-from figures import plots
+from figures import draw
 
 NAME = "traces"
 KINDS = ("gaussian", "rademacher", "sphere", "orthogonal")
@@ -20,7 +21,7 @@ SPECTRA = ("all equal", "spread 0 to 2", "one large", "spread, along the axes")
 SIZES = (2, 8, 32)
 COUNTS = (1, 2, 4, 8)
 NUM_ESTIMATES = 4000
-COLORS = (plots.ORANGE, plots.PURPLE, plots.BLUE, plots.GREEN)  # of KINDS
+COLOURS = ("orange", "purple", "blue", "green")  # of KINDS
 CONTROLS = {
     "kind": Control("probes", (0, 1, 2, 3), 2, names=KINDS),
     "num_probes": Control("K, probes per estimate", COUNTS, 1),
@@ -104,57 +105,75 @@ def numbers(seed: int, kind: int, num_probes: int, size: int, spectrum: int) -> 
     return Numbers(held, chosen, float(A.trace()), formula, simulated)
 
 
-def histogram(ax: Axes, n: Numbers, std: float, reach: float) -> None:
+def histogram(n: Numbers, std: float, reach: float, title: str) -> Panel:
     """Estimates with the trace and the formula's ±1 standard deviation, as far as ``reach``."""
+    ends = n.trace - std, n.trace + std
+    predicted = Span(ends, colour="orange", alpha=0.25, label="formula, ±1 sd")
+    panel = estimated(n, reach, title)
+    return replace(panel, marks=(predicted, *panel.marks))
+
+
+def estimated(n: Numbers, reach: float, title: str) -> Panel:
+    """Estimates with the trace that they are of, as far as ``reach``."""
     low, high = n.trace - reach, n.trace + reach
-    edges, weights = np.linspace(low, high, 82), np.full(NUM_ESTIMATES, 100 / NUM_ESTIMATES)
-    span = {"color": plots.ORANGE, "alpha": 0.25, "linewidth": 0, "label": "formula, ±1 sd"}
-    ax.axvspan(n.trace - std, n.trace + std, **span)
-    bars = {"weights": weights, "color": plots.BLUE, "alpha": 0.8}
-    ax.hist(np.clip(n.estimates, low, high), edges, **bars)
-    ax.axvline(n.trace, color=plots.ORANGE, linewidth=1.5, label=f"trace = {n.trace:g}")
-    ax.set(xlim=(low, high), xlabel="estimate", ylabel="share of the estimates (%)")
-    ax.legend(frameon=False, fontsize=8, loc="upper right")
+    edges = np.linspace(low, high, 82)
+    counts, _ = np.histogram(np.clip(n.estimates, low, high), edges)
+    marks = (
+        Bars(edges, 100 / NUM_ESTIMATES * counts, alpha=0.8),
+        Rule(n.trace, colour="orange", width=1.5, dash="solid", label=f"trace = {n.trace:g}"),
+    )
+    y = Axis("share of the estimates (%)", limits=(0, 105 / NUM_ESTIMATES * counts.max()))
+    return Panel(marks, Axis("estimate", limits=(low, high)), y, title=title)
 
 
-def against_count(ax: Axes, n: Numbers, chosen: str) -> None:
+def against_count(n: Numbers, chosen: str, title: str) -> Panel:
     """Variance against K for each kind of probe: lines are formulas, crosses simulations."""
-    top = max(max(v) for v in n.formula.values())
-    for color, (kind, values) in zip(COLORS, n.formula.items(), strict=True):
+    top, marks = max(max(v) for v in n.formula.values()), []
+    for colour, (kind, values) in zip(COLOURS, n.formula.items(), strict=True):
         x = COUNTS[: len(values)]  # orthogonal probes are at most as many as dimensions
-        style = "--" if kind == "orthogonal" else "-"  # it lies on "sphere" for small K
-        ax.plot(x, values, style, color=color, linewidth=1.6, label=kind)
-        ax.plot(x, n.simulated[kind], "x", color=color, markersize=6)
+        dash = "dashed" if kind == "orthogonal" else "solid"  # it lies on "sphere" for small K
+        marks += [Line(x, values, colour, dash=dash, label=kind)]
+        marks += [Points(x, n.simulated[kind], colour, marker="x", size=6)]
         if kind == chosen:
-            here = n.num_probes, values[COUNTS.index(n.num_probes)]
-            ax.plot(*here, "o", color=color, markeredgecolor="black", markersize=9)
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("symlog", linthresh=top / 100)
-    ax.set_xticks(COUNTS, [str(k) for k in COUNTS])
-    ax.set(xlabel="K, number of probes", ylabel="variance", ylim=(-top / 400, 2 * top))
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
+            marks += [draw.chosen(n.num_probes, values[COUNTS.index(n.num_probes)], colour)]
+    counts = Axis("K, number of probes", "log", (0.9, 9), ticks=COUNTS, names=tuple("1248"))
+    nearly_none = 10.0 ** np.floor(np.log10(top / 50))
+    y = Axis("variance", "symlog", (-0.6 * nearly_none, 2 * top), threshold=nearly_none)
+    return Panel(marks, counts, y, title=title, note="lines: formula;  crosses: simulated")
 
 
-def draw(figure: Figure, n: Numbers, kind: int, num_probes: int, size: int, spectrum: int) -> str:
+def picture(n: Numbers, kind: int, num_probes: int, size: int, spectrum: int) -> Picture:
     """Left: estimates as a histogram, and the formula's ±1 sd. Right: variance against K."""
-    figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.22)
-    left, right = figure.subplots(1, 2)
     widest = n.formula["gaussian"][0] ** 0.5  # of all: so pictures can be compared
     at = COUNTS.index(n.num_probes)
     expected, found = (of[KINDS[kind]][at] ** 0.5 for of in (n.formula, n.simulated))
-    histogram(left, n, expected, 4.2 * widest)
-    left.set_title(
-        f"{KINDS[kind]}, K = {n.num_probes}: sd {found:.2f}, formula {expected:.2f}", fontsize=9
-    )
-    against_count(right, n, KINDS[kind])
-    right.set_title(f"d = {size}, eigenvalues: {SPECTRA[spectrum]}", fontsize=9)
+    title = f"{KINDS[kind]}, K = {n.num_probes}: sd {found:.2f}, formula {expected:.2f}"
+    left = histogram(n, expected, 4.2 * widest, title)
+    right = against_count(n, KINDS[kind], f"d = {size}, eigenvalues: {SPECTRA[spectrum]}")
     asked = "" if n.num_probes == num_probes else f" ({num_probes} asked, there are no more)"
-    return (
+    says = (
         f"{n.num_probes} {KINDS[kind]} probes{asked} for a matrix of size {size}, eigenvalues "
         f"{SPECTRA[spectrum]}, trace {n.trace:g}: the estimates spread by {found:.2f}, the formula "
         f"says {expected:.2f}. With one Gaussian probe it would be {widest:.2f}."
     )
+    return Picture([left, right], says, (9.8, 3.6))
+
+
+def distances(counts, curves: dict[str, np.ndarray], title: str) -> Panel:
+    """Distance from the exact gradient against K, median and range over draws (MLAE Fig. 5).
+
+    Args:
+        counts: the numbers K of probes.
+        curves: ``(m, draws)`` by name; names with "independent" are dashed.
+        title: of the panel.
+    """
+    marks = []
+    colours = "blue", "green", "purple", "grey"
+    for colour, (name, values) in zip(colours, curves.items(), strict=False):
+        band, line = draw.spread(counts, values, colour, name)
+        marks += [band, replace(line, dash="dashed" if "independent" in name else "solid")]
+    axes = Axis("K, number of probes"), Axis("relative gradient distance")
+    return Panel(marks, *axes, title=title)
 
 
 def check() -> list[str]:
@@ -168,12 +187,27 @@ def check() -> list[str]:
     return lines
 
 
+def exact() -> tuple[int, str]:
+    """Which kinds give the trace with one probe where all eigenvalues are equal."""
+    A = matrix(8, SPECTRA.index("all equal"))
+    sds = {kind: float(estimates(A, kind, 1, NUM_ESTIMATES).std()) for kind in KINDS}
+    never_off = [kind for kind, sd in sds.items() if sd < 1e-9]
+    right = {(): 0, ("gaussian",): 1, KINDS[1:]: 2, KINDS: 3}[tuple(never_off)]
+    off = ", ".join(
+        f"{kind} by {sds[kind]:.1f} in the standard deviation"
+        for kind in KINDS
+        if kind not in never_off
+    )
+    return right, (
+        f"In {NUM_ESTIMATES:,} estimates of a trace of {len(A)} with each kind, "
+        f"{', '.join(never_off)} are never off; {off}: here vᵀAv is the squared length of v."
+    )
+
+
 EXPLORABLE = Explorable(
     title="A trace from random probes",
     study=Computed(NAME, CONTROLS, (0,), numbers, check),
-    draw=draw,
-    columns=2,
-    size=(4.9, 3.6),
+    draw=picture,
     presets={
         "one Gaussian probe": {"kind": 0, "num_probes": 1},
         "its length fixed": {"kind": 2, "num_probes": 1},
@@ -181,7 +215,13 @@ EXPLORABLE = Explorable(
         "made for Rademacher": {"kind": 1, "spectrum": 3},
     },
     prompts=(
-        "All eigenvalues equal: which kinds of probe are exact with K = 1?",
+        "Which eigenvalues and axes are made for Rademacher probes, and why?",
         "Eight orthogonal probes at d = 8: what is left of the spread? And at d = 32?",
+    ),
+    question=Question(
+        "All eigenvalues of A are equal. Which kinds of probe give its trace exactly with a single "
+        "vector?",
+        ("none", "Gaussian ones", "all but Gaussian ones", "all"),
+        exact,
     ),
 )

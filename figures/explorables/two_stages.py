@@ -4,16 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from companion.data.manifold import Manifold
 from companion.evaluation import gaussian_w2
-from companion.lab.explorable import Control, Explorable
+from companion.lab.explorable import Control, Explorable, Question
+from companion.lab.marks import Bars, Points
+from companion.lab.picture import Axis, Panel, Picture
 from companion.lab.study import Study
 from companion.models import VAE, Autoencoder, Model, TwoStageVAE, posterior_size, second_stage
 from companion.networks import MLP
 from companion.training import TrainConfig
-from figures import plots
 
 NAME = "stages"
 ARMS = (
@@ -144,39 +144,66 @@ STUDY = Study(
 )  # fmt: skip
 
 
-def draw(figure: Figure, result: Numbers, arm: int) -> str:
+def picture(result: Numbers, arm: int) -> Picture:
     """Codes of data and of samples, and where samples lie on the curve."""
-    figure.subplots_adjust(0.075, 0.15, 0.985, 0.9, wspace=0.18)
-    left, right = figure.subplots(1, 2)
-    style = {"color": plots.GREY, "markersize": 4, "alpha": 0.7}
-    left.plot(*result.codes.T, ".", label="codes of data", **style)
-    left.plot(*result.drawn.T, "+", color=plots.GREEN, markersize=5, label="codes of samples")
-    left.set(xlabel="first principal code", ylabel="second")
-    left.set_title(ARMS[arm], fontsize=10)
-    right.stairs(result.truth, BINS, color=plots.GREY, fill=True, alpha=0.5, label="data")
-    right.stairs(result.histogram, BINS, color=plots.GREEN, alpha=1, label="samples")
-    right.set(xlabel="coordinate u along the curve", ylabel="density")
-    for ax in (left, right):
-        ax.legend(fontsize=7)
-    right.set_title(f"energy distance {result.energy:.3g}", fontsize=10)
+    codes = (
+        Points(*result.codes.T, "grey", size=2.5, alpha=0.7, label="codes of data"),
+        Points(*result.drawn.T, "green", marker="+", label="codes of samples"),
+    )
+    axes = Axis("first principal code"), Axis("second")
+    left = Panel(codes, *axes, title=ARMS[arm], legend="above")
+    bars = (
+        Bars(BINS, result.truth, "grey", label="data"),
+        Bars(BINS, result.histogram, "green", outline=True, label="samples"),
+    )
+    axes = Axis("coordinate u along the curve"), Axis("density")
+    right = Panel(bars, *axes, title=f"energy distance {result.energy:.3g}", legend="above")
+    return Picture([left, right], words(result, arm), (9.2, 3.2))
+
+
+def in_gap(histogram: np.ndarray) -> np.ndarray:
+    """The share of each histogram ``(…, bins)`` that lies between the clusters."""
     middle = np.abs(BINS[:-1] + BINS[1:]) < 1
-    share = (result.histogram[middle] * np.diff(BINS)[middle]).sum()
+    return (histogram[..., middle] * np.diff(BINS)[middle]).sum(-1)
+
+
+def words(result: Numbers, arm: int) -> str:
+    """What a picture of one trained model shows."""
     return (
-        f"Two clusters on a curve, {ARMS[arm]}: {share:.0%} of the samples lie in the gap "
-        f"between the clusters; energy distance {result.energy:.3g}, samples "
+        f"Two clusters on a curve, {ARMS[arm]}: {in_gap(result.histogram):.0%} of the samples lie "
+        f"in the gap between the clusters; energy distance {result.energy:.3g}, samples "
         f"{result.distance:.2g} off the curve."
+    )
+
+
+def strayed() -> tuple[int, str]:
+    """Where samples of a first stage with a learned γ go wrong, over all trainings."""
+    arm = ARMS.index("γ learned")
+    off, share, true = (
+        STUDY.at("distance", arm=arm),
+        *(in_gap(STUDY.at(name, arm=arm)) for name in ("histogram", "truth")),
+    )  # (seed,) of each
+    wrong = 0 if np.median(off) > 0.2 else 1 if share.min() > 2 * true.max() else 2
+    return wrong, (
+        f"In {len(off)} trainings {share.min():.0%} to {share.max():.0%} of the samples lie in the "
+        f"gap, where {true.max():.1%} of the data are at most; their "
+        f"distance from the curve is {np.median(off):.2g} (median)."
     )
 
 
 EXPLORABLE = Explorable(
     title="One stage, two stages",
     study=STUDY,
-    draw=draw,
-    columns=2,
-    size=(4.6, 3.2),
+    draw=picture,
     presets={"one stage": {"arm": 1}, "two stages": {"arm": 2}, "an autoencoder first": {"arm": 5}},
     prompts=(
-        "The first stage's samples lie on the curve. Do they also lie where the data are?",
+        "Which of the six models puts the fewest samples into the gap?",
         "What will a second stage do with codes that fill only a curve of their space?",
+    ),
+    question=Question(
+        "Two clusters lie on a curve. A VAE with a learned γ is trained on them. Where do its "
+        "samples go wrong?",
+        ("off the curve", "on the curve, between the clusters", "nowhere that can be seen"),
+        strayed,
     ),
 )

@@ -194,8 +194,8 @@ check.holds(
 # Data in the plane with variances `small` < `large`, one code, encoder $z = Ax$, decoder $\hat x = A^+z$. The
 # loss is (MLAE eq. 46)
 #
-# $$\mathcal L(A) = \tfrac12\operatorname{tr}(A\Sigma A^\top) - \tfrac12\log\det(AA^\top)
-#   + \beta\operatorname{tr}\big(\Sigma(1 - A^+A)\big).$$
+# $$\mathcal L(A) = \tfrac12\operatorname{tr}(A\Sigma A^\top) - \tfrac12\log\det(AA^\top) +
+#   \beta\operatorname{tr}\big(\Sigma(1 - A^+A)\big).$$
 #
 # **a.** Put in $A = a\,u^\top$ with a unit vector $u$, whose direction has the variance `kept`; the other one
 # has the variance `lost`. Find the best $a$ and write what is left as a function of plain numbers.

@@ -69,12 +69,14 @@ def open_and_run(browser, address, seconds):
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_selector('[data-status="idle"]', timeout=60_000, state="attached")
     assert not page.locator("text=Select Kernel").is_visible()
-    prompts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
-    prompts.first.click()
+    # a folded cell has a placeholder without a number
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")
+    page.locator(".jp-CodeCell .jp-InputPrompt:visible").first.click()
     page.wait_for_function(CURRENT, timeout=60_000)
     page.evaluate(READY)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator('[data-command="runmenu:run-all"]').click()
     waiting = prompts.filter(has_not_text=re.compile(r"\[\d+\]"))
     expect(waiting).to_have_count(0, timeout=seconds * 1000)
+    page.wait_for_function(f"{CURRENT}.session.kernel.status === 'idle'", timeout=seconds * 1000)
     return page

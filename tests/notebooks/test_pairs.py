@@ -83,6 +83,13 @@ def test_parameters_are_literals_and_guarded(source):
 
 
 @every
+def test_predictions_are_left_to_the_reader(source):
+    for cell in code(jupytext.read(source)):
+        for found in re.findall(r"^prediction = .*", cell.source, re.MULTILINE):
+            assert found.startswith("prediction = None  # "), found
+
+
+@every
 def test_cells_are_short(source):
     ours = jupytext.read(source)
     lines = [len(cell.source.splitlines()) for cell in ours.cells]
