@@ -367,11 +367,14 @@ def test_a_panel_fits_and_its_letters_can_be_read(book, browser, screenshot, wid
 
 
 @pytest.mark.browser
-def test_no_page_asks_for_a_network(book, opened):
+def test_no_page_asks_for_a_network_or_is_wider_than_a_phone(book, opened):
+    opened.set_viewport_size({"width": 360, "height": 800})
+    wide = {}
     for name in pages(book):
-        opened.goto(
-            (book / name).as_uri(), wait_until="load"
-        )  # the fixture looks at what was asked
+        opened.goto((book / name).as_uri(), wait_until="load")  # the fixture sees what was asked
+        width = opened.evaluate("document.documentElement.scrollWidth")
+        wide |= {name: width} if width > 360 else {}
+    assert not wide
 
 
 @pytest.mark.browser
