@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import softplus
 
 from companion.contracts import Map, bind
-from companion.models.base import Model, standard_normal_nll
+from companion.models.base import WithPrior, standard_normal_nll
 from companion.networks.flows import Flow
 from companion.networks.preprocess import Preprocess, dequantise, requantise
 
@@ -106,7 +106,7 @@ def as_affine(h: Tensor) -> Affine:
     return Affine(mean, softplus(raw) + SMALLEST)
 
 
-class AmbientModel(Model):
+class AmbientModel(WithPrior):
     """A model whose density is one of all numbers of a sample, with what such models share.
 
     Abstract: :class:`companion.models.AEF` and :class:`companion.models.FlowVAE` give ``mapped``.
@@ -175,19 +175,6 @@ class AmbientModel(Model):
         if self.options["levels"] is None:
             return {}
         return {"u": torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)}
-
-    def draw_codes(
-        self, n: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Draw z from the prior, a flow's through its base at ``temperature``: ``(n, latent)``."""
-        if self.prior is None:
-            return super().draw_codes(n, generator, temperature)
-        return self.prior.sample(n, generator, temperature)
-
-    def prior_entropy(self, z: Tensor) -> float:
-        if self.prior is None:
-            return super().prior_entropy(z)
-        return -float(self.prior.log_prob(z).mean())
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.transform(x, condition).z

@@ -191,6 +191,29 @@ class Model(nn.Module):
         return {}
 
 
+class WithPrior(Model):
+    """A model whose ``prior`` may be learned: None is N(0, 1). Abstract.
+
+    A learned one has ``log_prob(z)`` in nats, ``(batch,)``, and ``sample(n, generator,
+    temperature)``, ``(n, latent)``.
+    """
+
+    prior: nn.Module | None
+
+    def draw_codes(
+        self, n: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z from the prior, a flow's through its base at ``temperature``: ``(n, latent)``."""
+        if self.prior is None:
+            return super().draw_codes(n, generator, temperature)
+        return self.prior.sample(n, generator, temperature)
+
+    def prior_entropy(self, z: Tensor) -> float:
+        if self.prior is None:
+            return super().prior_entropy(z)
+        return -float(self.prior.log_prob(z).mean())
+
+
 def _check_sizes(call: str, data_shape: tuple[int, ...], latent_dim: int) -> None:
     def size(value: object) -> bool:
         return isinstance(value, Integral) and not isinstance(value, bool) and value > 0

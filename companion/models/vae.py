@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion.contracts import LogProb, Map, as_float, bind
-from companion.models.base import SAMPLES, Model, standard_normal_nll
+from companion.models.base import SAMPLES, WithPrior, standard_normal_nll
 from companion.models.gaussian import (
     Posterior,
     as_posterior,
@@ -100,7 +100,7 @@ def vae_loss(
     return VAETerms(error, kl.mean(0), -log_likelihood.mean(0), -bound)
 
 
-class VAE(Model):
+class VAE(WithPrior):
     """A variational autoencoder with Gaussian encoder and decoder on the model contract.
 
     With γ → 0 the loss falls without bound where the data lie on a manifold, hence the floor; a
@@ -224,19 +224,6 @@ class VAE(Model):
         """Codes from q(z | x) for given noise: ``(samples, batch, latent)``, like the noise."""
         h, q = self._read(x, condition)
         return _draw(q, h, noise, self.posterior_flow)[0]
-
-    def draw_codes(
-        self, n: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Draw z from the prior at a temperature: ``(n, latent)``."""
-        if self.prior is None:
-            return super().draw_codes(n, generator, temperature)
-        return self.prior.sample(n, generator, temperature)
-
-    def prior_entropy(self, z: Tensor) -> float:
-        if self.prior is None:
-            return super().prior_entropy(z)
-        return -float(self.prior.log_prob(z).mean())
 
     def draw_data(
         self, n: int, generator: Generator | None = None, temperature: float = 1.0
