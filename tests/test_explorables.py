@@ -72,13 +72,13 @@ def test_a_question_stands_before_the_sliders(explorable):
 @pytest.fixture
 def quiet(monkeypatch):
     """No pictures are sent ahead, of all other positions."""
-    monkeypatch.setattr(widgets.Panel, "ahead", lambda *_: None)
+    monkeypatch.setattr(widgets.LivePanel, "ahead", lambda *_: None)
 
 
 @pytest.mark.parametrize("explorable", EXPLORABLES, ids=lambda e: e.name)
 def test_the_widget_shows_what_render_draws(explorable, quiet):
     (seed, low), (_, high) = (corner(explorable, pick) for pick in (0, -1))
-    panel, sent = widgets.Panel(explorable, seed, low), []
+    panel, sent = widgets.LivePanel(explorable, seed, low), []
     panel.send = sent.append
     assert panel.shown == drawn(explorable.name, 0)
     ask = key(explorable, seed, high)
@@ -98,7 +98,9 @@ def test_pictures_are_small_and_drawn_on_paper(explorable):
 
 
 def test_pictures_are_sent_ahead_nearest_first():
-    panel = widgets.Panel(sinusoid.EXPLORABLE, 0, {"beta": 10.0, "noise": 0.1}, ["noise", "seed"])
+    panel = widgets.LivePanel(
+        sinusoid.EXPLORABLE, 0, {"beta": 10.0, "noise": 0.1}, ["noise", "seed"]
+    )
     assert len(panel.sent) == 1
     panel._heard(panel, {"seen": True}, [])
     wait_for(lambda: len(panel.sent) == len(sinusoid.BETAS))
@@ -215,7 +217,7 @@ def test_the_sinusoid_lattice_says_what_the_paper_says():
 def test_python_exits_cleanly_while_pictures_are_drawn_ahead():
     code = (
         "from companion.lab import widgets; from figures.explorables import BY_NAME;"
-        "e = BY_NAME['linear']; widgets.Panel(e, 0, widgets.starting_point(e, {})).ahead()"
+        "e = BY_NAME['linear']; widgets.LivePanel(e, 0, widgets.starting_point(e, {})).ahead()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -239,7 +241,7 @@ def test_train_here_runs_in_a_thread_and_can_be_stopped():
     knobs = {"knob": lab.Control("knob", (1.0, 2.0), 1.0)}
     study = Trained("toy", knobs, (0,), lambda knob: knob, list)
     words = lambda numbers, knob: Picture([Panel([])], f"{numbers} at knob {knob:g}")  # noqa: E731
-    panel, sent = widgets.Panel(lab.Explorable("A toy", study, words), 0, {"knob": 2.0}), []
+    panel, sent = widgets.LivePanel(lab.Explorable("A toy", study, words), 0, {"knob": 2.0}), []
     panel.send = sent.append
     panel._heard(panel, {"train": True}, [])
     wait_for(lambda: len(seen) > 3)

@@ -23,12 +23,8 @@ from companion.atomic import write
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "| | notebook | what you move | study |"
-WORDS, EXERCISE, CELL, STEP = (
-    100,
-    10,
-    0.5,
-    15,
-)  # a minute's words; minutes; to which they are rounded
+WORDS = 100  # that one reads in a minute
+EXERCISE, CELL, STEP = 10, 0.5, 15  # minutes; to STEP they are rounded
 THUMB = 320, 180
 
 

@@ -44,11 +44,15 @@
   // What a reader answered stays in this browser: no names, sent nowhere.
   function predictions(name) {
     const place = `companion.prediction.${name}`;
-    const kept = localStorage.getItem(place);
-    return {
-      predicted: kept === null ? undefined : JSON.parse(kept),
-      commit: (chosen) => localStorage.setItem(place, JSON.stringify(chosen)),
-    };
+    try {
+      const kept = localStorage.getItem(place);
+      return {
+        predicted: kept === null ? undefined : JSON.parse(kept),
+        commit: (chosen) => localStorage.setItem(place, JSON.stringify(chosen)),
+      };
+    } catch { // a browser that keeps nothing asks again
+      return {};
+    }
   }
 
   function build(figure) {

@@ -33,9 +33,9 @@ def explore(explorable: Explorable, seed: int = 0, **fixed: float) -> None:
     if moved := _moved(explorable, fixed, start) + [f"seed {seed}"] * (asked != seed):
         print(f"computed beforehand, so this picture starts at the nearest: {', '.join(moved)}")
     mark = {"name": explorable.name, "seed": seed, "start": start, "held": held}
-    live = Panel(explorable, seed, start, held)._repr_mimebundle_()[0]
-    data, metadata = output(explorable.render(seed, **start), extra={MIME: mark})
-    display(live | data, raw=True, metadata=metadata)
+    live = LivePanel(explorable, seed, start, held)
+    data, metadata = output(live.start, extra={MIME: mark})
+    display(live._repr_mimebundle_()[0] | data, raw=True, metadata=metadata)
 
 
 def starting_point(explorable: Explorable, fixed: dict) -> dict[str, float]:
@@ -58,7 +58,7 @@ def _moved(explorable: Explorable, fixed: dict, start: dict[str, float]) -> list
     return [f"{explorable.controls[n].label} = {start[n]:g}" for n in moved]
 
 
-class Panel(anywidget.AnyWidget):
+class LivePanel(anywidget.AnyWidget):
     """The live panel of an explorable; its pictures are sent to the browser ahead of being asked.
 
     Args:
@@ -78,11 +78,11 @@ class Panel(anywidget.AnyWidget):
     def __init__(self, explorable: Explorable, seed: int, start: dict, held: list[str] = ()):
         self.explorable, self.points = explorable, points(explorable)
         self.wish, self.stopped = 0, threading.Event()
-        here = key(explorable, seed, start)
+        here, self.start = key(explorable, seed, start), explorable.render(seed, **start)
         super().__init__(
             facts=facts(explorable, held) | {"live": explorable.study.live is not None},
             at=[int(position) for position in here.split("-")],
-            shown=explorable.render(seed, **start).data(),
+            shown=self.start.data(),
         )
         self.sent = {here}
         self.on_msg(self._heard)
