@@ -30,6 +30,16 @@ def spread(x, values, colour: str, label: str = "", right: bool = False) -> tupl
     return Band(x, values.min(1), values.max(1), colour, right=right), middle
 
 
+def pieces(low, high) -> np.ndarray:
+    """Ends of many lines as one that is broken between them: low, high, nothing, low, …: ``(3n,)``.
+
+    >>> pieces([1, 2], [3, 4])
+    array([ 1.,  3., nan,  2.,  4., nan])
+    """
+    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    return np.stack([low, high, np.full(low.shape, np.nan)], axis=-1).ravel()
+
+
 def chosen(x: float, y: float, colour: str, marker: str = "o", right: bool = False) -> Points:
     """The point at which the sliders stand."""
     return Points([x], [y], colour, marker=marker, size=8, edge=True, right=right)
@@ -132,8 +142,8 @@ def posterior_variances(values, true: int | None = None, marks=(), **rest) -> Pa
     index = np.arange(1, len(values) + 1)
     for active, colour, label in ((True, "blue", "active"), (False, "orange", "superfluous")):
         of = (values < 0.5) == active
-        stems = np.stack([values[of], np.ones(of.sum()), np.full(of.sum(), np.nan)], axis=-1)
-        found += [Line(np.repeat(index[of], 3), stems.ravel(), colour, width=3, alpha=0.35)]
+        stems = pieces(values[of], np.ones(of.sum()))
+        found += [Line(np.repeat(index[of], 3), stems, colour, width=3, alpha=0.35)]
         found += [Points(index[of], values[of], colour, size=6, label=label)]
     if true is not None:
         found += [Rule(true + 0.5, dash="dashed", label="true dimension")]
@@ -168,8 +178,8 @@ def rows(
     ):
         values = np.stack([row[i] for row in models.values()])  # (model, run)
         at = np.arange(len(values)) + shifts[i]
-        ends = np.stack([values.min(1), values.max(1), np.full(len(values), np.nan)], axis=-1)
-        marks += [Line(ends.ravel(), np.repeat(at, 3), colour, width=1.6)]
+        ends = pieces(values.min(1), values.max(1))
+        marks += [Line(ends, np.repeat(at, 3), colour, width=1.6)]
         marks += [Points(values.mean(1), at, colour, marker=marker, label=name)]
     if level is not None:
         marks += [Rule(level, dash="dashed", label=level_name)]
@@ -232,6 +242,5 @@ def error_bars(x, mean, half, colour: str, **rest) -> tuple[Mark, ...]:
     ['line', 'points']
     """
     mean, half = np.asarray(mean, dtype=float), np.asarray(half, dtype=float)
-    ends = np.stack([mean - half, mean + half, np.full(len(mean), np.nan)], axis=-1)
-    bars = Line(np.repeat(x, 3), ends.ravel(), colour, width=1.6)
+    bars = Line(np.repeat(x, 3), pieces(mean - half, mean + half), colour, width=1.6)
     return bars, Points(x, mean, colour, **rest)
